@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Logging that never blocks a loop: records go through bounded per-thread rings to one writer
+ * thread; what does not fit is counted and reported. Loggers form a tree by their dotted names
+ * (`weir`, `weir.tls`, `plugin.echo`) and take the level of the nearest ancestor that has one;
+ * the default is INFO. Everything here: any thread.
+ */
+#ifndef WEIR_LOG_H
+#define WEIR_LOG_H
+
+#include <weir/base.h>
+#include <weir/time.h>
+
+WEIR_BEGIN_DECLS
+
+typedef enum weir_log_level {
+    WEIR_LOG_TRACE = 5,
+    WEIR_LOG_DEBUG = 10,
+    WEIR_LOG_INFO = 20,
+    WEIR_LOG_WARNING = 30,
+    WEIR_LOG_ERROR = 40,
+    WEIR_LOG_CRITICAL = 50,
+    WEIR_LOG_OFF = 100,
+} weir_log_level;
+
+typedef enum weir_log_format { WEIR_LOG_TEXT, WEIR_LOG_LOGFMT, WEIR_LOG_JSON } weir_log_format;
+
+/** A named logger. Lives as long as the process. */
+typedef struct weir_logger weir_logger;
+
+/** A name and its value, kept apart from the message in structured formats. */
+typedef struct weir_log_field {
+    const char *name;
+    const char *value;
+} weir_log_field;
+
+typedef struct weir_log_options {
+    size_t size;
+    int fd;                 /**< where records go; not closed by weir; 2 by default */
+    weir_log_format format;
+    bool priority_prefix;   /**< "<3>" before each line, for the journal's stderr */
+    bool color;
+} weir_log_options;
+
+/** Finds or makes the logger of a name. Never NULL: without memory it is the root. */
+WEIR_PUBLIC weir_logger *weir_logger_get(const char *name);
+WEIR_PUBLIC const char *weir_logger_name(const weir_logger *logger);
+/** Sets the level of a logger and of those below that have none of their own; 0 inherits again. */
+WEIR_PUBLIC void weir_logger_set_level(weir_logger *logger, int level);
+/** The level in force. */
+WEIR_PUBLIC int weir_logger_level(const weir_logger *logger);
+static inline bool weir_logger_enabled(const weir_logger *logger, int level);
+
+/** "debug", "warning", … to a level; false when it is none. */
+WEIR_PUBLIC bool weir_log_level_parse(const char *text, int *ret_level);
+WEIR_PUBLIC const char *weir_log_level_name(int level);
+
+/** Logs when the level is enabled: `weir_log(logger, WEIR_LOG_INFO, "listening on %s", name);`. */
+#define weir_log(logger, level, ...)                                                               \
+    do {                                                                                           \
+        if (weir_logger_enabled((logger), (level)))                                                \
+            weir_log_at(WEIR_HERE, (logger), (level), NULL, 0, __VA_ARGS__);                       \
+    } while (0)
+WEIR_PUBLIC void weir_log_at(const weir_site *site, weir_logger *logger, int level,
+                             const weir_log_field *fields, size_t nfields, const char *format, ...)
+    WEIR_PRINTF(6, 7);
+
+/** Logs an error with its causes and trace below the message, and ends it (marks it read). */
+#define weir_log_error(logger, level, take_error, ...)                                             \
+    weir_log_error_at(WEIR_HERE, (logger), (level), (take_error), __VA_ARGS__)
+WEIR_PUBLIC void weir_log_error_at(const weir_site *site, weir_logger *logger, int level,
+                                   weir_error *take_error, const char *format, ...)
+    WEIR_PRINTF(5, 6);
+
+/** Sets where and how records are written, from now on. */
+WEIR_PUBLIC weir_error *weir_log_configure(const weir_log_options *options) WEIR_MUST_USE;
+/** Waits until all records queued before the call are written, at most `limit`. False: some are not. */
+WEIR_PUBLIC bool weir_log_flush(weir_duration limit);
+/** Flushes and ends the writer thread; later records are written by a new one. */
+WEIR_PUBLIC void weir_log_shutdown(weir_duration limit);
+/** Records that did not fit since the start of the process. */
+WEIR_PUBLIC uint64_t weir_log_dropped(void);
+
+/* inline definitions */
+
+/** The part of every logger that the level check reads. */
+struct weir_logger_head_ {
+    int level_in_force; /* read and written atomically, relaxed */
+};
+
+static inline bool weir_logger_enabled(const weir_logger *logger, int level)
+{
+    return level >= __atomic_load_n(&((const struct weir_logger_head_ *)logger)->level_in_force,
+                                    __ATOMIC_RELAXED);
+}
+
+WEIR_END_DECLS
+
+#endif
