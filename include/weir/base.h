@@ -26,7 +26,7 @@
 
 #define WEIR_PUBLIC __attribute__((visibility("default")))
 #define WEIR_MUST_USE __attribute__((warn_unused_result))
-#define WEIR_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define WEIR_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
 
 /** A place in source code. Static, never freed. */
 typedef struct weir_site {

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The I/O interface is completion-shaped: its users say what they want done with a descriptor and
+ * are called back with the outcome; they never see readiness. One table of functions per backend.
+ *
+ *   io_file      a descriptor registered with one loop's backend, embedded in its user
+ *   receiving    runs until stopped (multishot): each completion hands over a chunk and a range
+ *   accepting    likewise: each completion hands over a new non-blocking, close-on-exec socket
+ *   sending      one operation at a time per file; tried at once where the backend can
+ *   polling      for descriptors that somebody else reads (add_reader, c-ares)
+ *
+ * Callbacks run on the loop's thread from io_wait() (or, for receive, from a resumed start by the
+ * ready queue), never from inside the call that asked. Results are byte counts or -errno.
+ */
+#ifndef WEIR_CORE_IO_IO_H
+#define WEIR_CORE_IO_IO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <weir/chunk.h>
+
+#include "core/base/list.h"
+
+struct io_backend;
+struct io_file;
+
+/* Where a file's completions go. Static tables; unused members are NULL. */
+struct io_file_ops {
+    /* `take_chunk` holds `len` bytes at `offset`; one reference moves to the callee. */
+    void (*received)(struct io_file *file, weir_chunk *take_chunk, size_t offset, size_t len);
+    /* The stream ended (0) or receiving failed (-errno); receiving has stopped. */
+    void (*receive_ended)(struct io_file *file, int result);
+    /* A new connection, or -errno; EMFILE and its kin pause accepting, the owner re-arms. */
+    void (*accepted)(struct io_file *file, int result, const struct sockaddr *peer,
+                     socklen_t peer_length);
+    void (*connected)(struct io_file *file, int result);
+    /* The pending send moved `result` bytes (at least 1) or failed. */
+    void (*sent)(struct io_file *file, ssize_t result);
+    /* POLLIN | POLLOUT | POLLERR | POLLHUP, level-triggered. */
+    void (*polled)(struct io_file *file, unsigned events);
+    /* Hangup of the peer (RDHUP/HUP) seen while receiving is stopped; may be NULL. */
+    void (*hangup)(struct io_file *file);
+};
+
+/* Embedded in its user; fields belong to the backend. */
+struct io_file {
+    const struct io_file_ops *ops;
+    int fd;
+    unsigned registered : 1; /* known to the kernel */
+    unsigned receiving : 1;  /* the owner wants data */
+    unsigned readable : 1;   /* epoll: readiness seen and not used up */
+    unsigned writable : 1;   /* epoll: no EAGAIN since */
+    unsigned sending : 1;    /* a send is pending */
+    unsigned connecting : 1;
+    unsigned accepting : 1;
+    unsigned end_seen : 1; /* RDHUP or HUP reported */
+    unsigned closed : 1;
+    unsigned short poll_events; /* io_poll(): what the owner wants */
+    struct list ready;          /* epoll: queue of files to be served again this iteration */
+    const struct iovec *send_iov; /* the pending send; the owner keeps it until `sent` */
+    int send_count;
+    void *backend_data; /* io_uring: state that outlives the file until completions are in */
+};
+
+/* How much one file may receive per iteration before the others have their turn. */
+#define IO_RECEIVE_BUDGET ((size_t)256 * 1024)
+
+struct io_backend_ops {
+    const char *name;
+    weir_error *(*create)(struct io_backend **ret);
+    void (*destroy)(struct io_backend *backend);
+
+    /* Registers an open, non-blocking descriptor. It stays the owner's until close. */
+    weir_error *(*add)(struct io_backend *backend, struct io_file *file);
+    /* Ends all operations without further callbacks and closes the descriptor (`keep_fd`: only
+       forgets it). The io_file may be freed on return. */
+    void (*close)(struct io_backend *backend, struct io_file *file, bool keep_fd);
+
+    void (*receive_start)(struct io_backend *backend, struct io_file *file);
+    void (*receive_stop)(struct io_backend *backend, struct io_file *file);
+    void (*accept_start)(struct io_backend *backend, struct io_file *file);
+    void (*accept_stop)(struct io_backend *backend, struct io_file *file);
+    void (*connect)(struct io_backend *backend, struct io_file *file, const struct sockaddr *address,
+                    socklen_t length);
+    /* Bytes sent at once (possibly fewer than asked), -errno, or -EINPROGRESS: `sent` follows and
+       the vectors must stay. */
+    ssize_t (*send)(struct io_backend *backend, struct io_file *file, const struct iovec *iov,
+                    int count);
+    /* Level-triggered interest of a foreign descriptor; 0 ends it. */
+    weir_error *(*poll)(struct io_backend *backend, struct io_file *file, unsigned events);
+
+    /* Waits at most `timeout_ns` (-1: for ever, 0: does not wait) and delivers completions. */
+    weir_error *(*wait)(struct io_backend *backend, int64_t timeout_ns);
+    /* Ends a wait; any thread, async-signal-safe. */
+    void (*wake)(struct io_backend *backend);
+};
+
+struct io_backend {
+    const struct io_backend_ops *ops;
+};
+
+extern const struct io_backend_ops weir__io_epoll;
+
+/* By name, "auto" included. Errors: WEIR_EUNSUPPORTED. */
+weir_error *weir__io_backend_new(const char *name, struct io_backend **ret) WEIR_MUST_USE;
+
+#endif

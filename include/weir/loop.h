@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * The event loop: one loop, one thread.
+ *
+ * An iteration: (1) due timers become ready, (2) everything ready at this moment runs once, in
+ * order, (3) the backend submits what was asked for and waits, at most until the next timer,
+ * (4) completions become ready. What is scheduled while (2) runs waits for the next iteration.
+ * Everything not marked "any thread" checks that it is called on the loop's own thread and returns
+ * WEIR_ETHREAD otherwise. A loop inherited by fork() answers WEIR_EFORKED.
+ */
+#ifndef WEIR_LOOP_H
+#define WEIR_LOOP_H
+
+#include <weir/chunk.h>
+#include <weir/error.h>
+#include <weir/log.h>
+#include <weir/time.h>
+
+WEIR_BEGIN_DECLS
+
+typedef struct weir_loop weir_loop;
+typedef struct weir_future weir_future;
+typedef struct weir_task weir_task;
+
+/** A scheduled callback that may be cancelled. Unreferencing a handle does not cancel it. */
+typedef struct weir_handle weir_handle;
+
+typedef struct weir_loop_options {
+    size_t size;
+    const char *backend;     /**< "auto" (default), "epoll", "io_uring" */
+    size_t max_chunks;       /**< of the chunk pool; 0: 16,384 (256 MiB of address space) */
+    size_t stack_size;       /**< of a task, bytes; 0: 64 KiB (256 KiB under sanitizers) */
+    const char *name;        /**< in logs; copied */
+    int debug;               /**< 1 on, 0 off, -1 (with WEIR_SIZED only): as WEIR_DEBUG says */
+} weir_loop_options;
+
+/** What an exception handler is told. Borrowed for the call, `error` too. */
+typedef struct weir_exception_context {
+    size_t size;
+    const char *message;
+    const weir_error *error;
+    const weir_site *site; /**< where the failed callback or task was created; may be NULL */
+    weir_task *task;
+    weir_future *future;
+} weir_exception_context;
+
+/**
+ * Makes a loop for the calling thread. `options` NULL: all defaults.
+ * Errors: WEIR_EBUSY this thread has a loop already, WEIR_EUNSUPPORTED no such backend, errno.
+ */
+WEIR_PUBLIC weir_error *weir_loop_new(const weir_loop_options *options,
+                                      weir_loop **ret) WEIR_MUST_USE;
+WEIR_PUBLIC weir_loop *weir_loop_ref(weir_loop *loop);
+/** Any thread. The last reference closes a loop that was not closed, and reports it. */
+WEIR_PUBLIC void weir_loop_unref(weir_loop *loop);
+
+/** The loop of this thread while it runs; NULL elsewhere. Any thread. */
+WEIR_PUBLIC weir_loop *weir_loop_current(void);
+/** The clock as read at the start of this iteration. */
+WEIR_PUBLIC weir_instant weir_loop_time(const weir_loop *loop);
+WEIR_PUBLIC const char *weir_loop_backend(const weir_loop *loop);
+
+/** Runs until weir_loop_stop(). Errors: WEIR_EBUSY a loop runs in this thread, WEIR_ECLOSED. */
+WEIR_PUBLIC weir_error *weir_loop_run_forever(weir_loop *loop) WEIR_MUST_USE;
+/** Runs until the future is done and returns its error; the result stays with the future.
+ *  Errors: as run_forever; WEIR_EINVALSTATE the loop was stopped before. */
+WEIR_PUBLIC weir_error *weir_loop_run_until_complete(weir_loop *loop,
+                                                     weir_future *future) WEIR_MUST_USE;
+/** Ends the run after the current iteration. Any thread. */
+WEIR_PUBLIC void weir_loop_stop(weir_loop *loop);
+/** Closes a loop that does not run; queued callbacks are dropped. Closing twice is fine.
+ *  Errors: WEIR_EBUSY it runs, or tasks or transports live (named in the message). */
+WEIR_PUBLIC weir_error *weir_loop_close(weir_loop *loop) WEIR_MUST_USE;
+/** Cancels every task, aborts every transport, runs the loop at most `grace`, then closes. What
+ *  ignored it is named in the log and leaked rather than corrupted. */
+WEIR_PUBLIC void weir_loop_close_force(weir_loop *loop, weir_duration grace);
+
+/**
+ * Calls `fn(arg)` in the next iteration, in FIFO order. `drop(arg)`, when given, is called instead
+ * if the loop closes first or the handle is cancelled. An error of `fn` goes to the exception
+ * handler. `ret_handle` NULL: not cancellable.
+ */
+#define weir_loop_call_soon(loop, fn, arg, drop, ret_handle)                                       \
+    weir_loop_call_soon_at(WEIR_HERE, (loop), (fn), (arg), (drop), (ret_handle))
+WEIR_PUBLIC weir_error *weir_loop_call_soon_at(const weir_site *site, weir_loop *loop, weir_fn fn,
+                                               void *arg, weir_drop_fn drop,
+                                               weir_handle **ret_handle) WEIR_MUST_USE;
+/** As call_soon, after a delay (WEIR_FOREVER: never, only its drop). Equal deadlines keep order. */
+#define weir_loop_call_later(loop, delay, fn, arg, drop, ret_handle)                               \
+    weir_loop_call_later_at(WEIR_HERE, (loop), (delay), (fn), (arg), (drop), (ret_handle))
+WEIR_PUBLIC weir_error *weir_loop_call_later_at(const weir_site *site, weir_loop *loop,
+                                                weir_duration delay, weir_fn fn, void *arg,
+                                                weir_drop_fn drop,
+                                                weir_handle **ret_handle) WEIR_MUST_USE;
+#define weir_loop_call_at(loop, when, fn, arg, drop, ret_handle)                                   \
+    weir_loop_call_at_at(WEIR_HERE, (loop), (when), (fn), (arg), (drop), (ret_handle))
+WEIR_PUBLIC weir_error *weir_loop_call_at_at(const weir_site *site, weir_loop *loop,
+                                             weir_instant when, weir_fn fn, void *arg,
+                                             weir_drop_fn drop,
+                                             weir_handle **ret_handle) WEIR_MUST_USE;
+/**
+ * As call_soon, from any thread; wakes the loop. Calls of one thread keep their order.
+ * Errors: WEIR_ECLOSED (arg stays with the caller), WEIR_ENOMEM.
+ */
+#define weir_loop_call_soon_threadsafe(loop, fn, arg, drop)                                        \
+    weir_loop_call_soon_threadsafe_at(WEIR_HERE, (loop), (fn), (arg), (drop))
+WEIR_PUBLIC weir_error *weir_loop_call_soon_threadsafe_at(const weir_site *site, weir_loop *loop,
+                                                          weir_fn fn, void *take_arg,
+                                                          weir_drop_fn drop) WEIR_MUST_USE;
+
+/** Cancels a callback that has not started; its drop function runs. False: too late. */
+WEIR_PUBLIC bool weir_handle_cancel(weir_handle *handle);
+WEIR_PUBLIC bool weir_handle_cancelled(const weir_handle *handle);
+WEIR_PUBLIC weir_handle *weir_handle_ref(weir_handle *handle);
+WEIR_PUBLIC void weir_handle_unref(weir_handle *handle);
+
+/**
+ * Calls `fn(arg)` whenever `fd` (non-blocking, not a regular file, not a transport's) is readable,
+ * level-triggered, until removed. A second add for the same direction replaces the first.
+ * Errors: errno (EPERM for regular files).
+ */
+#define weir_loop_add_reader(loop, fd, fn, arg)                                                    \
+    weir_loop_add_reader_at(WEIR_HERE, (loop), (fd), (fn), (arg))
+#define weir_loop_add_writer(loop, fd, fn, arg)                                                    \
+    weir_loop_add_writer_at(WEIR_HERE, (loop), (fd), (fn), (arg))
+WEIR_PUBLIC weir_error *weir_loop_add_reader_at(const weir_site *site, weir_loop *loop, int fd,
+                                                weir_fn fn, void *arg) WEIR_MUST_USE;
+WEIR_PUBLIC weir_error *weir_loop_add_writer_at(const weir_site *site, weir_loop *loop, int fd,
+                                                weir_fn fn, void *arg) WEIR_MUST_USE;
+/** False: there was none. To be called before the descriptor is closed. */
+WEIR_PUBLIC bool weir_loop_remove_reader(weir_loop *loop, int fd);
+WEIR_PUBLIC bool weir_loop_remove_writer(weir_loop *loop, int fd);
+
+/**
+ * Calls `fn(arg)` on this loop for each delivery of a signal (several may become one). sigaction
+ * and an eventfd; no thread's mask changes. One handler per signal in the process.
+ * Errors: WEIR_EINVAL no such signal, or one that cannot be caught; WEIR_EBUSY another loop has it.
+ */
+#define weir_loop_add_signal_handler(loop, signum, fn, arg)                                        \
+    weir_loop_add_signal_handler_at(WEIR_HERE, (loop), (signum), (fn), (arg))
+WEIR_PUBLIC weir_error *weir_loop_add_signal_handler_at(const weir_site *site, weir_loop *loop,
+                                                        int signum, weir_fn fn,
+                                                        void *arg) WEIR_MUST_USE;
+/** Restores what was there before. False: there was none. */
+WEIR_PUBLIC bool weir_loop_remove_signal_handler(weir_loop *loop, int signum);
+
+/** Takes the errors of callbacks; NULL restores the default, which logs them. */
+WEIR_PUBLIC void
+weir_loop_set_exception_handler(weir_loop *loop,
+                                void (*handler)(weir_loop *, const weir_exception_context *, void *),
+                                void *arg);
+WEIR_PUBLIC void weir_loop_call_exception_handler(weir_loop *loop,
+                                                  const weir_exception_context *context);
+
+/** Debug mode: slow callbacks, creation backtraces, stricter checks. Any thread. */
+WEIR_PUBLIC void weir_loop_set_debug(weir_loop *loop, bool on);
+WEIR_PUBLIC bool weir_loop_get_debug(const weir_loop *loop);
+/** A callback or task step that takes at least this long is logged in debug mode (100 ms). */
+WEIR_PUBLIC void weir_loop_set_slow_callback(weir_loop *loop, weir_duration limit);
+
+typedef struct weir_run_options {
+    size_t size;
+    const weir_loop_options *loop;
+    weir_duration grace;       /**< for tasks to end after main; 0: 30 s */
+    bool keep_sigpipe;         /**< do not ignore SIGPIPE */
+    bool keep_sigint;          /**< do not turn SIGINT into a cancellation of main */
+} weir_run_options;
+
+/**
+ * Runs `main(arg)` as a task on a new loop, then cancels what is left, joins it, shuts executors
+ * down and closes the loop: the one-line entry of a program. Returns the error of main.
+ */
+#define weir_run(main, arg, options) weir_run_at(WEIR_HERE, #main, (main), (arg), (options))
+WEIR_PUBLIC weir_error *weir_run_at(const weir_site *site, const char *name, weir_fn main,
+                                    void *arg, const weir_run_options *options) WEIR_MUST_USE;
+
+WEIR_DEFINE_CLEANUP(weir_loop, weir_loop_unref)
+WEIR_DEFINE_CLEANUP(weir_handle, weir_handle_unref)
+
+WEIR_END_DECLS
+
+#endif
