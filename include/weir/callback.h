@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Callbacks and timers that live inside your own state, so that scheduling one allocates nothing
+ * and cannot fail. Cancel or stop them before their memory goes; both are allowed inside `fn`.
+ */
+#ifndef WEIR_CALLBACK_H
+#define WEIR_CALLBACK_H
+
+#include <weir/loop.h>
+
+WEIR_BEGIN_DECLS
+
+typedef struct weir_callback {
+    uint64_t opaque[8];
+} weir_callback;
+
+typedef struct weir_timer {
+    uint64_t opaque[12];
+} weir_timer;
+
+/** `fn(arg)` will run by this loop each time it was scheduled. */
+#define weir_callback_init(callback, loop, fn, arg)                                                \
+    weir_callback_init_at(WEIR_HERE, (callback), (loop), (fn), (arg))
+WEIR_PUBLIC void weir_callback_init_at(const weir_site *site, weir_callback *callback,
+                                       weir_loop *loop, weir_fn fn, void *arg);
+/** Runs it once in the next iteration; scheduling it again before that changes nothing. */
+WEIR_PUBLIC void weir_callback_schedule(weir_callback *callback);
+/** False: it was not scheduled. */
+WEIR_PUBLIC bool weir_callback_cancel(weir_callback *callback);
+
+#define weir_timer_init(timer, loop, fn, arg)                                                      \
+    weir_timer_init_at(WEIR_HERE, (timer), (loop), (fn), (arg))
+WEIR_PUBLIC void weir_timer_init_at(const weir_site *site, weir_timer *timer, weir_loop *loop,
+                                    weir_fn fn, void *arg);
+/** Starts or restarts it; WEIR_FOREVER stops it. Restarting with a later deadline costs O(1). */
+WEIR_PUBLIC void weir_timer_start(weir_timer *timer, weir_duration after);
+/** False: it was not running. */
+WEIR_PUBLIC bool weir_timer_stop(weir_timer *timer);
+WEIR_PUBLIC bool weir_timer_running(const weir_timer *timer);
+
+WEIR_END_DECLS
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Servers: listening sockets whose connections get a protocol. */
+#ifndef WEIR_SERVER_H
+#define WEIR_SERVER_H
+
+#include <weir/transport.h>
+
+WEIR_BEGIN_DECLS
+
+typedef struct weir_server weir_server;
+
+typedef struct weir_server_options {
+    size_t size;
+    int backlog;                     /**< 0: 4096 (the kernel bounds it) */
+    bool reuse_port;
+    int unix_mode;                   /**< of a Unix socket's file; 0: by umask */
+    weir_tls_context *tls;           /**< server context; NULL: plain. Referenced */
+    weir_duration handshake_timeout; /**< 0: 10 s */
+    size_t max_connections;          /**< accepting pauses at it; 0: no limit of its own */
+    /**
+     * Called for each connection before connection_made; may set context and instance, and choose
+     * another protocol and configuration than the server's (`protocol` and `config` come with the
+     * server's own). An error refuses the connection.
+     */
+    weir_error *(*accepted)(weir_transport *transport, const weir_protocol **protocol,
+                            const void **config, void *arg);
+    void *arg;
+} weir_server_options;
+
+/**
+ * Opens a listening socket: "127.0.0.1:8080", "[::1]:8080", "*:8080" or "8080" (dual stack),
+ * "unix:/run/x.sock". Port 0 lets the kernel choose. Blocks for no name: hosts must be literals.
+ * The descriptor is non-blocking and close-on-exec. Any thread.
+ * Errors: EADDRINUSE and other errno values, WEIR_EINVAL for the text.
+ */
+WEIR_PUBLIC weir_error *weir_listen_socket(const char *address, const weir_server_options *options,
+                                           int *ret_fd) WEIR_MUST_USE;
+/** "127.0.0.1:8080" of a bound socket, into `buffer`. Any thread. */
+WEIR_PUBLIC weir_error *weir_socket_name(int fd, char *buffer, size_t size) WEIR_MUST_USE;
+
+/**
+ * Serves connections of a listening socket on this loop; several loops may share one socket. The
+ * server keeps `fd` open with a duplicate of its own. Accepting starts at once.
+ */
+WEIR_PUBLIC weir_error *weir_server_new(weir_loop *loop, int fd, const weir_server_options *options,
+                                        const weir_protocol *protocol, const void *config,
+                                        weir_server **ret) WEIR_MUST_USE;
+/** weir_listen_socket() and weir_server_new() in one. */
+WEIR_PUBLIC weir_error *weir_serve(weir_loop *loop, const char *address,
+                                   const weir_server_options *options,
+                                   const weir_protocol *protocol, const void *config,
+                                   weir_server **ret) WEIR_MUST_USE;
+WEIR_PUBLIC weir_server *weir_server_ref(weir_server *server);
+WEIR_PUBLIC void weir_server_unref(weir_server *server);
+WEIR_PUBLIC int weir_server_fd(const weir_server *server);
+/** "127.0.0.1:8080" with the port the kernel chose. */
+WEIR_PUBLIC const char *weir_server_name(const weir_server *server);
+WEIR_PUBLIC size_t weir_server_connections(const weir_server *server);
+
+/** Stops accepting; connections go on. The path of a Unix socket it made is removed. */
+WEIR_PUBLIC void weir_server_close(weir_server *server);
+/** Closes, in an orderly way, each connection. */
+WEIR_PUBLIC void weir_server_close_connections(weir_server *server);
+/** Aborts each connection. */
+WEIR_PUBLIC void weir_server_abort_connections(weir_server *server);
+/** Calls `fn` for each connection; `fn` may close it. */
+WEIR_PUBLIC void weir_server_foreach(weir_server *server, void (*fn)(weir_transport *, void *),
+                                     void *arg);
+/** Suspends until it is closed and its last connection is lost. */
+WEIR_PUBLIC weir_error *weir_server_wait_closed(weir_server *server) WEIR_MUST_USE;
+/** Calls `fn(arg)` once, by the loop, when it is closed and its last connection is lost. */
+WEIR_PUBLIC void weir_server_on_closed(weir_server *server, weir_fn fn, void *arg);
+
+WEIR_DEFINE_CLEANUP(weir_server, weir_server_unref)
+
+WEIR_END_DECLS
+
+#endif

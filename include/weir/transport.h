@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Transports move bytes, protocols interpret them: the callback side of a connection.
+ *
+ *     connection_made → data_received* → [eof_received] → connection_lost
+ *
+ * connection_made comes exactly once and first, connection_lost exactly once and last; nothing is
+ * called after it. An error that a callback returns aborts the connection with that error as the
+ * reason. Protocol state is zeroed memory of `state_size` bytes; it is freed with the last reference
+ * to the transport. Nothing here suspends (see stream.h). Calls on a lost transport return
+ * WEIR_ECLOSED and touch nothing.
+ */
+#ifndef WEIR_TRANSPORT_H
+#define WEIR_TRANSPORT_H
+
+#include <weir/callback.h>
+#include <weir/chunk.h>
+#include <weir/error.h>
+#include <weir/loop.h>
+
+struct sockaddr;
+
+WEIR_BEGIN_DECLS
+
+typedef struct weir_transport weir_transport;
+typedef struct weir_stream weir_stream;
+typedef struct weir_instance weir_instance;
+typedef struct weir_instance_ops weir_instance_ops;
+typedef struct weir_option weir_option;
+typedef struct weir_subject weir_subject;
+typedef struct weir_tls_context weir_tls_context;
+
+/** What a detector says of the first bytes. */
+typedef enum weir_verdict { WEIR_VERDICT_NO, WEIR_VERDICT_YES, WEIR_VERDICT_MORE } weir_verdict;
+
+/**
+ * How bytes of a connection are understood. Static. Either callbacks or `serve`, not both.
+ * Unset callbacks do nothing, but for eof_received: the connection is flushed and closed.
+ */
+typedef struct weir_protocol {
+    size_t size;
+    const char *name;
+    const weir_option *const *options; /**< of its own block (`echo: {…}`); option.h */
+    size_t config_size, state_size;
+    const weir_instance_ops *instance; /**< life of its configuration; plugin.h */
+
+    weir_error *(*connection_made)(weir_transport *transport, void *state, const void *config);
+    /** `data` is borrowed until the callback returns; weir_chunk_ref(weir_chunk_of(data)) keeps it. */
+    weir_error *(*data_received)(weir_transport *transport, void *state, weir_slice data);
+    /** The peer sends no more. `ret_keep_open` starts as false: flush, then close. */
+    weir_error *(*eof_received)(weir_transport *transport, void *state, bool *ret_keep_open);
+    /** More than the high water mark is queued; may come from inside a write. */
+    void (*pause_writing)(weir_transport *transport, void *state);
+    void (*resume_writing)(weir_transport *transport, void *state);
+    /** `reason` NULL: an orderly end. Borrowed. */
+    void (*connection_lost)(weir_transport *transport, void *state, const weir_error *reason);
+
+    /** Straight-line style: one task per connection. When it returns the core closes the stream.
+     *  End of stream, timed out, cancelled and a peer that left are not logged when returned. */
+    weir_error *(*serve)(weir_stream *stream, const void *config);
+
+    size_t detect_limit; /**< bytes that `detect` wants at most */
+    weir_verdict (*detect)(weir_slice first_bytes);
+
+    const weir_option *const *listener_options; /**< keys directly on the listener */
+    size_t listener_config_size;
+    const weir_option *const *upstream_options; /**< keys directly on the upstream */
+    size_t upstream_config_size;
+    /** For `weir route` and `tests:`: what a request in words looks like to matchers. */
+    weir_error *(*subject_of)(const char *request, weir_subject **ret);
+    /** Extension kinds this protocol's routes may use as actions and filters ("http.action"). */
+    const char *action_kind, *filter_kind;
+    bool routes_required; /**< a listener of this protocol needs at least one route */
+} weir_protocol;
+
+WEIR_PUBLIC weir_transport *weir_transport_ref(weir_transport *transport);
+WEIR_PUBLIC void weir_transport_unref(weir_transport *transport);
+WEIR_PUBLIC weir_loop *weir_transport_loop(const weir_transport *transport);
+
+/**
+ * Queues bytes; tries to send at once where the backend can. A slice of this loop's chunk pool is
+ * kept by reference, other memory is copied. All or nothing.
+ * Errors: WEIR_ECLOSED (lost, closing, or after write_eof), WEIR_EFULL past the hard limit.
+ * A send that fails later arrives through connection_lost.
+ */
+WEIR_PUBLIC weir_error *weir_transport_write(weir_transport *transport,
+                                             weir_slice data) WEIR_MUST_USE;
+WEIR_PUBLIC weir_error *weir_transport_writev(weir_transport *transport, const weir_slice *slices,
+                                              size_t count) WEIR_MUST_USE;
+/** As write, without a copy: `release(owner)` is called once the bytes are no longer needed, also
+ *  on error. */
+WEIR_PUBLIC weir_error *weir_transport_write_owned(weir_transport *transport, weir_slice data,
+                                                   weir_drop_fn release, void *owner) WEIR_MUST_USE;
+/** Half-close: no more writes; the peer sees the end after what is queued. */
+WEIR_PUBLIC weir_error *weir_transport_write_eof(weir_transport *transport) WEIR_MUST_USE;
+/** Holds writes back until the matching uncork, to send them together. Nests. */
+WEIR_PUBLIC void weir_transport_cork(weir_transport *transport);
+WEIR_PUBLIC void weir_transport_uncork(weir_transport *transport);
+
+/** One idempotent flag; eof_received waits too. Bytes in flight inside the backend may still come
+ *  in at most the chunk limit. */
+WEIR_PUBLIC void weir_transport_pause_reading(weir_transport *transport);
+WEIR_PUBLIC void weir_transport_resume_reading(weir_transport *transport);
+WEIR_PUBLIC bool weir_transport_is_reading(const weir_transport *transport);
+
+/** Orderly: stops reading, flushes, closes; connection_lost(NULL) follows. */
+WEIR_PUBLIC void weir_transport_close(weir_transport *transport);
+/** At once: drops what is queued. `take_reason` (NULL: none) reaches connection_lost. */
+WEIR_PUBLIC void weir_transport_abort(weir_transport *transport, weir_error *take_reason);
+WEIR_PUBLIC bool weir_transport_is_closing(const weir_transport *transport);
+
+/** `high` queued bytes (64 KiB) pause writing, `low` (high / 4) resume it; a write beyond `hard`
+ *  (16 MiB; 0: leave) fails. pause when size > high, resume when size ≤ low. */
+WEIR_PUBLIC void weir_transport_set_write_limits(weir_transport *transport, size_t high, size_t low,
+                                                 size_t hard);
+WEIR_PUBLIC size_t weir_transport_write_buffer_size(const weir_transport *transport);
+/** Aborts with WEIR_ETIMEDOUT after this long without a byte in either direction. */
+WEIR_PUBLIC void weir_transport_set_idle_timeout(weir_transport *transport, weir_duration limit);
+
+/**
+ * Gives the connection to another protocol, whose connection_made is called at once and which then
+ * receives `rest`, the unused end of the current slice. The old protocol is called no more; its
+ * state lives as long as the transport. Reading is paused by the hand-over when `rest` is not used
+ * up, never lost. `config` must live as long as the connection.
+ */
+WEIR_PUBLIC weir_error *weir_transport_set_protocol(weir_transport *transport,
+                                                    const weir_protocol *protocol,
+                                                    const void *config, weir_slice rest,
+                                                    void **ret_state) WEIR_MUST_USE;
+WEIR_PUBLIC const weir_protocol *weir_transport_protocol(const weir_transport *transport);
+WEIR_PUBLIC void *weir_transport_state(const weir_transport *transport);
+WEIR_PUBLIC const void *weir_transport_config(const weir_transport *transport);
+/** Starts a task that belongs to the connection: holds a reference, is cancelled when it is lost. */
+#define weir_transport_spawn(transport, fn, arg)                                                   \
+    weir_transport_spawn_at(WEIR_HERE, #fn, (transport), (fn), (arg))
+WEIR_PUBLIC weir_error *weir_transport_spawn_at(const weir_site *site, const char *name,
+                                                weir_transport *transport, weir_fn fn,
+                                                void *arg) WEIR_MUST_USE;
+
+/** The instance whose configuration the connection runs with; NULL outside the daemon. Borrowed. */
+WEIR_PUBLIC weir_instance *weir_transport_instance(const weir_transport *transport);
+WEIR_PUBLIC void weir_transport_set_instance(weir_transport *transport, weir_instance *instance);
+/** A pointer of whoever accepted or opened the connection (the daemon's record of it). `drop` runs
+ *  with the transport's last reference. */
+WEIR_PUBLIC void weir_transport_set_context(weir_transport *transport, void *context,
+                                            weir_drop_fn drop);
+WEIR_PUBLIC void *weir_transport_context(const weir_transport *transport);
+
+/** "192.0.2.1:4711", "[2001:db8::1]:4711", "unix:/run/x.sock", "unix:" for an unnamed one. Made once. */
+WEIR_PUBLIC const char *weir_transport_peer_name(weir_transport *transport);
+WEIR_PUBLIC const char *weir_transport_local_name(weir_transport *transport);
+/** The peer's address without the port; empty for Unix sockets. Made once. */
+WEIR_PUBLIC weir_slice weir_transport_peer_ip(weir_transport *transport);
+WEIR_PUBLIC const struct sockaddr *weir_transport_peer_address(const weir_transport *transport,
+                                                               size_t *ret_length);
+WEIR_PUBLIC uint64_t weir_transport_bytes_received(const weir_transport *transport);
+WEIR_PUBLIC uint64_t weir_transport_bytes_sent(const weir_transport *transport);
+/** Process-wide, never reused; for logs. */
+WEIR_PUBLIC uint64_t weir_transport_id(const weir_transport *transport);
+
+/** What TLS agreed on; all NULL without TLS. Valid as long as the transport. */
+typedef struct weir_tls_info {
+    const char *version;     /**< "TLSv1.3" */
+    const char *cipher;
+    const char *alpn;        /**< agreed protocol, or NULL */
+    const char *server_name; /**< SNI of the client, or NULL */
+    bool resumed;
+} weir_tls_info;
+WEIR_PUBLIC bool weir_transport_tls_info(const weir_transport *transport, weir_tls_info *ret);
+
+typedef struct weir_connect_options {
+    size_t size;
+    weir_duration timeout;     /**< name, connect and TLS together; 0: 30 s */
+    weir_tls_context *tls;     /**< client context; NULL: plain. Referenced for the connection */
+    const char *server_name;   /**< to verify; NULL: the target's host */
+    const char *local_address; /**< to bind to; may be NULL */
+} weir_connect_options;
+
+/** A connection attempt under way. */
+typedef struct weir_connecting weir_connecting;
+
+/**
+ * Connects to "host:port", "[2001:db8::1]:443" or "unix:/run/x.sock"; names through the loop's
+ * resolver, several addresses by happy eyeballs. Calls `done` exactly once, never inside this call:
+ * with a transport whose protocol had its connection_made and whose reading is paused (the taker
+ * resumes), or with the error, which it owns. The transport then belongs to its protocol.
+ * `ret` NULL: not cancellable.
+ */
+WEIR_PUBLIC weir_error *
+weir_connect_start(weir_loop *loop, const char *target, const weir_connect_options *options,
+                   const weir_protocol *protocol, const void *config,
+                   void (*done)(weir_transport *transport, weir_error *take_error, void *arg),
+                   void *arg, weir_connecting **ret) WEIR_MUST_USE;
+/** Ends the attempt; `done` is not called. Not after `done`. */
+WEIR_PUBLIC void weir_connecting_cancel(weir_connecting *connecting);
+
+WEIR_DEFINE_CLEANUP(weir_transport, weir_transport_unref)
+
+WEIR_END_DECLS
+
+#endif
