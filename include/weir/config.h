@@ -27,73 +27,64 @@ WEIR_BEGIN_DECLS
  * entry's key; a field that was defaulted is shown at the map it would stand
  * in. NULL is the thing being checked as a whole.
  */
-WEIR_PUBLIC void weir_config_error(weir_config_context *context,
-                                   const void *field, const char *format, ...)
-    WEIR_PRINTF(3, 4);
-WEIR_PUBLIC void weir_config_warning(weir_config_context *context,
-                                     const void *field, const char *format, ...)
-    WEIR_PRINTF(3, 4);
+WEIR_PUBLIC void weir_config_error(weir_config_context *context, const void *field,
+                                   const char *format, ...) WEIR_PRINTF(3, 4);
+WEIR_PUBLIC void weir_config_warning(weir_config_context *context, const void *field,
+                                     const char *format, ...) WEIR_PRINTF(3, 4);
 /** Reports at a value of the document, from a `parse` function. */
-WEIR_PUBLIC void weir_config_error_at(weir_config_context *context,
-                                      const weir_config_node *node,
-                                      const char *format, ...)
-    WEIR_PRINTF(3, 4);
+WEIR_PUBLIC void weir_config_error_at(weir_config_context *context, const weir_config_node *node,
+                                      const char *format, ...) WEIR_PRINTF(3, 4);
 /** The key or value is known, what stands behind it is not built: "`what` is
  * not built yet". */
-WEIR_PUBLIC void weir_config_not_built(weir_config_context *context,
-                                       const void *field, const char *what);
+WEIR_PUBLIC void weir_config_not_built(weir_config_context *context, const void *field,
+                                       const char *what);
 /** Adds to the report just made: the words under the caret, a second place,
  * what to do. */
-WEIR_PUBLIC void weir_config_label(weir_config_context *context,
-                                   const char *format, ...) WEIR_PRINTF(2, 3);
-WEIR_PUBLIC void weir_config_label_also(weir_config_context *context,
-                                        const void *field, const char *format,
-                                        ...) WEIR_PRINTF(3, 4);
-WEIR_PUBLIC void weir_config_help(weir_config_context *context,
-                                  const char *format, ...) WEIR_PRINTF(2, 3);
+WEIR_PUBLIC void weir_config_label(weir_config_context *context, const char *format, ...)
+    WEIR_PRINTF(2, 3);
+WEIR_PUBLIC void weir_config_label_also(weir_config_context *context, const void *field,
+                                        const char *format, ...) WEIR_PRINTF(3, 4);
+WEIR_PUBLIC void weir_config_help(weir_config_context *context, const char *format, ...)
+    WEIR_PRINTF(2, 3);
 
 /** Zeroed memory that lives as long as the configuration. Never NULL. */
 WEIR_PUBLIC void *weir_config_alloc(weir_config_context *context, size_t size);
-WEIR_PUBLIC const char *weir_config_strdup(weir_config_context *context,
-                                           const char *text);
+WEIR_PUBLIC const char *weir_config_strdup(weir_config_context *context, const char *text);
 
 typedef enum weir_config_node_kind {
-  WEIR_NODE_SCALAR,
-  WEIR_NODE_LIST,
-  WEIR_NODE_MAP
+    WEIR_NODE_SCALAR,
+    WEIR_NODE_LIST,
+    WEIR_NODE_MAP
 } weir_config_node_kind;
 
-WEIR_PUBLIC weir_config_node_kind
-weir_config_node_get_kind(const weir_config_node *node);
+WEIR_PUBLIC weir_config_node_kind weir_config_node_get_kind(const weir_config_node *node);
 /** A scalar's text, `${…}` expanded; "" for lists and maps. */
 WEIR_PUBLIC const char *weir_config_node_text(const weir_config_node *node);
 /** Elements of a list, pairs of a map; 0 for a scalar. */
 WEIR_PUBLIC size_t weir_config_node_count(const weir_config_node *node);
 /** The element, or the value of the pair. */
-WEIR_PUBLIC const weir_config_node *
-weir_config_node_item(const weir_config_node *node, size_t index);
+WEIR_PUBLIC const weir_config_node *weir_config_node_item(const weir_config_node *node,
+                                                          size_t index);
 /** The key of the pair. */
-WEIR_PUBLIC const weir_config_node *
-weir_config_node_key(const weir_config_node *node, size_t index);
+WEIR_PUBLIC const weir_config_node *weir_config_node_key(const weir_config_node *node,
+                                                         size_t index);
 /** The value at a key; NULL when it is not a map or has no such key. */
-WEIR_PUBLIC const weir_config_node *
-weir_config_node_find(const weir_config_node *node, const char *key);
+WEIR_PUBLIC const weir_config_node *weir_config_node_find(const weir_config_node *node,
+                                                          const char *key);
 
 /** Parses a node by one option into `field` (offset not added). False when it
  * reported errors. */
-WEIR_PUBLIC bool weir_config_parse(weir_config_context *context,
-                                   const weir_config_node *node,
+WEIR_PUBLIC bool weir_config_parse(weir_config_context *context, const weir_config_node *node,
                                    const weir_option *option, void *field);
 
 /** In an `extend` function: the map is also described by `options`, which fill
  * `base`. `owner` names the provider in messages ("plugin `http`"). */
 WEIR_PUBLIC void weir_config_add_options(weir_config_context *context,
-                                         const weir_option *const *options,
-                                         void *base, const char *owner);
+                                         const weir_option *const *options, void *base,
+                                         const char *owner);
 /** In an `extend` function: what stands in front of kinds that begin with a
  * dot, in this map and below: "http" makes ".filter" "http.filter". */
-WEIR_PUBLIC void weir_config_set_scope(weir_config_context *context,
-                                       const char *scope);
+WEIR_PUBLIC void weir_config_set_scope(weir_config_context *context, const char *scope);
 
 WEIR_END_DECLS
 
