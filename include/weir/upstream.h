@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Upstreams: groups of servers, and leases of connections to them.
+ *
+ * A lease borrows a connection: an idle one of this loop's pool, or a fresh one to the server that
+ * balancing picks. The pool keeps the protocol and its state on the connection between leases.
+ */
+#ifndef WEIR_UPSTREAM_H
+#define WEIR_UPSTREAM_H
+
+#include <weir/outcome.h>
+#include <weir/transport.h>
+
+WEIR_BEGIN_DECLS
+
+/** A group of servers. An option of type REF and kind "upstream" stores a pointer to one. */
+typedef struct weir_upstream weir_upstream;
+typedef struct weir_lease weir_lease;
+
+/** What speaks on connections to servers. Static. */
+typedef struct weir_upstream_protocol {
+    size_t size;
+    const char *name;
+    const weir_protocol *protocol;
+    const char *alpn; /**< what it asks for and answers to; NULL: none */
+    /** How many more uses the connection bears now; NULL: one at a time. */
+    unsigned (*capacity)(weir_transport *transport, void *state);
+} weir_upstream_protocol;
+
+typedef struct weir_lease_options {
+    size_t size;
+    const weir_upstream_protocol *protocol;
+    const void *config;     /**< of the protocol; must live as long as the connection */
+    bool fresh;             /**< never an idle connection of the pool */
+    weir_slice balance_key; /**< for hashing balancers; borrowed for the call */
+} weir_lease_options;
+
+/**
+ * Asks for a connection. `done(lease, error, arg)` comes exactly once, never inside this call;
+ * with an error the lease is still to be released (or retried). The connection comes with reading
+ * paused; `done` owns the error: WEIR_ENOSERVER, WEIR_EDNS, WEIR_ETIMEDOUT, errno of connect, WEIR_ETLS.
+ */
+WEIR_PUBLIC weir_error *weir_lease_start(weir_upstream *upstream, const weir_lease_options *options,
+                                         void (*done)(weir_lease *lease, weir_error *take_error,
+                                                      void *arg),
+                                         void *arg, weir_lease **ret) WEIR_MUST_USE;
+/** As start, suspending the task. */
+WEIR_PUBLIC weir_error *weir_lease_take(weir_upstream *upstream, const weir_lease_options *options,
+                                        weir_lease **ret) WEIR_MUST_USE;
+/**
+ * Gives the present connection up and asks for another: on a fresh connection when a pooled one
+ * turned out to be dead, else on another server. `done` of start comes again.
+ * Errors: WEIR_ELIMIT no retry is left; WEIR_ENOSERVER.
+ */
+WEIR_PUBLIC weir_error *weir_lease_retry(weir_lease *lease, weir_outcome why) WEIR_MUST_USE;
+/** Gives the connection back (`reusable`: to the pool, in a state to be used again; else it is
+ *  aborted) and frees the lease. Legal in any state; `done` is not called any more. */
+WEIR_PUBLIC void weir_lease_release(weir_lease *lease, weir_outcome outcome, bool reusable);
+
+/** Borrowed until release or retry; NULL before `done`. */
+WEIR_PUBLIC weir_transport *weir_lease_transport(weir_lease *lease);
+/** The protocol's state on the connection. */
+WEIR_PUBLIC void *weir_lease_state(weir_lease *lease);
+/** Whether the connection came from the pool. */
+WEIR_PUBLIC bool weir_lease_reused(const weir_lease *lease);
+/** "10.0.0.11:8080"; NULL before a server was picked. */
+WEIR_PUBLIC const char *weir_lease_server(const weir_lease *lease);
+WEIR_PUBLIC unsigned weir_lease_retries(const weir_lease *lease);
+
+/** The other way round: tells the pool that a connection it keeps is not to be leased again. */
+WEIR_PUBLIC void weir_upstream_discard(weir_transport *transport);
+
+WEIR_PUBLIC const char *weir_upstream_name(const weir_upstream *upstream);
+WEIR_PUBLIC weir_duration weir_upstream_response_timeout(const weir_upstream *upstream);
+/** The `upstream_options` of a protocol, filled; NULL when it has none. */
+WEIR_PUBLIC const void *weir_upstream_config(const weir_upstream *upstream,
+                                             const weir_protocol *protocol);
+/** Whether the servers are spoken to with TLS. */
+WEIR_PUBLIC bool weir_upstream_tls(const weir_upstream *upstream);
+
+WEIR_END_DECLS
+
+#endif
