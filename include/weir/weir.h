@@ -11,6 +11,7 @@
 #include <weir/future.h>
 #include <weir/log.h>
 #include <weir/loop.h>
+#include <weir/relay.h>
 #include <weir/resolver.h>
 #include <weir/scope.h>
 #include <weir/server.h>
