@@ -30,9 +30,9 @@ typedef struct weir_http weir_http;
 typedef enum weir_http_side { WEIR_HTTP_REQUEST, WEIR_HTTP_RESPONSE } weir_http_side;
 
 typedef enum weir_http_step {
-    WEIR_HTTP_CONTINUE, /**< on to the next position */
-    WEIR_HTTP_SUSPEND,  /**< weir_http_resume() will follow; the incoming side is paused till then */
-    WEIR_HTTP_DONE,     /**< this position has answered; what is behind it is not asked */
+    WEIR_HTTP_STEP_CONTINUE, /**< on to the next position */
+    WEIR_HTTP_STEP_SUSPEND,  /**< weir_http_resume() will follow; the incoming side is paused till then */
+    WEIR_HTTP_STEP_DONE, /**< this position has answered; what is behind it is not asked */
 } weir_http_step;
 
 /** A link of the chain that looks at what passes. Static. Begins as weir_extension_head. */
@@ -94,15 +94,15 @@ WEIR_PUBLIC void *weir_http_context(const weir_http *x);
 /* The request and the response. Slices are valid until the exchange ends; those of changed fields
  * until they are changed again. */
 
-WEIR_PUBLIC weir_slice weir_http_method(const weir_http *x);
-WEIR_PUBLIC weir_slice weir_http_target(const weir_http *x);
+WEIR_PUBLIC weir_slice weir_http_request_method(const weir_http *x);
+WEIR_PUBLIC weir_slice weir_http_request_target(const weir_http *x);
 /** As routes see it: percent-decoded where that is safe, dot segments removed. */
-WEIR_PUBLIC weir_slice weir_http_path(const weir_http *x);
-WEIR_PUBLIC weir_slice weir_http_query(const weir_http *x);
+WEIR_PUBLIC weir_slice weir_http_request_path(const weir_http *x);
+WEIR_PUBLIC weir_slice weir_http_request_query(const weir_http *x);
 /** Host and port of the request, lower case. */
-WEIR_PUBLIC weir_slice weir_http_authority(const weir_http *x);
+WEIR_PUBLIC weir_slice weir_http_request_authority(const weir_http *x);
 /** "http" or "https". */
-WEIR_PUBLIC weir_slice weir_http_scheme(const weir_http *x);
+WEIR_PUBLIC weir_slice weir_http_request_scheme(const weir_http *x);
 /** The head as parsed, for what forwards it; the request's is always there. Borrowed. */
 WEIR_PUBLIC const weir_http_head *weir_http_request_head(const weir_http *x);
 /** Status of the response; 0 before its head. */
