@@ -59,12 +59,24 @@ struct io_file {
     unsigned accepting : 1;
     unsigned end_seen : 1; /* RDHUP or HUP reported */
     unsigned closed : 1;
+    unsigned no_socket : 1;     /* found out by ENOTSOCK: read and write instead of recv and send */
+    unsigned completed : 1;     /* epoll: `result` waits to be delivered to `connected` */
     unsigned short poll_events; /* io_poll(): what the owner wants */
-    struct list ready;          /* epoll: queue of files to be served again this iteration */
-    const struct iovec *send_iov; /* the pending send; the owner keeps it until `sent` */
+    int result;
     int send_count;
+    uint32_t generation;          /* epoll: tells events of an earlier user of the descriptor */
+    struct list ready;            /* epoll: queue of files to be served again this iteration */
+    const struct iovec *send_iov; /* the pending send; the owner keeps it until `sent` */
+    const weir_site *site;        /* who made it, for slow-callback reports; the owner sets it */
     void *backend_data; /* io_uring: state that outlives the file until completions are in */
 };
+
+static inline void io_file_init(struct io_file *file, const struct io_file_ops *ops, int fd,
+                                const weir_site *site)
+{
+    *file = (struct io_file){.ops = ops, .fd = fd, .site = site};
+    list_init(&file->ready);
+}
 
 /* How much one file may receive per iteration before the others have their turn. */
 #define IO_RECEIVE_BUDGET ((size_t)256 * 1024)
@@ -74,7 +86,8 @@ struct io_backend_ops {
     weir_error *(*create)(struct io_backend **ret);
     void (*destroy)(struct io_backend *backend);
 
-    /* Registers an open, non-blocking descriptor. It stays the owner's until close. */
+    /* Registers an open, non-blocking descriptor of a file set up by io_file_init(). It stays the
+       owner's when this fails. Errors: EPERM a regular file, WEIR_EBUSY registered already. */
     weir_error *(*add)(struct io_backend *backend, struct io_file *file);
     /* Ends all operations without further callbacks and closes the descriptor (`keep_fd`: only
        forgets it). The io_file may be freed on return. */
@@ -86,11 +99,12 @@ struct io_backend_ops {
     void (*accept_stop)(struct io_backend *backend, struct io_file *file);
     void (*connect)(struct io_backend *backend, struct io_file *file, const struct sockaddr *address,
                     socklen_t length);
-    /* Bytes sent at once (possibly fewer than asked), -errno, or -EINPROGRESS: `sent` follows and
+    /* Stream sockets, pipes and the like. Bytes sent at once (possibly fewer than asked), -errno, or -EINPROGRESS: `sent` follows and
        the vectors must stay. */
     ssize_t (*send)(struct io_backend *backend, struct io_file *file, const struct iovec *iov,
                     int count);
-    /* Level-triggered interest of a foreign descriptor; 0 ends it. */
+    /* Level-triggered interest (POLLIN | POLLOUT) of a foreign descriptor, which needs no add();
+       0 ends it. Errors as add(). */
     weir_error *(*poll)(struct io_backend *backend, struct io_file *file, unsigned events);
 
     /* Waits at most `timeout_ns` (-1: for ever, 0: does not wait) and delivers completions. */
@@ -99,8 +113,19 @@ struct io_backend_ops {
     void (*wake)(struct io_backend *backend);
 };
 
+/* Sees each completion being delivered (debug mode measures them). */
+struct io_observer {
+    void (*before)(void *arg);
+    void (*after)(void *arg, const weir_site *site);
+};
+
+struct chunk_pool;
+
 struct io_backend {
     const struct io_backend_ops *ops;
+    struct chunk_pool *pool;            /* where received bytes go; set by the loop */
+    const struct io_observer *observer; /* NULL: none */
+    void *observer_arg;
 };
 
 extern const struct io_backend_ops weir__io_epoll;

@@ -19,14 +19,13 @@ struct job {
 };
 
 /* An entry of the timer heap. Restarting with a later deadline is O(1): the entry moves when the
-   old one fires. Equal deadlines fire in the order of their starts. */
+   old one is due. Equal deadlines fire in the order of their starts. */
 struct timer {
-    int64_t deadline;      /* ns, what was asked for */
-    int64_t heap_deadline; /* ns, the key in the heap; never later than `deadline` */
-    uint64_t sequence;
-    size_t position; /* in the heap, 1-based; 0: stopped */
+    struct job job;    /* queued from the moment it is due until it fires */
+    int64_t deadline;  /* ns, what was asked for */
+    uint64_t sequence; /* of the last start */
+    size_t position;   /* in the heap, 1-based; 0: not in it */
     weir_error *(*fire)(struct timer *timer);
-    const weir_site *site;
 };
 
 static inline void job_init(struct job *job, weir_error *(*run)(struct job *),
@@ -53,16 +52,38 @@ weir_error *weir__timer_start(weir_loop *loop, struct timer *timer, weir_instant
 void weir__timer_stop(weir_loop *loop, struct timer *timer);
 static inline bool timer_running(const struct timer *timer)
 {
-    return timer->position != 0;
+    return timer->position != 0 || job_queued(&timer->job);
 }
 
 struct io_backend *weir__loop_io(weir_loop *loop);
+size_t weir__loop_stack_size(const weir_loop *loop); /* of the options; 0: the default */
+const char *weir__loop_name(const weir_loop *loop);
+bool weir__loop_closed(const weir_loop *loop);
+static inline int64_t weir__loop_now(const weir_loop *loop); /* ns, of this iteration */
+
+/* One iteration that waits at most `max_wait_ns` (-1: as long as it takes). For close_force, tests
+   and whoever drives a loop from outside; the loop must not be running. */
+weir_error *weir__loop_run_once(weir_loop *loop, int64_t max_wait_ns) WEIR_MUST_USE;
+
+/* Where a loop takes its time from; tests put a virtual clock here. */
+struct loop_clock {
+    int64_t (*now)(struct loop_clock *clock);
+    /* Asked before each wait that could block until the next timer (-1: no timer): returns how long
+       the backend may really wait. A virtual clock may step forward here. */
+    int64_t (*before_wait)(struct loop_clock *clock, int64_t timeout_ns);
+};
+
+/* NULL: the monotonic clock again. */
+void weir__loop_set_clock(weir_loop *loop, struct loop_clock *clock);
+/* Deadline of the next timer, ns; INT64_MAX: none. May be early for restarted timers. */
+int64_t weir__loop_next_deadline(const weir_loop *loop);
 
 /* The loop of this thread, running or not, that owns the calling thread; NULL: none. */
-extern __thread weir_loop *weir__thread_loop;
+extern __thread weir_loop *weir__thread_loop __attribute__((tls_model("initial-exec")));
 
 /* NULL when the calling thread is the loop's, else WEIR_ETHREAD / WEIR_EFORKED. */
-weir_error *weir__loop_check_thread(const weir_loop *loop) WEIR_MUST_USE;
+static inline weir_error *weir__loop_check_thread(const weir_loop *loop) WEIR_MUST_USE;
+weir_error *weir__loop_wrong_thread(const weir_loop *loop) WEIR_MUST_USE;
 
 /* Slots by which upper layers hang their per-loop state on the loop without its knowing them. */
 enum loop_slot { LOOP_SLOT_TASKS, LOOP_SLOT_EXECUTOR, LOOP_SLOT_NET, LOOP_SLOT_RESOLVER, LOOP_SLOTS };
@@ -83,5 +104,26 @@ void weir__loop_set_slot(weir_loop *loop, enum loop_slot slot, void *state,
 /* Hands an error of a callback to the exception handler; always takes. */
 void weir__loop_report(weir_loop *loop, const weir_site *site, const char *message,
                        weir_error *take_error);
+
+/* inline definitions */
+
+/* The first words of every loop, for the two inline functions below. */
+struct loop_head {
+    uint32_t magic;
+    int64_t now;
+};
+
+static inline int64_t weir__loop_now(const weir_loop *loop)
+{
+    return ((const struct loop_head *)loop)->now;
+}
+
+/* One compare: in a forked child weir__thread_loop is NULL. */
+static inline weir_error *weir__loop_check_thread(const weir_loop *loop)
+{
+    if (__builtin_expect(loop == weir__thread_loop, 1))
+        return NULL;
+    return weir__loop_wrong_thread(loop);
+}
 
 #endif
