@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * The host, for the daemon, not for plugins: one configuration file brought to life.
+ *
+ *     WEIR_TRY(weir_host_new(&options, &host));
+ *     if (!weir_host_load(host) || !weir_host_prepare(host)) {
+ *         weir_host_report(host, stderr, WEIR_HOST_TEXT, isatty(2));
+ *         return weir_host_exit_code(host);
+ *     }
+ *     WEIR_TRY(weir_host_apply(host));                log, debug, limits: process-wide
+ *     … on the control loop, which runs on the main thread …
+ *     WEIR_TRY(weir_host_start(host, loop));          serving when it returns
+ *     … on TERM …
+ *     weir_host_stop(host, weir_host_settings_of(host)->shutdown_grace, stopped, arg);
+ *     … after `stopped` …
+ *     weir_host_free(host);
+ *
+ * `weir check` is load and report; `weir check --deep` prepares as well. Loading and preparing
+ * block (files, dlopen) and run on any one thread; start, stop and free belong to the control loop.
+ */
+#ifndef WEIR_HOST_H
+#define WEIR_HOST_H
+
+#include <stdio.h>
+
+#include <weir/error.h>
+#include <weir/loop.h>
+#include <weir/time.h>
+
+WEIR_BEGIN_DECLS
+
+typedef struct weir_host weir_host;
+
+typedef struct weir_host_options {
+    size_t size;
+    const char *config_path;      /**< the main file */
+    const char *const *sets;      /**< "log.level=debug"; NULL-ended or `set_count` */
+    const char *const *set_names; /**< how each was written ("--log-level"); NULL: "--set" */
+    size_t set_count;
+    const char *plugin_dir;       /**< NULL: where this weir was installed */
+    bool plugins_in_place;        /**< open plugins without a private copy: for debuggers */
+} weir_host_options;
+
+typedef enum weir_host_format { WEIR_HOST_TEXT, WEIR_HOST_GCC, WEIR_HOST_JSON } weir_host_format;
+
+/** What the daemon itself needs to know of the configuration. Valid as long as the host. */
+typedef struct weir_host_settings {
+    size_t size;
+    weir_duration shutdown_grace;
+    unsigned threads; /**< traffic loops */
+    const char *backend;
+    bool debug;
+} weir_host_settings;
+
+/** Counts for the last line of `weir check` and the start line. */
+typedef struct weir_host_counts {
+    size_t size;
+    size_t listeners, routes, upstreams, servers, files, errors, warnings;
+} weir_host_counts;
+
+/** Errors: WEIR_ENOMEM. */
+WEIR_PUBLIC weir_error *weir_host_new(const weir_host_options *options,
+                                      weir_host **ret) WEIR_MUST_USE;
+/** A host that runs must have stopped. */
+WEIR_PUBLIC void weir_host_free(weir_host *host);
+
+/** Reads the configuration, loads the plugins that it uses, parses and checks all of it. False:
+ *  mistakes were found; they are in the report. Once for a host. */
+WEIR_PUBLIC bool weir_host_load(weir_host *host);
+/** Makes everything that can fail, short of starting: reads certificates, binds sockets, starts
+ *  instances. Needs a load that went well. False: what failed is in the report. */
+WEIR_PUBLIC bool weir_host_prepare(weir_host *host);
+/** Diagnostics, sorted by place; warnings too. Writes nothing when there are none. */
+WEIR_PUBLIC void weir_host_report(weir_host *host, FILE *out, weir_host_format format, bool colour);
+/** "ok: 3 listeners, 4 routes, 1 upstream (2 servers), 2 files", or "weir: 2 errors, 0 warnings in
+ *  3 files; nothing was changed"; with the end of the line. */
+WEIR_PUBLIC void weir_host_summary(weir_host *host, FILE *out);
+/** 0; 64 a --set does not parse; 66 the main file cannot be read; 71 the system refuses what is
+ *  asked (an address is in use); 78 anything wrong in a file. */
+WEIR_PUBLIC int weir_host_exit_code(const weir_host *host);
+WEIR_PUBLIC weir_host_counts weir_host_counts_of(const weir_host *host);
+/** After a load that went well. */
+WEIR_PUBLIC const weir_host_settings *weir_host_settings_of(const weir_host *host);
+
+/** Puts the process-wide settings into force: log output, format and levels, open files. */
+WEIR_PUBLIC weir_error *weir_host_apply(weir_host *host) WEIR_MUST_USE;
+/**
+ * Starts the traffic loops, each in a thread of its own, and returns when all of them serve; logs
+ * a line for each listener. Blocks for milliseconds. `control` is the loop of this thread.
+ */
+WEIR_PUBLIC weir_error *weir_host_start(weir_host *host, weir_loop *control) WEIR_MUST_USE;
+/** Stops accepting, lets connections end, at most `grace`, then aborts them. `stopped(arg)` is
+ *  called once by the control loop when every traffic loop has ended. A second call shortens the
+ *  grace and replaces nothing else. */
+WEIR_PUBLIC void weir_host_stop(weir_host *host, weir_duration grace, weir_fn stopped, void *arg);
+/** Open connections of all listeners at this moment. */
+WEIR_PUBLIC uint64_t weir_host_connections(const weir_host *host);
+/** The i-th address that is listened on: listener's name, "127.0.0.1:8080" with the port that the
+ *  kernel chose, and whether it speaks TLS. False past the last. After prepare. */
+WEIR_PUBLIC bool weir_host_address(const weir_host *host, size_t index, const char **ret_listener,
+                                   const char **ret_address, bool *ret_tls);
+
+WEIR_END_DECLS
+
+#endif
