@@ -4,7 +4,7 @@
 #ifndef WEIR_OUTCOME_H
 #define WEIR_OUTCOME_H
 
-#include <weir/base.h>
+#include <weir/error.h>
 
 WEIR_BEGIN_DECLS
 
@@ -38,6 +38,10 @@ typedef enum weir_outcome {
 
 /** "upstream.connect.refused". Never NULL. Any thread. */
 WEIR_PUBLIC const char *weir_outcome_name(weir_outcome outcome);
+/** What a failed connection attempt is called: WEIR_EDNS → upstream.dns, ECONNREFUSED →
+ *  upstream.connect.refused, WEIR_ETIMEDOUT → upstream.connect.timeout, WEIR_ETLS → upstream.tls,
+ *  WEIR_ENOSERVER → upstream.none_available. Marks the error read. */
+WEIR_PUBLIC weir_outcome weir_outcome_of_connect(const weir_error *error);
 
 WEIR_END_DECLS
 

@@ -39,17 +39,27 @@ typedef struct weir_lease_options {
  * Asks for a connection. `done(lease, error, arg)` comes exactly once, never inside this call;
  * with an error the lease is still to be released (or retried). The connection comes with reading
  * paused; `done` owns the error: WEIR_ENOSERVER, WEIR_EDNS, WEIR_ETIMEDOUT, errno of connect, WEIR_ETLS.
+ * A connection that could not be made was tried on other servers before, while `retries` lasted.
  */
 WEIR_PUBLIC weir_error *weir_lease_start(weir_upstream *upstream, const weir_lease_options *options,
                                          void (*done)(weir_lease *lease, weir_error *take_error,
                                                       void *arg),
                                          void *arg, weir_lease **ret) WEIR_MUST_USE;
+/**
+ * The quick way: leases an idle connection of this loop's pool at once, without waiting for `done`.
+ * False: the pool has none for the server whose turn it is; ask with weir_lease_start(). `done` is
+ * kept for a retry. Steady traffic so costs no turn of the loop.
+ */
+WEIR_PUBLIC bool weir_lease_try(weir_upstream *upstream, const weir_lease_options *options,
+                                void (*done)(weir_lease *lease, weir_error *take_error, void *arg),
+                                void *arg, weir_lease **ret) WEIR_MUST_USE;
 /** As start, suspending the task. */
 WEIR_PUBLIC weir_error *weir_lease_take(weir_upstream *upstream, const weir_lease_options *options,
                                         weir_lease **ret) WEIR_MUST_USE;
 /**
- * Gives the present connection up and asks for another: on a fresh connection when a pooled one
- * turned out to be dead, else on another server. `done` of start comes again.
+ * Gives the present connection up (aborts it) and asks for another: on a fresh connection when a
+ * pooled one turned out to be dead (once, and not counted), else on another server. `done` of start
+ * comes again; a lease that was taken suspends here. After an error the lease has no connection, and is still to be released.
  * Errors: WEIR_ELIMIT no retry is left; WEIR_ENOSERVER.
  */
 WEIR_PUBLIC weir_error *weir_lease_retry(weir_lease *lease, weir_outcome why) WEIR_MUST_USE;
@@ -67,7 +77,8 @@ WEIR_PUBLIC bool weir_lease_reused(const weir_lease *lease);
 WEIR_PUBLIC const char *weir_lease_server(const weir_lease *lease);
 WEIR_PUBLIC unsigned weir_lease_retries(const weir_lease *lease);
 
-/** The other way round: tells the pool that a connection it keeps is not to be leased again. */
+/** The other way round: tells the pool that a connection it keeps is not to be leased again, as when
+ *  bytes arrive that nobody asked for. A connection that is lost leaves the pool by itself. */
 WEIR_PUBLIC void weir_upstream_discard(weir_transport *transport);
 
 WEIR_PUBLIC const char *weir_upstream_name(const weir_upstream *upstream);

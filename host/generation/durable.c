@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A hash map with chains under one mutex: used while configurations are prepared, and by plugins
+ * that keep the pointer afterwards; never on the way of a request.
+ */
+#include "config.h"
+
+#include "host/generation/durable.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct durable {
+    struct durable *next_in_bucket, *older;
+    uint64_t hash;
+    size_t size;
+    weir_drop_fn drop;
+    char *key; /* kind, NUL, identity */
+    size_t key_len;
+    void *state;
+};
+
+struct durable_map {
+    pthread_mutex_t mutex;
+    struct durable **buckets;
+    size_t n_buckets, count;
+    struct durable *latest;
+};
+
+static uint64_t hash_bytes(const char *bytes, size_t len)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001b3u;
+    return hash;
+}
+
+weir_error *weir__durable_map_new(struct durable_map **ret)
+{
+    struct durable_map *map = calloc(1, sizeof *map);
+    pthread_mutexattr_t attributes;
+
+    if (!map)
+        return weir_raise(WEIR_ENOMEM, "durable map");
+    map->n_buckets = 64;
+    map->buckets = calloc(map->n_buckets, sizeof *map->buckets);
+    if (!map->buckets) {
+        free(map);
+        return weir_raise(WEIR_ENOMEM, "durable map");
+    }
+    /* Recursive: what makes a state may ask for another. */
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&map->mutex, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+    *ret = map;
+    return NULL;
+}
+
+static void durable_free(struct durable *entry)
+{
+    free(entry->key);
+    free(entry->state);
+    free(entry);
+}
+
+void weir__durable_map_free(struct durable_map *map)
+{
+    if (!map)
+        return;
+    for (struct durable *entry = map->latest, *older; entry; entry = older) {
+        older = entry->older;
+        if (entry->drop)
+            entry->drop(entry->state);
+        durable_free(entry);
+    }
+    pthread_mutex_destroy(&map->mutex);
+    free(map->buckets);
+    free(map);
+}
+
+static void grow(struct durable_map *map)
+{
+    size_t n = map->n_buckets * 2;
+    struct durable **buckets = calloc(n, sizeof *buckets);
+
+    if (!buckets)
+        return; /* longer chains, nothing worse */
+    for (struct durable *entry = map->latest; entry; entry = entry->older) {
+        entry->next_in_bucket = buckets[entry->hash & (n - 1)];
+        buckets[entry->hash & (n - 1)] = entry;
+    }
+    free(map->buckets);
+    map->buckets = buckets;
+    map->n_buckets = n;
+}
+
+static void add(struct durable_map *map, struct durable *entry)
+{
+    if (map->count >= map->n_buckets)
+        grow(map);
+    entry->next_in_bucket = map->buckets[entry->hash & (map->n_buckets - 1)];
+    map->buckets[entry->hash & (map->n_buckets - 1)] = entry;
+    entry->older = map->latest;
+    map->latest = entry;
+    map->count++;
+}
+
+static struct durable *find(struct durable_map *map, const char *key, size_t len, uint64_t hash)
+{
+    struct durable *entry = map->buckets[hash & (map->n_buckets - 1)];
+
+    while (entry && (entry->hash != hash || entry->key_len != len || memcmp(entry->key, key, len)))
+        entry = entry->next_in_bucket;
+    return entry;
+}
+
+static weir_error *make_entry(char *take_key, size_t len, uint64_t hash, size_t size,
+                              struct durable **ret)
+{
+    struct durable *entry = calloc(1, sizeof *entry);
+
+    if (entry)
+        /* Shares of loops begin on cache lines of their own. */
+        entry->state = aligned_alloc(64, (size + 64) & ~(size_t)63);
+    if (!entry || !entry->state) {
+        free(entry);
+        free(take_key);
+        return weir_raise(WEIR_ENOMEM, "durable state");
+    }
+    memset(entry->state, 0, (size + 64) & ~(size_t)63);
+    entry->key = take_key;
+    entry->key_len = len;
+    entry->hash = hash;
+    entry->size = size;
+    *ret = entry;
+    return NULL;
+}
+
+static weir_error *get_locked(struct durable_map *map, char *take_key, size_t len, size_t size,
+                              weir_error *(*make)(void *, void *), void *arg, weir_drop_fn drop,
+                              void **ret)
+{
+    uint64_t hash = hash_bytes(take_key, len);
+    struct durable *entry = find(map, take_key, len, hash);
+    weir_error *error;
+
+    if (entry) {
+        free(take_key);
+        if (entry->size != size)
+            return weir_raise(WEIR_EINVALSTATE,
+                              "durable state `%s` was made with %zu bytes, not %zu",
+                              entry->key + strlen(entry->key) + 1, entry->size, size);
+        *ret = entry->state;
+        return NULL;
+    }
+    WEIR_TRY(make_entry(take_key, len, hash, size, &entry));
+    error = make ? make(entry->state, arg) : NULL;
+    if (error) {
+        durable_free(entry);
+        return error;
+    }
+    entry->drop = drop;
+    add(map, entry);
+    *ret = entry->state;
+    return NULL;
+}
+
+weir_error *weir__durable_get(struct durable_map *map, const char *kind, const char *identity,
+                              size_t size, weir_error *(*make)(void *state, void *arg), void *arg,
+                              weir_drop_fn drop, void **ret)
+{
+    size_t kind_len = strlen(kind) + 1, identity_len = strlen(identity) + 1;
+    char *key = malloc(kind_len + identity_len);
+    weir_error *error;
+
+    if (!key)
+        return weir_raise(WEIR_ENOMEM, "durable state");
+    memcpy(key, kind, kind_len);
+    memcpy(key + kind_len, identity, identity_len);
+    pthread_mutex_lock(&map->mutex);
+    error = get_locked(map, key, kind_len + identity_len, size, make, arg, drop, ret);
+    pthread_mutex_unlock(&map->mutex);
+    return error;
+}

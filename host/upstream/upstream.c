@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The immutable part: what the configuration says of an upstream. */
+#include "config.h"
+
+#include "host/upstream/upstream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <weir/tls.h>
+
+static void upstream_free(weir_upstream *upstream)
+{
+    free(upstream->name);
+    free(upstream->server_name);
+    free(upstream->servers);
+    free(upstream->protocol_configs);
+    if (upstream->tls)
+        weir_tls_context_unref(upstream->tls);
+    free(upstream);
+}
+
+static weir_error *copy_spec(weir_upstream *upstream, const struct upstream_spec *spec)
+{
+    upstream->name = strdup(spec->name);
+    upstream->server_name = spec->server_name ? strdup(spec->server_name) : NULL;
+    upstream->servers = calloc(spec->n_addresses + 1, sizeof *upstream->servers);
+    upstream->protocol_configs =
+        calloc(spec->n_protocol_configs + 1, sizeof *upstream->protocol_configs);
+    if (!upstream->name || (spec->server_name && !upstream->server_name) || !upstream->servers ||
+        !upstream->protocol_configs)
+        return weir_raise(WEIR_ENOMEM, "upstream");
+    for (size_t i = 0; i < spec->n_protocol_configs; i++)
+        upstream->protocol_configs[i] = spec->protocol_configs[i];
+    upstream->n_protocol_configs = spec->n_protocol_configs;
+    upstream->connect_timeout = spec->connect_timeout;
+    upstream->response_timeout = spec->response_timeout;
+    upstream->idle_timeout = spec->idle_timeout;
+    upstream->keepalive = spec->keepalive;
+    upstream->retries = spec->retries;
+    if (spec->tls)
+        upstream->tls = weir_tls_context_ref(spec->tls);
+    return NULL;
+}
+
+weir_error *weir__upstream_new(const struct upstream_spec *spec, struct durable_map *durables,
+                               weir_upstream **ret)
+{
+    size_t size = sizeof(weir_upstream) + spec->n_loops * sizeof(struct upstream_loop);
+    weir_upstream *upstream;
+    weir_error *error;
+
+    if (spec->n_addresses > UPSTREAM_MAX_SERVERS)
+        return weir_raise(WEIR_ELIMIT, "upstream `%s` has more than %d servers", spec->name,
+                          UPSTREAM_MAX_SERVERS);
+    upstream = aligned_alloc(HOST_CACHE_LINE,
+                             (size + HOST_CACHE_LINE - 1) & ~(size_t)(HOST_CACHE_LINE - 1));
+    if (!upstream)
+        return weir_raise(WEIR_ENOMEM, "upstream");
+    memset(upstream, 0, size);
+    upstream->refs = 1;
+    upstream->n_loops = spec->n_loops;
+    error = copy_spec(upstream, spec);
+    for (size_t i = 0; !error && i < spec->n_addresses; i++) {
+        error = weir__server_get(durables, spec->name, spec->addresses[i], spec->n_loops,
+                                 &upstream->servers[i]);
+        upstream->n_servers += !error;
+    }
+    if (error) {
+        upstream_free(upstream);
+        return error;
+    }
+    *ret = upstream;
+    return NULL;
+}
+
+weir_upstream *weir__upstream_ref(weir_upstream *upstream)
+{
+    __atomic_add_fetch(&upstream->refs, 1, __ATOMIC_RELAXED);
+    return upstream;
+}
+
+void weir__upstream_unref(weir_upstream *upstream)
+{
+    if (upstream && __atomic_sub_fetch(&upstream->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        upstream_free(upstream);
+}
+
+void weir__upstream_clear_pools(weir_upstream *upstream, const struct traffic *traffic)
+{
+    for (size_t i = 0; i < upstream->n_servers; i++)
+        weir__pool_clear(&upstream->servers[i]->pools[traffic->index]);
+}
+
+const char *weir_upstream_name(const weir_upstream *upstream)
+{
+    return upstream->name;
+}
+
+weir_duration weir_upstream_response_timeout(const weir_upstream *upstream)
+{
+    return upstream->response_timeout;
+}
+
+const void *weir_upstream_config(const weir_upstream *upstream, const weir_protocol *protocol)
+{
+    for (size_t i = 0; i < upstream->n_protocol_configs; i++)
+        if (upstream->protocol_configs[i].protocol == protocol)
+            return upstream->protocol_configs[i].config;
+    return NULL;
+}
+
+bool weir_upstream_tls(const weir_upstream *upstream)
+{
+    return upstream->tls != NULL;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Upstreams inside host/: a part of the configuration (weir_upstream, immutable) over servers,
+ * which are durable: found by the upstream's name and their address, with their health (shared,
+ * atomic) and one pool of idle connections for each loop.
+ */
+#ifndef WEIR_HOST_UPSTREAM_UPSTREAM_H
+#define WEIR_HOST_UPSTREAM_UPSTREAM_H
+
+#include <weir/callback.h>
+#include <weir/upstream.h>
+
+#include "host/generation/list.h"
+#include "host/generation/traffic.h"
+
+struct durable_map;
+
+/* A server that failed is passed over for this long; then one connection tries it again. */
+#define SERVER_FAIL_TIME_NS ((int64_t)10 * 1000 * 1000 * 1000)
+/* So many failed responses in a row are a failure of the server. */
+#define SERVER_MAX_BAD_RESPONSES 3
+#define UPSTREAM_MAX_SERVERS     256
+
+/* Idle connections of one loop to one server, the latest used first. */
+struct pool {
+    struct hlist idle;
+    unsigned n_idle;
+    weir_duration idle_timeout;
+    bool has_timer;
+    weir_timer timer;
+} __attribute__((aligned(HOST_CACHE_LINE)));
+
+struct server {
+    char *upstream, *address;
+    unsigned n_pools;
+    /* Shared by all loops, atomic. */
+    int64_t down_until; /* 0: in order */
+    unsigned bad_responses;
+    struct pool pools[];
+};
+
+/* The record of a connection to a server: the transport's context. */
+struct upconn {
+    const void *kind;          /* &weir__upconn_kind: contexts of other transports differ */
+    weir_transport *transport; /* not a reference: the record goes with the transport */
+    struct server *server;
+    struct pool *pool;
+    struct hlist link; /* in pool->idle */
+    weir_lease *lease; /* NULL: idle */
+    const weir_upstream_protocol *protocol;
+    int64_t idle_since;
+    bool discarded;
+};
+
+extern const char weir__upconn_kind;
+
+struct upstream_loop {
+    unsigned next; /* round robin */
+    uint64_t leases;
+} __attribute__((aligned(HOST_CACHE_LINE)));
+
+struct upstream_protocol_config {
+    const weir_protocol *protocol;
+    const void *config;
+};
+
+struct weir_upstream {
+    unsigned refs; /* atomic */
+    char *name;
+    struct server **servers;
+    size_t n_servers;
+    weir_duration connect_timeout, response_timeout, idle_timeout;
+    unsigned keepalive, retries;
+    weir_tls_context *tls;
+    char *server_name; /* NULL: each server's host */
+    struct upstream_protocol_config *protocol_configs;
+    size_t n_protocol_configs;
+    unsigned n_loops;
+    struct upstream_loop loops[];
+};
+
+struct upstream_spec {
+    const char *name;
+    const char *const *addresses;
+    size_t n_addresses;
+    weir_duration connect_timeout, response_timeout, idle_timeout;
+    unsigned keepalive, retries;
+    weir_tls_context *tls; /* referenced */
+    const char *server_name;
+    const struct upstream_protocol_config *protocol_configs; /* copied */
+    size_t n_protocol_configs;
+    unsigned n_loops;
+};
+
+weir_error *weir__upstream_new(const struct upstream_spec *spec, struct durable_map *durables,
+                               weir_upstream **ret) WEIR_MUST_USE;
+weir_upstream *weir__upstream_ref(weir_upstream *upstream);
+void weir__upstream_unref(weir_upstream *upstream);
+
+/* server.c: health. `now` is a reading of the monotonic clock. */
+weir_error *weir__server_get(struct durable_map *durables, const char *upstream,
+                             const char *address, unsigned n_loops,
+                             struct server **ret) WEIR_MUST_USE;
+/* Whether it may be used; after its time of being passed over, true for one caller only until it
+ * worked or failed again. */
+bool weir__server_usable(struct server *server, int64_t now);
+/* True: it was in order before. */
+bool weir__server_failed(struct server *server, int64_t now);
+/* True: it was passed over before. */
+bool weir__server_worked(struct server *server);
+/* A response ended that way. True: the server has failed now. */
+bool weir__server_response(struct server *server, weir_outcome outcome, int64_t now);
+
+/* The server for the next connection: round robin over those that are usable and not in `tried`;
+ * when none is usable, the one that has been failing longest. False: all were tried. */
+struct tried_servers {
+    uint64_t bits[UPSTREAM_MAX_SERVERS / 64];
+};
+
+bool weir__upstream_pick(const weir_upstream *upstream, struct upstream_loop *local,
+                         const struct tried_servers *tried, int64_t now, size_t *ret_index);
+
+/* pool.c */
+struct upconn *weir__pool_take(struct pool *pool, const weir_upstream_protocol *protocol);
+/* Keeps the connection, or closes it when `limit` are kept. */
+void weir__pool_put(struct pool *pool, struct upconn *conn, weir_duration idle_timeout,
+                    unsigned limit);
+/* Closes what this loop keeps. */
+void weir__pool_clear(struct pool *pool);
+/* Closes what the loop keeps of every server, when the loop ends. */
+void weir__upstream_clear_pools(weir_upstream *upstream, const struct traffic *traffic);
+
+/* lease.c */
+void weir__lease_cache_free(struct lease_cache *cache);
+
+#endif
