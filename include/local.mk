@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+
+weirinclude_HEADERS += \
+	include/weir/base.h \
+	include/weir/callback.h \
+	include/weir/chunk.h \
+	include/weir/config.h \
+	include/weir/error.h \
+	include/weir/executor.h \
+	include/weir/future.h \
+	include/weir/host.h \
+	include/weir/http-connection.h \
+	include/weir/http-message.h \
+	include/weir/http-values.h \
+	include/weir/http.h \
+	include/weir/listener.h \
+	include/weir/log.h \
+	include/weir/loop.h \
+	include/weir/option.h \
+	include/weir/outcome.h \
+	include/weir/plugin.h \
+	include/weir/relay.h \
+	include/weir/resolver.h \
+	include/weir/route.h \
+	include/weir/scope.h \
+	include/weir/server.h \
+	include/weir/slice.h \
+	include/weir/stream.h \
+	include/weir/task.h \
+	include/weir/time.h \
+	include/weir/tls.h \
+	include/weir/transport.h \
+	include/weir/upstream.h \
+	include/weir/weir.h

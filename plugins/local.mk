@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
+include plugins/http/local.mk
+include plugins/tcp/local.mk
+include plugins/echo/local.mk

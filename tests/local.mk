@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+
+include tests/unit/local.mk
+include tests/integration/local.mk
+include tests/lint/local.mk
+include tests/fuzz/local.mk
+include tests/canary/local.mk
+include tests/bench/local.mk
