@@ -4,8 +4,8 @@
  *
  *     struct my_wait { struct waiter waiter; struct stream *stream; };
  *
- *     WEIR_TRY(weir__wait_begin(&wait.waiter));        // cancelled, timed out, no task: nothing starts
- *     stream->reader = &wait.waiter;                   // start the operation
+ *     WEIR_TRY(weir__wait_begin(&wait.waiter));        // cancelled, timed out, no task: nothing
+ * starts stream->reader = &wait.waiter;                   // start the operation
  *     WEIR_TRY(weir__wait(&wait.waiter, detach));      // suspends
  *
  * and on the side of the loop, once, when the operation has completed:

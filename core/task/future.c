@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Futures: a result or an error that comes later.
+ *
+ *     PENDING ── set_result ──> RESULT          both are final
+ *        └── set_error, cancel ──> ERROR        (cancelled is the error WEIR_ECANCELED)
+ *
+ * Whoever waits hangs a link on the future: an awaiting task one on its stack, a done callback an
+ * allocated one. On completion each link is told in the order of arrival; that only makes jobs
+ * ready, so no foreign code runs inside of a call that completes a future.
+ */
+#include "config.h"
+
+#include "core/base/alloc.h"
+#include "core/base/invariant.h"
+#include "core/task/task.h"
+
+struct done_callback {
+    struct future_link link;
+    struct job job;
+    struct list scheduled;
+    weir_future *future; /* a reference from when it is scheduled on */
+    weir_error *(*fn)(weir_future *, void *);
+    void *arg;
+};
+
+void weir__future_init(weir_future *future, struct task_home *home, const weir_site *site)
+{
+    future->magic = FUTURE_MAGIC;
+    future->refs = 1;
+    future->home = home;
+    future->site = site;
+    list_init(&future->links);
+    home->refs++;
+}
+
+weir_error *weir_future_new_at(const weir_site *site, weir_future **ret)
+{
+    struct task_home *home;
+    weir_future *future;
+
+    WEIR_TRY(weir__task_home_here(&home));
+    future = weir__calloc(1, sizeof *future);
+    if (!future)
+        return weir_raise(WEIR_ENOMEM, "future");
+    weir__future_init(future, home, site);
+    *ret = future;
+    return NULL;
+}
+
+weir_future *weir_future_ref(weir_future *future)
+{
+    if (future) {
+        weir_check(future, FUTURE_MAGIC);
+        future->refs++;
+    }
+    return future;
+}
+
+void weir__future_drop_value(weir_future *future)
+{
+    void *value = future->value;
+    weir_drop_fn drop = future->drop;
+
+    future->value = NULL;
+    future->drop = NULL;
+    if (drop && !future->taken)
+        drop(value);
+}
+
+static void done_callback_free(struct done_callback *callback)
+{
+    list_remove(&callback->scheduled);
+    list_remove(&callback->link.link);
+    weir__job_cancel(&callback->job);
+    weir_future_unref(callback->future);
+    weir__free(callback);
+}
+
+/* Of one that waits: it holds no reference yet. */
+static void done_callback_forget(struct done_callback *callback)
+{
+    callback->future = NULL;
+    done_callback_free(callback);
+}
+
+void weir__future_release(weir_future *future)
+{
+    weir_list_foreach_safe(link, &future->links, struct future_link, link)
+        done_callback_forget(container_of(link, struct done_callback, link));
+    if (future->error && !future->error_seen && !weir_error_is(future->error, WEIR_ECANCELED))
+        weir__task_report(future->home,
+                          future->is_task ? "a task failed and nobody took its error"
+                                          : "a future failed and nobody took its error",
+                          future);
+    weir_ignore(WEIR_TAKE(future->error));
+    weir__future_drop_value(future);
+    weir_magic_clear(future);
+}
+
+static weir_error *unref_at_home(void *future)
+{
+    weir_future_unref(future);
+    return NULL;
+}
+
+static bool unref_elsewhere(weir_future *future)
+{
+    weir_loop *loop = __atomic_load_n(&future->home->loop, __ATOMIC_RELAXED);
+
+    if (!loop || loop == weir__thread_loop)
+        return false;
+    weir_ignore(weir_loop_call_soon_threadsafe(loop, unref_at_home, future, NULL));
+    return true;
+}
+
+void weir_future_unref(weir_future *future)
+{
+    struct task_home *home;
+
+    if (!future)
+        return;
+    weir_check(future, FUTURE_MAGIC);
+    home = future->home;
+    if (__builtin_expect(home->loop != weir__thread_loop, 0) && unref_elsewhere(future))
+        return;
+    if (--future->refs)
+        return;
+    future->refs = 1; /* a report may take and give references */
+    weir__future_release(future);
+    if (future->is_task) {
+        weir_task *task = task_of(future);
+
+        weir__free(task->own_name);
+        weir__stack_give(&home->stacks, task->stack); /* the task lay in it */
+    } else {
+        weir__free(future);
+    }
+    weir__task_home_unref(home);
+}
+
+void weir__future_complete(weir_future *future, weir_error *take_error)
+{
+    weir_assert(future->state == FUTURE_PENDING);
+    if (take_error) {
+        weir__future_drop_value(future);
+        future->error = take_error;
+        future->state = FUTURE_ERROR;
+    } else {
+        future->state = FUTURE_RESULT;
+    }
+    while (!list_empty(&future->links)) {
+        struct future_link *link = container_of(future->links.next, struct future_link, link);
+
+        list_remove(&link->link);
+        link->done(link);
+    }
+}
+
+static weir_error *check_settable(const weir_future *future)
+{
+    WEIR_TRY(weir__task_home_check(future->home));
+    if (future->is_task)
+        return weir_raise(WEIR_EINVAL, "the future of a task is set by the task");
+    if (future->state != FUTURE_PENDING)
+        return weir_raise(WEIR_EINVALSTATE, "the future is done already");
+    return NULL;
+}
+
+weir_error *weir_future_set_result(weir_future *future, void *take_value, weir_drop_fn drop)
+{
+    WEIR_TRY(check_settable(future));
+    future->value = take_value;
+    future->drop = drop;
+    weir__future_complete(future, NULL);
+    return NULL;
+}
+
+weir_error *weir_future_set_error(weir_future *future, weir_error *take_error)
+{
+    WEIR_TRY(check_settable(future));
+    if (!take_error)
+        return weir_raise(WEIR_EINVAL, "no error to set");
+    weir__future_complete(future, take_error);
+    return NULL;
+}
+
+bool weir_future_try_set_result(weir_future *future, void *take_value, weir_drop_fn drop)
+{
+    weir_error *error = weir_future_set_result(future, take_value, drop);
+
+    if (!error)
+        return true;
+    weir_ignore(error);
+    if (drop)
+        drop(take_value);
+    return false;
+}
+
+bool weir_future_try_set_error(weir_future *future, weir_error *take_error)
+{
+    weir_error *error = weir_future_set_error(future, take_error);
+
+    if (!error)
+        return true;
+    weir_ignore(error);
+    weir_ignore(take_error);
+    return false;
+}
+
+bool weir_future_cancel(weir_future *future)
+{
+    weir_error *error;
+
+    if (future->is_task)
+        return weir_task_cancel(task_of(future));
+    error = weir__task_home_check(future->home);
+    if (error) {
+        weir_ignore(error);
+        return false;
+    }
+    if (future->state != FUTURE_PENDING)
+        return false;
+    if (future->on_cancel)
+        future->on_cancel(future, future->on_cancel_arg);
+    if (future->state == FUTURE_PENDING)
+        weir__future_complete(future, weir_raise(WEIR_ECANCELED, "cancelled"));
+    return true;
+}
+
+bool weir_future_done(const weir_future *future)
+{
+    return future->state != FUTURE_PENDING;
+}
+
+bool weir_future_cancelled(const weir_future *future)
+{
+    return future->state == FUTURE_ERROR && weir_error_is(future->error, WEIR_ECANCELED);
+}
+
+weir_error *weir__future_error(weir_future *future)
+{
+    if (future->state != FUTURE_ERROR)
+        return NULL;
+    future->error_seen = true;
+    return weir_error_share(future->error);
+}
+
+static weir_error *check_result(weir_future *future)
+{
+    WEIR_TRY(weir__task_home_check(future->home));
+    if (future->state == FUTURE_PENDING)
+        return weir_raise(WEIR_ENOTREADY, "the future is not done yet");
+    WEIR_TRY(weir__future_error(future));
+    if (future->taken)
+        return weir_raise(WEIR_EINVALSTATE, "the result was taken already");
+    return NULL;
+}
+
+weir_error *weir_future_get_result(weir_future *future, void **ret_borrowed)
+{
+    WEIR_TRY(check_result(future));
+    *ret_borrowed = future->value;
+    return NULL;
+}
+
+weir_error *weir_future_take_result(weir_future *future, void **ret)
+{
+    WEIR_TRY(check_result(future));
+    *ret = future->value;
+    future->taken = true;
+    future->value = NULL;
+    return NULL;
+}
+
+static weir_error *run_done_callback(struct job *job)
+{
+    struct done_callback *callback = container_of(job, struct done_callback, job);
+    weir_error *error = callback->fn(callback->future, callback->arg);
+
+    done_callback_free(callback);
+    return error;
+}
+
+static void schedule_done_callback(struct done_callback *callback, weir_future *future)
+{
+    if (!future->home->loop) {
+        done_callback_free(callback);
+        return;
+    }
+    callback->future = weir_future_ref(future);
+    list_append(&future->home->scheduled, &callback->scheduled);
+    weir__loop_ready(future->home->loop, &callback->job);
+}
+
+static void done_callback_done(struct future_link *link)
+{
+    struct done_callback *callback = container_of(link, struct done_callback, link);
+
+    schedule_done_callback(callback, WEIR_TAKE(callback->future));
+}
+
+weir_error *weir_future_add_done_callback(weir_future *future,
+                                          weir_error *(*fn)(weir_future *, void *), void *arg)
+{
+    struct done_callback *callback;
+
+    WEIR_TRY(weir__task_home_check(future->home));
+    callback = weir__calloc(1, sizeof *callback);
+    if (!callback)
+        return weir_raise(WEIR_ENOMEM, "done callback");
+    list_init(&callback->link.link);
+    list_init(&callback->scheduled);
+    job_init(&callback->job, run_done_callback, future->site);
+    callback->link.done = done_callback_done;
+    callback->fn = fn;
+    callback->arg = arg;
+    if (future->state == FUTURE_PENDING) {
+        callback->future = future;
+        list_append(&future->links, &callback->link.link);
+    } else {
+        schedule_done_callback(callback, future);
+    }
+    return NULL;
+}
+
+size_t weir_future_remove_done_callback(weir_future *future,
+                                        weir_error *(*fn)(weir_future *, void *), void *arg)
+{
+    size_t removed = 0;
+
+    weir_list_foreach_safe(link, &future->links, struct future_link, link) {
+        struct done_callback *callback;
+
+        if (link->done != done_callback_done)
+            continue;
+        callback = container_of(link, struct done_callback, link);
+        if (callback->fn != fn || callback->arg != arg)
+            continue;
+        done_callback_forget(callback);
+        removed++;
+    }
+    return removed;
+}
+
+void weir__future_home_closed(struct task_home *home)
+{
+    weir_list_foreach_safe(callback, &home->scheduled, struct done_callback, scheduled)
+        done_callback_free(callback);
+}

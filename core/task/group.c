@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Groups: child tasks that end before the block does.
+ *
+ *     live ──ended──> ended (by next(), when a handle was asked for or a value is there), or
+ * released
+ *
+ * The first child that fails makes the group's error; its siblings are cancelled, and suspending
+ * calls of the body return that error like an expired deadline (scope.c). Leaving cancels what
+ * still runs and waits for it, whatever else is pending: children may use the frames above the
+ * group.
+ */
+#include "config.h"
+
+#include "core/task/task.h"
+
+static struct group *group_of(weir_group *group)
+{
+    return (struct group *)(void *)group;
+}
+
+static void cancel_children(struct group *group)
+{
+    if (group->scope.cancelled)
+        return;
+    group->scope.cancelled = true;
+    weir_list_foreach(child, &group->live, weir_task, sibling)
+        (void)weir_task_cancel(child);
+}
+
+static weir_error *give_error(struct group *group)
+{
+    if (!group->error)
+        return NULL;
+    group->scope.seen = true;
+    return weir_error_ref(group->error);
+}
+
+static void child_failed(struct group *group, weir_error *take_error)
+{
+    if (group->error) {
+        weir_error_attach(group->error, take_error);
+        return;
+    }
+    group->error = take_error;
+    cancel_children(group);
+    weir__task_poke(group->scope.task);
+}
+
+static bool may_go_on(const struct group *group)
+{
+    return list_empty(&group->live) || (!group->scope.joining && !list_empty(&group->ended));
+}
+
+void weir__group_child_ended(weir_task *child)
+{
+    struct group *group = child->group;
+
+    child->group = NULL;
+    list_remove(&child->sibling);
+    if (child->future.state == FUTURE_ERROR && !weir_future_cancelled(&child->future))
+        child_failed(group, weir__future_error(&child->future));
+    if (child->wanted || child->future.value) {
+        (void)weir_task_ref(child);
+        list_append(&group->ended, &child->sibling);
+    }
+    if (group->joiner && may_go_on(group))
+        weir__wait_wake(group->joiner);
+}
+
+static bool detach_joiner(struct waiter *waiter)
+{
+    (void)waiter; /* the caller clears it, on every path */
+    return true;
+}
+
+static weir_error *wait_for_children(struct group *group, struct waiter *waiter,
+                                     wait_interrupt_fn interrupt)
+{
+    weir_error *error = NULL;
+
+    if (may_go_on(group)) {
+        if (interrupt)
+            weir__task_budget();
+        return NULL;
+    }
+    group->joiner = waiter;
+    error = weir__wait(waiter, interrupt);
+    group->joiner = NULL;
+    return error;
+}
+
+void weir_group_enter(weir_group *opaque, const weir_site *site)
+{
+    struct group *group = group_of(opaque);
+
+    list_init(&group->live);
+    list_init(&group->ended);
+    weir__scope_enter(&group->scope, SCOPE_GROUP, WEIR_FOREVER, site);
+}
+
+void weir_group_leave(weir_group *opaque)
+{
+    struct group *group = group_of(opaque);
+    struct waiter waiter;
+
+    if (!group->scope.task)
+        return;
+    cancel_children(group);
+    group->scope.joining = true;
+    weir__wait_begin_masked(&waiter);
+    weir_ignore(wait_for_children(group, &waiter, NULL));
+    weir_list_foreach_safe(child, &group->ended, weir_task, sibling) {
+        list_remove(&child->sibling);
+        weir_task_unref(child);
+    }
+    if (group->error && !group->scope.seen)
+        weir__task_report_error(group->scope.task->future.home,
+                                "a child of a group failed and nobody took its error",
+                                group->scope.site, group->error);
+    weir_ignore(WEIR_TAKE(group->error));
+    weir__scope_leave(&group->scope);
+}
+
+weir_error *weir_group_spawn_at(const weir_site *site, const char *name, weir_group *opaque,
+                                weir_fn fn, void *arg, weir_task **ret_task)
+{
+    struct group *group = group_of(opaque);
+    weir_task *child;
+
+    if (!group->scope.task)
+        return weir_raise_at(site, WEIR_ENOTASK, "the group was entered outside a task");
+    WEIR_TRY(weir__task_home_check(group->scope.task->future.home));
+    if (weir__current_task == group->scope.task)
+        WEIR_TRY(give_error(group));
+    if (group->scope.cancelled)
+        return weir_raise_at(site, WEIR_ECLOSED, "the group is cancelled");
+    WEIR_TRY(weir__spawn(group->scope.task->future.home->loop, site, name, fn, arg, &child));
+    child->group = group;
+    child->wanted = ret_task != NULL;
+    list_append(&group->live, &child->sibling);
+    if (ret_task)
+        *ret_task = child;
+    else
+        weir_task_unref(child);
+    return NULL;
+}
+
+weir_error *weir_group_next(weir_group *opaque, weir_task **ret_task)
+{
+    struct group *group = group_of(opaque);
+    struct waiter waiter;
+    weir_task *child = NULL;
+
+    WEIR_TRY(weir__wait_begin(&waiter));
+    WEIR_TRY(wait_for_children(group, &waiter, detach_joiner));
+    if (!list_empty(&group->ended)) {
+        child = container_of(group->ended.next, weir_task, sibling);
+        list_remove(&child->sibling);
+    }
+    *ret_task = child;
+    return NULL;
+}
+
+weir_error *weir_group_join(weir_group *opaque)
+{
+    struct group *group = group_of(opaque);
+    struct waiter waiter;
+    weir_error *error;
+
+    group->scope.joining = true;
+    error = weir__wait_begin(&waiter);
+    if (!error)
+        error = wait_for_children(group, &waiter, detach_joiner);
+    group->scope.joining = false;
+    return error ? error : give_error(group);
+}
+
+void weir_group_cancel(weir_group *opaque)
+{
+    struct group *group = group_of(opaque);
+
+    if (group->scope.task)
+        cancel_children(group);
+}

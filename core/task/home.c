@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the tasks of one loop share, hung on the loop by a slot and made on first use. It is
+ * counted: futures and tasks that somebody still references when the loop has closed keep it (and
+ * the stacks that they lie in) alive, with no loop.
+ *
+ * A loop that is closed over tasks that would not end names them and gives up the home with their
+ * stacks: leaked rather than freed under their frames.
+ */
+#include "config.h"
+
+#include <stdio.h>
+
+#include <weir/log.h>
+
+#include "core/base/alloc.h"
+#include "core/task/task.h"
+
+_Atomic size_t weir__task_homes;
+
+static void home_free(struct task_home *home)
+{
+    weir__stack_pool_done(&home->stacks);
+    weir__overflow_watch_free(home->overflow);
+    weir__free(home);
+    weir__task_homes--;
+}
+
+void weir__task_home_unref(struct task_home *home)
+{
+    if (--home->refs == 0)
+        home_free(home);
+}
+
+static void cancel_all(weir_loop *loop, void *state)
+{
+    struct task_home *home = state;
+
+    (void)loop;
+    weir_list_foreach(task, &home->tasks, weir_task, link)
+        (void)weir_task_cancel(task);
+}
+
+static size_t live(weir_loop *loop, void *state, char *buffer, size_t size)
+{
+    struct task_home *home = state;
+    size_t used = 0;
+
+    (void)loop;
+    if (size)
+        buffer[0] = '\0';
+    weir_list_foreach(task, &home->tasks, weir_task, link) {
+        int n;
+
+        if (used >= size)
+            break;
+        n = snprintf(buffer + used, size - used, "%stask %s (%s:%d)", used ? ", " : "", task->name,
+                     task->future.site->file, task->future.site->line);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    return home->live;
+}
+
+static void destroy(weir_loop *loop, void *state)
+{
+    struct task_home *home = state;
+
+    weir_list_foreach(task, &home->tasks, weir_task, link)
+        weir__task_report(home, "a task was destroyed while pending", &task->future);
+    weir__co_home_closed(home);
+    weir__future_home_closed(home);
+    weir_list_foreach(task, &home->tasks, weir_task, link) {
+        weir__timer_stop(loop, &task->timer);
+        weir__job_cancel(&task->job);
+    }
+    home->loop = NULL;
+    weir__task_home_unref(home);
+}
+
+static const struct loop_slot_ops slot_ops = {
+    .cancel_all = cancel_all,
+    .live = live,
+    .destroy = destroy,
+};
+
+static weir_error *home_new(weir_loop *loop, struct task_home **ret)
+{
+    struct task_home *home = weir__calloc(1, sizeof *home);
+    weir_error *error;
+
+    if (!home)
+        return weir_raise(WEIR_ENOMEM, "tasks");
+    error = weir__overflow_watch_new(&home->overflow);
+    if (error) {
+        weir__free(home);
+        return error;
+    }
+    weir__task_homes++;
+    home->loop = loop;
+    home->refs = 1;
+    list_init(&home->tasks);
+    list_init(&home->cos);
+    list_init(&home->scheduled);
+    weir__stack_pool_init(&home->stacks, weir__loop_stack_size(loop));
+    weir__loop_set_slot(loop, LOOP_SLOT_TASKS, home, &slot_ops);
+    *ret = home;
+    return NULL;
+}
+
+weir_error *weir__task_home_of(weir_loop *loop, struct task_home **ret)
+{
+    struct task_home *home = weir__loop_slot(loop, LOOP_SLOT_TASKS);
+
+    if (__builtin_expect(!home, 0))
+        WEIR_TRY(home_new(loop, &home));
+    *ret = home;
+    return NULL;
+}
+
+weir_error *weir__task_home_here(struct task_home **ret)
+{
+    weir_loop *loop = weir__thread_loop;
+
+    if (!loop)
+        return weir_raise(WEIR_ETHREAD, "no loop belongs to this thread");
+    return weir__task_home_of(loop, ret);
+}
+
+weir_error *weir__task_home_check(const struct task_home *home)
+{
+    weir_loop *loop = __atomic_load_n(&home->loop, __ATOMIC_RELAXED);
+
+    if (__builtin_expect(loop == weir__thread_loop || !loop, 1))
+        return NULL;
+    return weir__loop_check_thread(loop);
+}
+
+static void report(struct task_home *home, weir_exception_context *context)
+{
+    if (home->loop)
+        weir_loop_call_exception_handler(home->loop, context);
+    else
+        weir_log_error(weir_logger_get("weir.task"), WEIR_LOG_ERROR,
+                       context->error ? weir_error_ref(context->error) : NULL, "%s",
+                       context->message);
+}
+
+void weir__task_report(struct task_home *home, const char *message, weir_future *future)
+{
+    weir_task *task = future->is_task ? task_of(future) : NULL;
+    char text[256];
+    weir_exception_context context = {
+        WEIR_SIZED(weir_exception_context),
+        .message = text,
+        .error = future->error,
+        .site = future->site,
+        .task = task,
+        .future = future,
+    };
+
+    snprintf(text, sizeof text, "%s%s%s, created at %s:%d", message, task ? ": " : "",
+             task ? task->name : "", future->site->file, future->site->line);
+    report(home, &context);
+}
+
+void weir__task_report_error(struct task_home *home, const char *message, const weir_site *site,
+                             const weir_error *error)
+{
+    char text[256];
+    weir_exception_context context = {WEIR_SIZED(weir_exception_context), .message = text,
+                                      .error = error, .site = site};
+
+    snprintf(text, sizeof text, "%s, created at %s:%d", message, site->file, site->line);
+    report(home, &context);
+}

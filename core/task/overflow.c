@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A task that outgrows its stack touches the guard below it. The handler of SIGSEGV runs on an
+ * alternate stack (there is no other), compares the address with the guard of the running task,
+ * says which task and how large its stack is, restores the handler that was there before and
+ * returns: the fault happens again and ends the process as it would have (core dump, sanitizer
+ * report).
+ */
+#include "config.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "core/base/alloc.h"
+#include "core/task/task.h"
+
+#ifndef AT_MINSIGSTKSZ
+#    define AT_MINSIGSTKSZ 51
+#endif
+
+/* What the handler itself needs, on top of the signal frame. */
+#define HANDLER_STACK ((size_t)32 * 1024)
+#define MESSAGE_MAX   512
+
+struct overflow_watch {
+    void *stack; /* NULL: the thread had an alternate stack */
+};
+
+static struct sigaction previous;
+static pthread_once_t install_once = PTHREAD_ONCE_INIT;
+
+/* Async-signal-safe; truncates. */
+static void append(char *message, size_t *used, const char *text)
+{
+    size_t length = strlen(text);
+
+    if (length > MESSAGE_MAX - *used)
+        length = MESSAGE_MAX - *used;
+    memcpy(message + *used, text, length);
+    *used += length;
+}
+
+static void append_number(char *message, size_t *used, size_t number)
+{
+    char digits[24];
+    char *at = digits + sizeof digits - 1;
+
+    *at = '\0';
+    do {
+        *--at = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    append(message, used, at);
+}
+
+static void report(const weir_task *task, size_t size)
+{
+    char message[MESSAGE_MAX];
+    size_t used = 0;
+
+    append(message, &used, "weir: stack overflow in task ");
+    append(message, &used, task->name);
+    append(message, &used, " (created at ");
+    append(message, &used, task->future.site->file);
+    append(message, &used, ":");
+    append_number(message, &used, (size_t)task->future.site->line);
+    append(message, &used, "): its stack of ");
+    append_number(message, &used, size);
+    append(message, &used, " bytes is used up; raise stack_size of the loop\n");
+    if (write(STDERR_FILENO, message, used) < 0)
+        return; /* nobody is left to tell */
+}
+
+static void on_fault(int signum, siginfo_t *info, void *context)
+{
+    const weir_task *task = weir__current_task;
+
+    (void)context;
+    if (task) {
+        const struct stack_pool *pool = &task->future.home->stacks;
+        char *guard = weir__stack_base(pool, task->stack);
+        char *address = info->si_addr;
+
+        if (address >= guard && address < guard + pool->guard)
+            report(task, pool->stride - pool->guard);
+    }
+    sigaction(signum, &previous, NULL);
+}
+
+static void install(void)
+{
+    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGSEGV, &action, &previous);
+}
+
+weir_error *weir__overflow_watch_new(struct overflow_watch **ret)
+{
+    struct overflow_watch *watch = weir__calloc(1, sizeof *watch);
+    size_t size = HANDLER_STACK + getauxval(AT_MINSIGSTKSZ);
+    stack_t stack;
+
+    if (!watch)
+        return weir_raise(WEIR_ENOMEM, "signal stack");
+    if (sigaltstack(NULL, &stack) == 0 && stack.ss_flags & SS_DISABLE) {
+        watch->stack = weir__malloc(size);
+        if (!watch->stack) {
+            weir__free(watch);
+            return weir_raise(WEIR_ENOMEM, "signal stack");
+        }
+        stack = (stack_t){.ss_sp = watch->stack, .ss_size = size};
+        sigaltstack(&stack, NULL);
+    }
+    pthread_once(&install_once, install);
+    *ret = watch;
+    return NULL;
+}
+
+void weir__overflow_watch_free(struct overflow_watch *watch)
+{
+    stack_t stack;
+
+    if (watch->stack && sigaltstack(NULL, &stack) == 0 && stack.ss_sp == watch->stack) {
+        stack = (stack_t){.ss_flags = SS_DISABLE};
+        sigaltstack(&stack, NULL);
+        weir__free(watch->stack);
+    } else if (watch->stack) {
+        weir__free(watch->stack); /* somebody set another one meanwhile */
+    }
+    weir__free(watch);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Futures, tasks and scopes from inside. Everything here belongs to one loop's thread.
+ *
+ *     loop ── slot ──> task_home ── tasks ──> weir_task (at the top of its own stack)
+ *                        │                       ├ future: its result, and who waits for it
+ *                        ├ stacks                ├ scope: innermost, linked outwards
+ *                        └ cos                   └ group: whose child it is
+ *
+ * The home outlives the loop while futures or tasks are referenced; its `loop` is then NULL.
+ */
+#ifndef WEIR_CORE_TASK_TASK_H
+#define WEIR_CORE_TASK_TASK_H
+
+#include <weir/scope.h>
+
+#include "core/base/invariant.h"
+#include "core/base/list.h"
+#include "core/loop/loop.h"
+#include "core/task/fiber.h"
+#include "core/task/stack.h"
+#include "core/task/wait.h"
+
+#define FUTURE_MAGIC WEIR_MAGIC('f', 'u', 't', 'u')
+#define CO_MAGIC     WEIR_MAGIC('c', 'o', 'r', 'o')
+
+struct task_home {
+    weir_loop *loop; /* NULL once it is closed */
+    unsigned refs;   /* the loop's slot, and one for each future, task and co */
+    struct fiber main;
+    struct list tasks; /* not done */
+    size_t live;
+    struct list cos;       /* made outside of tasks, or whose maker ended */
+    struct list scheduled; /* done callbacks that the ready queue holds */
+    struct stack_pool stacks;
+    struct overflow_watch *overflow;
+};
+
+/* How many exist, in all threads. One that outlives its loop means that a future, task or co leaks. */
+extern _Atomic size_t weir__task_homes;
+
+/* The home of this thread's loop. Errors: WEIR_ETHREAD there is no loop; WEIR_ENOMEM. */
+weir_error *weir__task_home_here(struct task_home **ret_home) WEIR_MUST_USE;
+weir_error *weir__task_home_of(weir_loop *loop, struct task_home **ret_home) WEIR_MUST_USE;
+void weir__task_home_unref(struct task_home *home);
+/* NULL when the calling thread is the home's. */
+weir_error *weir__task_home_check(const struct task_home *home) WEIR_MUST_USE;
+
+enum future_state { FUTURE_PENDING, FUTURE_RESULT, FUTURE_ERROR };
+
+/* Somebody who waits for a future. `done` unlinks nothing and runs no foreign code. */
+struct future_link {
+    struct list link;
+    void (*done)(struct future_link *link);
+};
+
+struct weir_future {
+    uint32_t magic;
+    unsigned refs;
+    struct task_home *home;
+    const weir_site *site;
+    void *origin; /* debug mode: backtrace of the creation */
+    struct list links;
+    void *value;
+    weir_drop_fn drop;
+    weir_error *error;
+    void (*on_cancel)(weir_future *future, void *arg); /* told once, when cancelled from outside */
+    void *on_cancel_arg;
+    unsigned char state; /* enum future_state */
+    bool is_task;
+    bool taken;      /* the value has moved out */
+    bool error_seen; /* somebody took the error */
+};
+
+void weir__future_init(weir_future *future, struct task_home *home, const weir_site *site);
+/* Takes what is not NULL: an error ends it as failed, else with the value that it holds. */
+void weir__future_complete(weir_future *future, weir_error *take_error);
+/* The error as one more waiter gets it; marks it seen. NULL: none. */
+weir_error *weir__future_error(weir_future *future) WEIR_MUST_USE;
+/* Drops value, error and name of a future that nobody references; reports an error nobody took. */
+void weir__future_release(weir_future *future);
+void weir__future_drop_value(weir_future *future);
+void weir__future_home_closed(struct task_home *home);
+
+enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_DONE };
+
+struct scope;
+struct group;
+
+struct weir_task {
+    struct weir_future future; /* first: a task is a future */
+    struct job job;
+    struct timer timer; /* the next deadline of a wait: of its scopes or its own */
+    struct fiber fiber;
+    struct list link; /* in home->tasks */
+    struct stack stack;
+    struct waiter *waiter; /* what it waits for */
+    int64_t wake_at;       /* when that wait has completed by itself; INT64_MAX: never */
+    struct scope *scope;   /* innermost */
+    struct group *group;   /* whose child it is; NULL: nobody's */
+    struct list sibling;
+    struct list cos; /* made by it, not started */
+    weir_fn fn;
+    void *arg;
+    const char *name;
+    char *own_name; /* the copy, when it was set */
+    unsigned cancelling;
+    unsigned budget;     /* suspending calls in a row that did not suspend */
+    unsigned char state; /* enum task_state */
+    bool interruptible;
+    bool wanted; /* child of a group: its handle was asked for */
+};
+
+extern __thread weir_task *weir__current_task __attribute__((tls_model("initial-exec")));
+
+static inline weir_task *task_of(weir_future *future)
+{
+    return (weir_task *)(void *)future;
+}
+
+/* Wakes a waiting task when there is something to tell it: a cancellation, a deadline, a child. */
+void weir__task_poke(weir_task *task);
+/* The deadline that a wait must not outlast; INT64_MAX: none. */
+int64_t weir__task_deadline(const weir_task *task);
+/* Whether a suspending call must fail now. */
+bool weir__task_pending(const weir_task *task);
+/* The error it fails with; NULL: none. */
+weir_error *weir__task_pending_error(weir_task *task) WEIR_MUST_USE;
+/* Lets the loop run until the task is made ready. Only by the running task. */
+void weir__task_suspend(weir_task *task);
+/* The deadline of a task that waits may have changed. */
+void weir__task_rearm(weir_task *task);
+
+/* The public scopes are these in disguise, hence may_alias. */
+enum scope_kind { SCOPE_NONE, SCOPE_TIMEOUT, SCOPE_SHIELD, SCOPE_GROUP };
+
+struct scope {
+    struct scope *outer;
+    weir_task *task; /* NULL: inert */
+    const weir_site *site;
+    int64_t deadline;   /* INT64_MAX: none */
+    unsigned char kind; /* enum scope_kind */
+    bool seen;          /* an expiry, or the error of a child, was given to the task */
+    bool joining;       /* group: its own error does not end the wait for its children */
+    bool cancelled;     /* group: the children are asked to end */
+} __attribute__((may_alias));
+
+struct group {
+    struct scope scope;
+    struct list live;  /* children, by `sibling` */
+    struct list ended; /* children to be given by next(), a reference each */
+    weir_error *error; /* of the first child that failed */
+    struct waiter *joiner;
+} __attribute__((may_alias));
+
+WEIR_STATIC_ASSERT(sizeof(struct scope) <= sizeof(weir_timeout), "frozen size of weir_timeout");
+WEIR_STATIC_ASSERT(sizeof(struct scope) <= sizeof(weir_shield), "frozen size of weir_shield");
+WEIR_STATIC_ASSERT(sizeof(struct group) <= sizeof(weir_group), "frozen size of weir_group");
+
+void weir__scope_enter(struct scope *scope, enum scope_kind kind, weir_duration duration,
+                       const weir_site *site);
+void weir__scope_leave(struct scope *scope);
+/* Tells the group of a task that it is done. */
+void weir__group_child_ended(weir_task *task);
+
+struct weir_co {
+    uint32_t magic;
+    struct list link; /* of its maker, or of the home */
+    struct task_home *home;
+    const weir_site *site;
+    const char *name;
+    weir_fn fn;
+    void *arg;
+    bool reported;
+};
+
+/* Reports what `maker` made and nobody started; the home keeps them, in case somebody still does.
+ */
+void weir__co_maker_ended(weir_task *maker);
+void weir__co_home_closed(struct task_home *home);
+
+/* Reports to the loop's exception handler, or to the log when the loop is closed. Borrows. */
+void weir__task_report(struct task_home *home, const char *message, weir_future *future);
+void weir__task_report_error(struct task_home *home, const char *message, const weir_site *site,
+                             const weir_error *error);
+
+#endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting a task of a loop from another thread, and waiting for its end there.
+ *
+ *     any thread ── post ──> loop: spawn carry() ── fn(arg), drop(arg) ── settle ──> any thread
+ *
+ * One record is shared by both sides and counted atomically. `task` belongs to the loop's side, the
+ * outcome is written once under the lock. A post that its loop never runs (it closed) settles as
+ * WEIR_ECLOSED from the post's drop function.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "core/base/alloc.h"
+#include "core/task/task.h"
+
+struct weir_thread_future {
+    atomic_uint refs; /* the caller's, and one of the loop's side until it has settled */
+    pthread_mutex_t lock;
+    pthread_cond_t settled_cond;
+    const weir_site *site;
+    const char *name;
+    weir_loop *loop;
+    weir_fn fn;
+    void *arg;
+    weir_drop_fn drop;
+    weir_task *task; /* the loop's side; while it runs */
+    bool cancelled;  /* the loop's side, before the task is there */
+    bool settled;
+    void *value;
+    weir_drop_fn value_drop;
+    weir_error *error; /* fit for any thread */
+};
+
+static weir_thread_future *future_ref(weir_thread_future *future)
+{
+    atomic_fetch_add(&future->refs, 1);
+    return future;
+}
+
+void weir_thread_future_unref(weir_thread_future *future)
+{
+    if (!future || atomic_fetch_sub(&future->refs, 1) != 1)
+        return;
+    if (future->value_drop)
+        future->value_drop(future->value);
+    weir_ignore(future->error);
+    weir_loop_unref(future->loop);
+    pthread_cond_destroy(&future->settled_cond);
+    pthread_mutex_destroy(&future->lock);
+    weir__free(future);
+}
+
+/* Ends the loop's side. Takes the error and the value. */
+static void settle(weir_thread_future *future, weir_error *take_error, void *take_value,
+                   weir_drop_fn drop)
+{
+    weir_error *error = take_error ? weir_error_detach(take_error) : NULL;
+
+    if (future->drop)
+        future->drop(future->arg);
+    pthread_mutex_lock(&future->lock);
+    future->error = error;
+    future->value = take_value;
+    future->value_drop = drop;
+    future->settled = true;
+    pthread_cond_broadcast(&future->settled_cond);
+    pthread_mutex_unlock(&future->lock);
+    weir_thread_future_unref(future);
+}
+
+/* The task's body. */
+static weir_error *carry(void *arg)
+{
+    weir_thread_future *future = arg;
+    weir_task *task = weir__current_task;
+    weir_error *error = future->fn(future->arg);
+    void *value = NULL;
+    weir_drop_fn drop = NULL;
+
+    if (error) {
+        weir__future_drop_value(&task->future);
+    } else {
+        value = WEIR_TAKE(task->future.value);
+        drop = WEIR_TAKE(task->future.drop);
+    }
+    future->task = NULL;
+    settle(future, error, value, drop);
+    return NULL;
+}
+
+static weir_error *start(void *arg)
+{
+    weir_thread_future *future = arg;
+    weir_error *error =
+        weir__spawn(weir__thread_loop, future->site, future->name, carry, future, &future->task);
+
+    if (error) {
+        settle(future, error, NULL, NULL);
+        return NULL;
+    }
+    if (future->cancelled)
+        (void)weir_task_cancel(future->task);
+    weir_task_unref(future->task); /* it lives until carry() clears the pointer */
+    return NULL;
+}
+
+static void never_started(void *arg)
+{
+    settle(arg, weir_raise(WEIR_ECLOSED, "the loop was closed"), NULL, NULL);
+}
+
+static void init_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+weir_error *weir_run_coroutine_threadsafe_at(const weir_site *site, const char *name,
+                                             weir_loop *loop, weir_fn fn, void *take_arg,
+                                             weir_drop_fn drop, weir_thread_future **ret)
+{
+    weir_thread_future *future = weir__calloc(1, sizeof *future);
+    weir_error *error;
+
+    if (!future)
+        return weir_raise_at(site, WEIR_ENOMEM, "thread future");
+    atomic_init(&future->refs, 2);
+    pthread_mutex_init(&future->lock, NULL);
+    init_condition(&future->settled_cond);
+    future->site = site;
+    future->name = name;
+    future->loop = weir_loop_ref(loop);
+    future->fn = fn;
+    future->arg = take_arg;
+    future->drop = drop;
+    error = weir_loop_call_soon_threadsafe_at(site, loop, start, future, never_started);
+    if (error) { /* arg stays with the caller */
+        future->drop = NULL;
+        atomic_store(&future->refs, 1);
+        weir_thread_future_unref(future);
+        return error;
+    }
+    if (ret)
+        *ret = future;
+    else
+        weir_thread_future_unref(future);
+    return NULL;
+}
+
+static struct timespec timespec_of(weir_instant instant)
+{
+    return (struct timespec){.tv_sec = (time_t)(instant.ns / 1000000000),
+                             .tv_nsec = (long)(instant.ns % 1000000000)};
+}
+
+/* With the lock held. */
+static bool wait_settled(weir_thread_future *future, weir_duration limit)
+{
+    struct timespec until = timespec_of(weir_instant_after(weir_now(), limit));
+
+    while (!future->settled) {
+        if (weir_is_forever(limit))
+            pthread_cond_wait(&future->settled_cond, &future->lock);
+        else if (pthread_cond_timedwait(&future->settled_cond, &future->lock, &until) == ETIMEDOUT)
+            return future->settled;
+    }
+    return true;
+}
+
+weir_error *weir_thread_future_result(weir_thread_future *future, weir_duration limit,
+                                      void **ret_value)
+{
+    weir_error *error = NULL;
+
+    pthread_mutex_lock(&future->lock);
+    if (!future->settled && future->loop == weir__thread_loop)
+        error = weir_raise(WEIR_EDEADLK, "the loop's own thread would wait for its task %s",
+                           future->name);
+    else if (!wait_settled(future, limit))
+        error = weir_raise(WEIR_ETIMEDOUT, "timed out");
+    else if (future->error)
+        error = weir_error_share(future->error);
+    else if (ret_value)
+        *ret_value = future->value;
+    pthread_mutex_unlock(&future->lock);
+    return error;
+}
+
+static weir_error *cancel_here(void *arg)
+{
+    weir_thread_future *future = arg;
+
+    if (future->task)
+        (void)weir_task_cancel(future->task);
+    else
+        future->cancelled = true;
+    weir_thread_future_unref(future);
+    return NULL;
+}
+
+static void drop_reference(void *future)
+{
+    weir_thread_future_unref(future);
+}
+
+void weir_thread_future_cancel(weir_thread_future *future)
+{
+    weir_error *error = weir_loop_call_soon_threadsafe(future->loop, cancel_here,
+                                                       future_ref(future), drop_reference);
+
+    if (error) {
+        weir_ignore(error); /* closed: it has ended or never will */
+        weir_thread_future_unref(future);
+    }
+}

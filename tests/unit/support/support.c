@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checks inside tasks and leak counts; see support.h. */
+#include "config.h"
+
+#include "tests/unit/support/support.h"
+
+#include <dirent.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <weir/log.h>
+
+#include "core/loop/loop.h"
+#include "core/task/task.h"
+
+static char first_failure[512];
+static atomic_int failures;
+static size_t report_count;
+static char report_text[256];
+static size_t descriptors_before, homes_before;
+static int log_fd = -1;
+
+weir_error *check_failed(const weir_site *site, const char *what)
+{
+    if (site && atomic_fetch_add(&failures, 1) == 0)
+        snprintf(first_failure, sizeof first_failure, "%s:%d: %s", site->file, site->line, what);
+    if (weir_task_current())
+        (void)weir_task_cancel(weir_task_current());
+    return weir_raise(WEIR_ECANCELED, "a check failed");
+}
+
+bool check_code(const weir_site *site, const char *what, weir_error *take_error, weir_code code)
+{
+    char text[256], message[448];
+    bool right = weir_error_code(take_error) == code;
+
+    if (!right) {
+        text[0] = '\0';
+        if (take_error)
+            weir_error_message(take_error, text, sizeof text);
+        snprintf(message, sizeof message, "%s: expected %s, got %s (%s)", what,
+                 code ? weir_code_name(code) : "success",
+                 take_error ? weir_code_name(weir_error_code(take_error)) : "success", text);
+        weir_ignore(check_failed(site, message));
+    }
+    weir_ignore(take_error);
+    return right;
+}
+
+void raise_recorded(void)
+{
+    if (atomic_exchange(&failures, 0))
+        fail_msg("%s", first_failure);
+}
+
+void assert_code(weir_error *take_error, weir_code code)
+{
+    (void)check_code(WEIR_HERE, "assert_code", take_error, code);
+    raise_recorded();
+}
+
+void assert_ok(weir_error *take_error)
+{
+    assert_code(take_error, 0);
+}
+
+static void count_report(weir_loop *loop, const weir_exception_context *context, void *arg)
+{
+    (void)loop;
+    (void)arg;
+    report_count++;
+    snprintf(report_text, sizeof report_text, "%s", context->message);
+    (void)weir_error_code(context->error);
+}
+
+size_t reports(void)
+{
+    return report_count;
+}
+
+const char *last_report(void)
+{
+    return report_text;
+}
+
+weir_code run_in_loop_for_code(weir_fn fn, void *arg)
+{
+    weir_loop *loop = NULL;
+    weir_task *task = NULL;
+    weir_error *error;
+    weir_code code;
+
+    assert_ok(weir_loop_new(NULL, &loop));
+    weir_loop_set_exception_handler(loop, count_report, NULL);
+    assert_ok(weir__spawn(loop, WEIR_HERE, "test", fn, arg, &task));
+    error = weir_loop_run_until_complete(loop, weir_task_future(task));
+    code = weir_error_code(error);
+    if (code && code != WEIR_ECANCELED) {
+        char text[256];
+
+        weir_error_message(error, text, sizeof text);
+        print_message("the test's task ended with: %s\n", text);
+    }
+    weir_ignore(error);
+    weir_task_unref(task);
+    weir_loop_close_force(loop, WEIR_S(10));
+    weir_loop_unref(loop);
+    raise_recorded();
+    return code;
+}
+
+void run_in_loop(weir_fn fn, void *arg)
+{
+    weir_code code = run_in_loop_for_code(fn, arg);
+
+    if (code)
+        fail_msg("the test's task ended with %s", weir_code_name(code));
+}
+
+void capture_log_begin(void)
+{
+    weir_log_options options = {WEIR_SIZED(weir_log_options)};
+
+    log_fd = memfd_create("log", MFD_CLOEXEC);
+    assert_true(log_fd >= 0);
+    options.fd = log_fd;
+    assert_ok(weir_log_configure(&options));
+}
+
+void capture_log_end(char *text, size_t size)
+{
+    weir_log_options options = {WEIR_SIZED(weir_log_options), .fd = STDERR_FILENO};
+    ssize_t n;
+
+    assert_true(weir_log_flush(WEIR_S(10)));
+    n = pread(log_fd, text, size - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    assert_ok(weir_log_configure(&options));
+    close(log_fd);
+    log_fd = -1;
+}
+
+size_t count_descriptors(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    size_t count = 0;
+
+    if (!directory)
+        return 0;
+    while (readdir(directory))
+        count++;
+    closedir(directory);
+    return count;
+}
+
+static weir_error *nothing(void *arg)
+{
+    (void)arg;
+    return NULL;
+}
+
+int leaks_setup(void **state)
+{
+    (void)state;
+    weir_ignore(weir_run(nothing, NULL, NULL)); /* what is made once in a process */
+    weir_log_flush(WEIR_S(10));
+    atomic_store(&failures, 0);
+    report_count = 0;
+    report_text[0] = '\0';
+    homes_before = weir__task_homes;
+    descriptors_before = count_descriptors();
+    return 0;
+}
+
+int leaks_teardown(void **state)
+{
+    size_t descriptors = count_descriptors();
+
+    (void)state;
+    if (weir__thread_loop) {
+        print_error("a loop is left\n");
+        return -1;
+    }
+    if (descriptors != descriptors_before) {
+        print_error("%zu descriptors before, %zu after\n", descriptors_before, descriptors);
+        return -1;
+    }
+    if (weir__task_homes != homes_before) {
+        print_error("a future, task or coroutine is left\n");
+        return -1;
+    }
+    return 0;
+}

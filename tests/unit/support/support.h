@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * For unit tests that run tasks. cmocka leaves a failing assertion by longjmp, which from a task's
+ * stack would leave the loop inside of the task; so tasks use the macros below, which record, cancel
+ * the task and return; the failure is raised on the main stack by run_in_loop().
+ *
+ *     static weir_error *sleeps(void *arg)
+ *     {
+ *         CHECK_OK(weir_sleep(WEIR_MS(1)));
+ *         CHECK_CODE(weir_await(future), WEIR_ECANCELED);
+ *         CHECK(count == 1);
+ *         return NULL;
+ *     }
+ *
+ *     static void a_sleep_ends(void **state) { run_in_loop(sleeps, NULL); }
+ *
+ *     cmocka_unit_test_setup_teardown(a_sleep_ends, leaks_setup, leaks_teardown)
+ */
+#ifndef WEIR_TESTS_SUPPORT_H
+#define WEIR_TESTS_SUPPORT_H
+
+#include <cmocka.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/task.h>
+
+/* In a function that returns weir_error *: what is false is recorded and ends the task. */
+#define CHECK(condition)                                \
+    do {                                                \
+        if (!(condition))                               \
+            return check_failed(WEIR_HERE, #condition); \
+    } while (0)
+/* `call` must succeed. */
+#define CHECK_OK(call)                                \
+    do {                                              \
+        if (!check_code(WEIR_HERE, #call, (call), 0)) \
+            return check_failed(NULL, NULL);          \
+    } while (0)
+/* `call` must fail with this code. */
+#define CHECK_CODE(call, code)                             \
+    do {                                                   \
+        if (!check_code(WEIR_HERE, #call, (call), (code))) \
+            return check_failed(NULL, NULL);               \
+    } while (0)
+/* Anywhere: records and goes on. */
+#define EXPECT(condition)                                     \
+    do {                                                      \
+        if (!(condition))                                     \
+            weir_ignore(check_failed(WEIR_HERE, #condition)); \
+    } while (0)
+
+weir_error *check_failed(const weir_site *site, const char *what);
+bool check_code(const weir_site *site, const char *what, weir_error *take_error, weir_code code);
+
+/* On the main stack. Runs `fn(arg)` as the first task of a new loop until it ends, cancels and joins
+   what is left, closes. Fails the test when a check failed or `fn` returned an error. */
+void run_in_loop(weir_fn fn, void *arg);
+/* Likewise; returns the code with which `fn` ended. */
+weir_code run_in_loop_for_code(weir_fn fn, void *arg);
+/* Fails the test when something was recorded; for tests that drive a loop themselves. */
+void raise_recorded(void);
+/* Fails the test when `take_error` is one; with its text. */
+void assert_ok(weir_error *take_error);
+void assert_code(weir_error *take_error, weir_code code);
+
+/* Reports to the exception handler of the loops that run_in_loop() makes, since the setup. */
+size_t reports(void);
+const char *last_report(void);
+
+/* What is logged from begin to end, as text, into `text`. */
+void capture_log_begin(void);
+void capture_log_end(char *text, size_t size);
+
+/* Descriptors, loops, and homes of tasks (hence futures, tasks, coroutines) before and after. */
+int leaks_setup(void **state);
+int leaks_teardown(void **state);
+/* Open descriptors of the process. */
+size_t count_descriptors(void);
+
+#endif
