@@ -1,7 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 
 noinst_LTLIBRARIES += libweir-http-core.la
-libweir_http_core_la_SOURCES =
+libweir_http_core_la_SOURCES = \
+	http/message/body.c \
+	http/message/chars.c \
+	http/message/chars.h \
+	http/message/date.c \
+	http/message/errors.c \
+	http/message/etag.c \
+	http/message/framing.c \
+	http/message/head.c \
+	http/message/head.h \
+	http/message/host.c \
+	http/message/list.c \
+	http/message/methods.c \
+	http/message/names.c \
+	http/message/names.h \
+	http/message/path.c \
+	http/message/range.c \
+	http/message/reason.c \
+	http/message/request.c \
+	http/message/response.c \
+	http/message/scan.h \
+	http/message/writer.c
 libweir_http_core_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 
 lib_LTLIBRARIES += libweir-http.la

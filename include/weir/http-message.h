@@ -294,7 +294,7 @@ typedef struct weir_http_head {
     const char *base_;
     uint32_t at_, mark_, line_limit_, head_limit_;
     uint8_t state_;
-    bool response_, upgrade_offered_;
+    bool upgrade_offered_;
 } weir_http_head;
 
 /** Ready for one message. `fields` is storage for at most `capacity` fields (more: FIELDS_MANY);
@@ -337,10 +337,11 @@ typedef struct weir_http_body {
     uint8_t framing; /* weir_http_framing */
     uint8_t state_;
     uint8_t digits_;
-    bool clean_;
+    bool keep_trailers_;
     uint64_t remaining_; /* bytes of this chunk or of the whole body that are still to come */
     uint64_t received;   /* body bytes given out so far */
     uint32_t extension_, extension_limit_;
+    weir_http_field scratch_;
     weir_http_head trailer; /* after DONE of a chunked body: trailer.fields[0 … field_count) */
 } weir_http_body;
 
@@ -464,7 +465,7 @@ static inline void weir_http_head_init(weir_http_head *head, weir_http_field *fi
     if (head->head_limit_ > 1048576)
         head->head_limit_ = 1048576;
     head->state_ = 0;
-    head->response_ = head->upgrade_offered_ = false;
+    head->upgrade_offered_ = false;
 }
 
 static inline bool weir_http_head_has(const weir_http_head *head, weir_http_name name)
