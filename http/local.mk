@@ -2,6 +2,13 @@
 
 noinst_LTLIBRARIES += libweir-http-core.la
 libweir_http_core_la_SOURCES = \
+	http/connection/block.c \
+	http/connection/client.c \
+	http/connection/exchange.c \
+	http/connection/exchange.h \
+	http/connection/reader.c \
+	http/connection/response.c \
+	http/connection/server.c \
 	http/message/body.c \
 	http/message/chars.c \
 	http/message/chars.h \

@@ -127,8 +127,8 @@ static weir_error *take_over(struct relay *relay, int index, weir_transport *tra
     void *state;
 
     weir_transport_pause_reading(transport);
-    WEIR_TRY(weir_transport_set_protocol(transport, &relay_protocol, NULL,
-                                         weir_slice_of(NULL, 0), &state));
+    WEIR_TRY(weir_transport_set_protocol(transport, &relay_protocol, NULL, weir_slice_of(NULL, 0),
+                                         &state));
     side = state;
     side->relay = relay;
     side->index = index;
