@@ -12,3 +12,29 @@ libweir_host_la_LDFLAGS = $(AM_LDFLAGS) $(WEIR_ZDEFS) -version-info 0:0:0 \
 	-Wl,--version-script=$(top_srcdir)/host/libweir-host.map
 EXTRA_libweir_host_la_DEPENDENCIES = host/libweir-host.map
 EXTRA_DIST += host/libweir-host.map
+
+libweir_host_core_la_SOURCES += \
+	host/config/address.c \
+	host/config/arena.c \
+	host/config/choice.c \
+	host/config/codes.h \
+	host/config/collection.c \
+	host/config/config.h \
+	host/config/diagnostic.c \
+	host/config/document.c \
+	host/config/excerpt.c \
+	host/config/expand.c \
+	host/config/fill.c \
+	host/config/include.c \
+	host/config/internal.h \
+	host/config/load.c \
+	host/config/overlay.c \
+	host/config/position.c \
+	host/config/reference.c \
+	host/config/report.c \
+	host/config/scalar.c \
+	host/config/source.c \
+	host/config/suggest.c \
+	host/config/units.c \
+	host/config/unknown.c \
+	host/config/yaml_hint.c

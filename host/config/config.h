@@ -35,6 +35,7 @@ struct config_settings {
     const char *const *sets;      /* "log.level=debug", from --set */
     const char *const *set_names; /* NULL, or how each was written: "--log-level" */
     size_t n_sets;
+    int64_t version; /* not 0: `version` must not be greater, and stand in the main file */
     const char *(*getenv)(void *arg, const char *name); /* NULL: the process's */
     void *getenv_arg;
 };
@@ -57,6 +58,14 @@ struct config_lookup {
     /* The i-th name of the kind, for suggestions; NULL after the last. */
     const char *(*name_at)(void *arg, const char *kind, size_t i);
     void *arg;
+};
+
+/* An entry that a ONE_OF, ANY_OF or inlined key chose, in order of appearance: its instance is the
+ * host's to make and check (weir__config_check(c, ops->check, choice->config, choice)). */
+struct config_choice {
+    const char *kind; /* "http.filter" */
+    weir_choice *choice;
+    const weir_config_node *node;
 };
 
 /* A REF field, in order of appearance. The host stores the part's address
@@ -109,6 +118,10 @@ bool weir__config_resolve(weir_config_context *context);
 size_t weir__config_reference_count(const weir_config_context *context);
 struct config_reference *weir__config_reference_at(weir_config_context *context, size_t index);
 
+size_t weir__config_choice_count(const weir_config_context *context);
+const struct config_choice *weir__config_choice_at(const weir_config_context *context,
+                                                   size_t index);
+
 /* Runs an instance's check; errors at NULL go to where `field` was written. */
 void weir__config_check(weir_config_context *context,
                         void (*check)(weir_config_context *, const void *), const void *config,
@@ -132,6 +145,8 @@ void weir__config_report(weir_config_context *context, FILE *out, enum config_fo
                          bool colour);
 /* "weir: 2 errors, 0 warnings in 3 files; nothing was changed". */
 void weir__config_summary(const weir_config_context *context, FILE *out, const char *consequence);
+/* What a code means, "W0103: …"; NULL for a code that does not exist. */
+const char *weir__config_explain(int code);
 /* 0; 78 for anything wrong in a file; 66 the main file cannot be read; 64 a
  * --set does not parse. */
 int weir__config_exit_code(const weir_config_context *context);

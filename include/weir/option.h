@@ -28,7 +28,7 @@
 #include <weir/time.h>
 
 #ifdef __cplusplus
-#include <type_traits>
+#    include <type_traits>
 #endif
 
 WEIR_BEGIN_DECLS
@@ -117,8 +117,8 @@ typedef struct weir_array {
 } weir_array;
 
 /** `WEIR_ARRAY_EACH(const struct server, s, conf->servers) use(s->address);` */
-#define WEIR_ARRAY_EACH(type, var, array)                                                          \
-    for (type *var = (type *)(array).items, *var##_end_ = var + (array).count; var != var##_end_;  \
+#define WEIR_ARRAY_EACH(type, var, array)                                                         \
+    for (type *var = (type *)(array).items, *var##_end_ = var + (array).count; var != var##_end_; \
          var++)
 
 /** An entry of an extension kind with its parsed configuration. `table` is what
@@ -133,13 +133,13 @@ typedef struct weir_choice {
 
 /** A number outside any range: the word at `index` in `words` of an int64_t,
  * size or duration. */
-#define WEIR_INT_WORD(index) (INT64_MIN + (int64_t)(index))
+#define WEIR_INT_WORD(index)  (INT64_MIN + (int64_t)(index))
 #define WEIR_SIZE_WORD(index) (UINT64_MAX - (uint64_t)(index))
 
 /** Constants for `.min` and `.max` of durations, in the unit of the table
  * (nanoseconds). */
 #define WEIR_OPTION_MS(n) ((int64_t)(n)*1000000)
-#define WEIR_OPTION_S(n) ((int64_t)(n)*1000000000)
+#define WEIR_OPTION_S(n)  ((int64_t)(n)*1000000000)
 
 /** Fills `field` from `node`; reports with weir_config_error_at() and gives
  * false. */
@@ -200,161 +200,163 @@ struct weir_option {
 
 /* C++20: a static inside a lambda stands for the compound literal,
  * static_assert for _Generic. */
-#define WEIR_FIELD_(T, m, key, ty, check, ...)                                                     \
-    ([]() -> const weir_option * {                                                                 \
-        _Pragma("GCC diagnostic push")                                                             \
-            _Pragma("GCC diagnostic ignored \"-Wmissing-field-initializers\"") static_assert(      \
-                check, "option " key ": the member has another type");                             \
-        static const weir_option weir_option_ = {                                                  \
-            WEIR_SIZED(weir_option),  .name = key,           .type = ty,                           \
-            .offset = offsetof(T, m), .width = sizeof(T::m), __VA_ARGS__};                         \
-        _Pragma("GCC diagnostic pop") return &weir_option_;                                        \
-    }())
-#define WEIR_IS_(T, m, want) (::std::is_same<decltype(T::m), want>::value)
-#define WEIR_IS_INT_(T, m) (::std::is_integral<decltype(T::m)>::value)
-#define WEIR_IS_ENUM_(T, m)                                                                        \
-    (::std::is_enum<decltype(T::m)>::value || ::std::is_same<decltype(T::m), int>::value)
-#define WEIR_IS_POINTER_(T, m) (::std::is_pointer<decltype(T::m)>::value)
-#define WEIR_IS_POINTER_TO_(T, m, S)                                                               \
-    (::std::is_same<decltype(T::m), S *>::value || ::std::is_same<decltype(T::m), const S *>::value)
+#    define WEIR_FIELD_(T, m, key, ty, check, ...)                                                \
+        ([]() -> const weir_option * {                                                            \
+            _Pragma("GCC diagnostic push")                                                        \
+                _Pragma("GCC diagnostic ignored \"-Wmissing-field-initializers\"") static_assert( \
+                    check, "option " key ": the member has another type");                        \
+            static const weir_option weir_option_ = {                                             \
+                WEIR_SIZED(weir_option),  .name = key,           .type = ty,                      \
+                .offset = offsetof(T, m), .width = sizeof(T::m), __VA_ARGS__};                    \
+            _Pragma("GCC diagnostic pop") return &weir_option_;                                   \
+        }())
+#    define WEIR_IS_(T, m, want) (::std::is_same<decltype(T::m), want>::value)
+#    define WEIR_IS_INT_(T, m)   (::std::is_integral<decltype(T::m)>::value)
+#    define WEIR_IS_ENUM_(T, m) \
+        (::std::is_enum<decltype(T::m)>::value || ::std::is_same<decltype(T::m), int>::value)
+#    define WEIR_IS_POINTER_(T, m) (::std::is_pointer<decltype(T::m)>::value)
+#    define WEIR_IS_POINTER_TO_(T, m, S)               \
+        (::std::is_same<decltype(T::m), S *>::value || \
+         ::std::is_same<decltype(T::m), const S *>::value)
 
 #else
 
-#define WEIR_FIELD_(T, m, key, ty, check, ...)                                                     \
-    ((const weir_option[1]){{WEIR_SIZED(weir_option), .name = key, .type = ty,                     \
-                             .offset = offsetof(T, m) + 0 * sizeof(char[(check) ? 1 : -1]),        \
-                             .width = sizeof(((T *)0)->m), __VA_ARGS__}})
-#define WEIR_IS_(T, m, want) _Generic(&((T *)0)->m, want * : 1, default : 0)
-#define WEIR_IS_INT_(T, m)                                                                         \
-    _Generic(((T *)0)->m, int64_t : 1, uint64_t : 1, int32_t : 1, uint32_t : 1, int16_t : 1,       \
-             uint16_t : 1, int8_t : 1, uint8_t : 1, default : 0)
-#define WEIR_IS_ENUM_(T, m) _Generic(&((T *)0)->m, int * : 1, unsigned * : 1, default : 0)
-#define WEIR_IS_POINTER_(T, m) (sizeof(((T *)0)->m) == sizeof(void *))
-#define WEIR_IS_POINTER_TO_(T, m, S) _Generic(&((T *)0)->m, S * * : 1, const S ** : 1, default : 0)
+#    define WEIR_FIELD_(T, m, key, ty, check, ...)                                              \
+        ((const weir_option[1]){{WEIR_SIZED(weir_option), .name = key, .type = ty,              \
+                                 .offset = offsetof(T, m) + 0 * sizeof(char[(check) ? 1 : -1]), \
+                                 .width = sizeof(((T *)0)->m), __VA_ARGS__}})
+#    define WEIR_IS_(T, m, want) _Generic(&((T *)0)->m, want * : 1, default : 0)
+#    define WEIR_IS_INT_(T, m)                                                                   \
+        _Generic(((T *)0)->m, int64_t : 1, uint64_t : 1, int32_t : 1, uint32_t : 1, int16_t : 1, \
+                 uint16_t : 1, int8_t : 1, uint8_t : 1, default : 0)
+#    define WEIR_IS_ENUM_(T, m)    _Generic(&((T *)0)->m, int * : 1, unsigned * : 1, default : 0)
+#    define WEIR_IS_POINTER_(T, m) (sizeof(((T *)0)->m) == sizeof(void *))
+#    define WEIR_IS_POINTER_TO_(T, m, S) \
+        _Generic(&((T *)0)->m, S * * : 1, const S ** : 1, default : 0)
 
 #endif
 
 /* Scalars: (struct, member, default or NULL, doc, more designators …). A key whose name is not that
  * of the member is declared with WEIR_OPTION_AS, below. */
-#define WEIR_OPTION_BOOL(T, m, dflt, ...)                                                          \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_BOOL, WEIR_IS_(T, m, bool), .default_text = dflt,              \
+#define WEIR_OPTION_BOOL(T, m, dflt, ...)                                             \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_BOOL, WEIR_IS_(T, m, bool), .default_text = dflt, \
                 .doc = __VA_ARGS__)
-#define WEIR_OPTION_INT(T, m, dflt, ...)                                                           \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_INT, WEIR_IS_INT_(T, m), .default_text = dflt,                 \
+#define WEIR_OPTION_INT(T, m, dflt, ...)                                           \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_INT, WEIR_IS_INT_(T, m), .default_text = dflt, \
                 .doc = __VA_ARGS__)
-#define WEIR_OPTION_NUMBER(T, m, dflt, ...)                                                        \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_NUMBER, WEIR_IS_(T, m, double), .default_text = dflt,          \
+#define WEIR_OPTION_NUMBER(T, m, dflt, ...)                                               \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_NUMBER, WEIR_IS_(T, m, double), .default_text = dflt, \
                 .doc = __VA_ARGS__)
-#define WEIR_OPTION_STRING(T, m, dflt, ...)                                                        \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_STRING, WEIR_IS_(T, m, const char *), .default_text = dflt,    \
+#define WEIR_OPTION_STRING(T, m, dflt, ...)                                                     \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_STRING, WEIR_IS_(T, m, const char *), .default_text = dflt, \
                 .doc = __VA_ARGS__)
 #define WEIR_OPTION_DURATION(T, m, dflt, ...)                                                      \
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_DURATION, WEIR_IS_(T, m, weir_duration), .default_text = dflt, \
                 .doc = __VA_ARGS__)
-#define WEIR_OPTION_SIZE(T, m, dflt, ...)                                                          \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_SIZE, WEIR_IS_(T, m, uint64_t) || WEIR_IS_(T, m, size_t),      \
+#define WEIR_OPTION_SIZE(T, m, dflt, ...)                                                     \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_SIZE, WEIR_IS_(T, m, uint64_t) || WEIR_IS_(T, m, size_t), \
                 .default_text = dflt, .doc = __VA_ARGS__)
-#define WEIR_OPTION_RATE(T, m, dflt, ...)                                                          \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_RATE, WEIR_IS_(T, m, weir_rate), .default_text = dflt,         \
+#define WEIR_OPTION_RATE(T, m, dflt, ...)                                                  \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_RATE, WEIR_IS_(T, m, weir_rate), .default_text = dflt, \
                 .doc = __VA_ARGS__)
-#define WEIR_OPTION_PATH(T, m, dflt, ...)                                                          \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_PATH, WEIR_IS_(T, m, const char *), .default_text = dflt,      \
+#define WEIR_OPTION_PATH(T, m, dflt, ...)                                                     \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_PATH, WEIR_IS_(T, m, const char *), .default_text = dflt, \
                 .doc = __VA_ARGS__)
-#define WEIR_OPTION_PEM(T, m, dflt, ...)                                                           \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_PEM, WEIR_IS_(T, m, weir_pem), .default_text = dflt,           \
+#define WEIR_OPTION_PEM(T, m, dflt, ...)                                                 \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_PEM, WEIR_IS_(T, m, weir_pem), .default_text = dflt, \
                 .doc = __VA_ARGS__)
-#define WEIR_OPTION_ADDRESS(T, m, dflt, ...)                                                       \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_ADDRESS, WEIR_IS_(T, m, weir_address), .default_text = dflt,   \
+#define WEIR_OPTION_ADDRESS(T, m, dflt, ...)                                                     \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_ADDRESS, WEIR_IS_(T, m, weir_address), .default_text = dflt, \
                 .doc = __VA_ARGS__)
-#define WEIR_OPTION_TEMPLATE(T, m, dflt, ...)                                                      \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_TEMPLATE, WEIR_IS_(T, m, const char *), .default_text = dflt,  \
+#define WEIR_OPTION_TEMPLATE(T, m, dflt, ...)                                                     \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_TEMPLATE, WEIR_IS_(T, m, const char *), .default_text = dflt, \
                 .doc = __VA_ARGS__)
 /** `words` is a NULL-ended array; the member gets the index. */
-#define WEIR_OPTION_ENUM(T, m, words_, dflt, ...)                                                  \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_ENUM, WEIR_IS_ENUM_(T, m), .words = words_,                    \
+#define WEIR_OPTION_ENUM(T, m, words_, dflt, ...)                               \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_ENUM, WEIR_IS_ENUM_(T, m), .words = words_, \
                 .default_text = dflt, .doc = __VA_ARGS__)
 /** `auto` and the like beside numbers: word i is stored as WEIR_INT_WORD(i) or
  * WEIR_SIZE_WORD(i). */
-#define WEIR_OPTION_INT_OR(T, m, words_, dflt, ...)                                                \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_INT, WEIR_IS_(T, m, int64_t), .words = words_,                 \
+#define WEIR_OPTION_INT_OR(T, m, words_, dflt, ...)                                \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_INT, WEIR_IS_(T, m, int64_t), .words = words_, \
                 .default_text = dflt, .doc = __VA_ARGS__)
-#define WEIR_OPTION_SIZE_OR(T, m, words_, dflt, ...)                                               \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_SIZE, WEIR_IS_(T, m, uint64_t) || WEIR_IS_(T, m, size_t),      \
+#define WEIR_OPTION_SIZE_OR(T, m, words_, dflt, ...)                                          \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_SIZE, WEIR_IS_(T, m, uint64_t) || WEIR_IS_(T, m, size_t), \
                 .words = words_, .default_text = dflt, .doc = __VA_ARGS__)
 
 /** A map into a struct that is always there: absent means every default. With
  * `.default_text` in the designators' stead use WEIR_OPTION_MAP_OR. */
-#define WEIR_OPTION_MAP(T, m, fields_, ...)                                                        \
+#define WEIR_OPTION_MAP(T, m, fields_, ...) \
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_MAP, 1, .fields = fields_, .doc = __VA_ARGS__)
 /** The same with a default, which may use the shorthand: `debug: false` for
  * `{enabled: false}`. */
-#define WEIR_OPTION_MAP_OR(T, m, fields_, dflt, ...)                                               \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_MAP, 1, .fields = fields_, .default_text = dflt,               \
+#define WEIR_OPTION_MAP_OR(T, m, fields_, dflt, ...)                                 \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_MAP, 1, .fields = fields_, .default_text = dflt, \
                 .doc = __VA_ARGS__)
 /** A map behind a pointer, which is NULL when the key is absent. */
-#define WEIR_OPTION_OPTIONAL_MAP(T, m, S, fields_, ...)                                            \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_MAP, WEIR_IS_POINTER_TO_(T, m, S), .element_size = sizeof(S),  \
+#define WEIR_OPTION_OPTIONAL_MAP(T, m, S, fields_, ...)                                           \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_MAP, WEIR_IS_POINTER_TO_(T, m, S), .element_size = sizeof(S), \
                 .fields = fields_, .doc = __VA_ARGS__)
 /** A list whose elements are of C type E and are parsed by `element`
  * (WEIR_ELEMENT). */
-#define WEIR_OPTION_LIST(T, m, E, element_, dflt, ...)                                             \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_LIST, WEIR_IS_(T, m, weir_array), .element_size = sizeof(E),   \
+#define WEIR_OPTION_LIST(T, m, E, element_, dflt, ...)                                           \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_LIST, WEIR_IS_(T, m, weir_array), .element_size = sizeof(E), \
                 .element = element_, .default_text = dflt, .doc = __VA_ARGS__)
 /** Names to maps: E begins with `const char *name`. Its kind lets REF options
  * name the entries. */
-#define WEIR_OPTION_NAMED(T, m, E, kind_, fields_, ...)                                            \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_NAMED, WEIR_IS_(T, m, weir_array) && offsetof(E, name) == 0,   \
+#define WEIR_OPTION_NAMED(T, m, E, kind_, fields_, ...)                                          \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_NAMED, WEIR_IS_(T, m, weir_array) && offsetof(E, name) == 0, \
                 .element_size = sizeof(E), .kind = kind_, .fields = fields_, .doc = __VA_ARGS__)
 /** Names to single values, parsed by `element` (WEIR_ELEMENT_AT): `levels:
  * {tls: debug}`. */
-#define WEIR_OPTION_NAMED_VALUES(T, m, E, element_, ...)                                           \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_NAMED, WEIR_IS_(T, m, weir_array) && offsetof(E, name) == 0,   \
+#define WEIR_OPTION_NAMED_VALUES(T, m, E, element_, ...)                                         \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_NAMED, WEIR_IS_(T, m, weir_array) && offsetof(E, name) == 0, \
                 .element_size = sizeof(E), .element = element_, .doc = __VA_ARGS__)
 /** A map with exactly one key, an entry of the kind: `use: [ headers: {…} ]`.
  */
-#define WEIR_OPTION_ONE_OF(T, m, kind_, ...)                                                       \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_ONE_OF, WEIR_IS_(T, m, weir_choice), .kind = kind_,            \
+#define WEIR_OPTION_ONE_OF(T, m, kind_, ...)                                            \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_ONE_OF, WEIR_IS_(T, m, weir_choice), .kind = kind_, \
                 .doc = __VA_ARGS__)
 /** A map each of whose keys is an entry of the kind: `match: {host: …, path:
  * …}`. */
-#define WEIR_OPTION_ANY_OF(T, m, kind_, ...)                                                       \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_ANY_OF, WEIR_IS_(T, m, weir_array), .kind = kind_,             \
+#define WEIR_OPTION_ANY_OF(T, m, kind_, ...)                                           \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_ANY_OF, WEIR_IS_(T, m, weir_array), .kind = kind_, \
                 .doc = __VA_ARGS__)
 /** The name of a part; the member, any pointer, is set by the host when all is
  * parsed. */
-#define WEIR_OPTION_REF(T, m, kind_, dflt, ...)                                                    \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_REF, WEIR_IS_POINTER_(T, m), .kind = kind_,                    \
+#define WEIR_OPTION_REF(T, m, kind_, dflt, ...)                                 \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_REF, WEIR_IS_POINTER_(T, m), .kind = kind_, \
                 .default_text = dflt, .doc = __VA_ARGS__)
-#define WEIR_OPTION_CUSTOM(T, m, parse_, dflt, ...)                                                \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_CUSTOM, 1, .parse = parse_, .default_text = dflt,              \
+#define WEIR_OPTION_CUSTOM(T, m, parse_, dflt, ...)                                   \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_CUSTOM, 1, .parse = parse_, .default_text = dflt, \
                 .doc = __VA_ARGS__)
 /** The general form: everything after the type is designators. Checks nothing
  * about the member. */
 #define WEIR_OPTION_AS(T, m, key, type, ...) WEIR_FIELD_(T, m, key, type, 1, __VA_ARGS__)
 
 #ifdef __cplusplus
-#define WEIR_ELEMENT_(key, ty, off, width_, ...)                                                   \
-    ([]() -> const weir_option * {                                                                 \
-        _Pragma("GCC diagnostic push") _Pragma(                                                    \
-            "GCC diagnostic ignored \"-Wmissing-field-initializers\"") static const weir_option    \
-            weir_option_ = {WEIR_SIZED(weir_option), .name = key,     .type = ty,                  \
-                            .offset = off,           .width = width_, __VA_ARGS__};                \
-        _Pragma("GCC diagnostic pop") return &weir_option_;                                        \
-    }())
+#    define WEIR_ELEMENT_(key, ty, off, width_, ...)                                                \
+        ([]() -> const weir_option * {                                                              \
+            _Pragma("GCC diagnostic push") _Pragma(                                                 \
+                "GCC diagnostic ignored \"-Wmissing-field-initializers\"") static const weir_option \
+                weir_option_ = {WEIR_SIZED(weir_option), .name = key,     .type = ty,               \
+                                .offset = off,           .width = width_, __VA_ARGS__};             \
+            _Pragma("GCC diagnostic pop") return &weir_option_;                                     \
+        }())
 #else
-#define WEIR_ELEMENT_(key, ty, off, width_, ...)                                                   \
-    ((const weir_option[1]){{WEIR_SIZED(weir_option), .name = key, .type = ty, .offset = off,      \
-                             .width = width_, __VA_ARGS__}})
+#    define WEIR_ELEMENT_(key, ty, off, width_, ...)                                              \
+        ((const weir_option[1]){{WEIR_SIZED(weir_option), .name = key, .type = ty, .offset = off, \
+                                 .width = width_, __VA_ARGS__}})
 #endif
 /** What a list's element is: `WEIR_ELEMENT(WEIR_TYPE_ADDRESS, weir_address,
  * .doc = "…")`. */
 #define WEIR_ELEMENT(type, E, ...) WEIR_ELEMENT_("", type, 0, sizeof(E), __VA_ARGS__)
 /** The same for the member of a NAMED entry: (type, E, member, …). */
-#define WEIR_ELEMENT_AT(type, E, m, ...)                                                           \
+#define WEIR_ELEMENT_AT(type, E, m, ...) \
     WEIR_ELEMENT_("", type, offsetof(E, m), sizeof(((E *)0)->m), __VA_ARGS__)
 /** A key that is known but not built yet: its use is exactly one error,
  * whatever it holds. */
-#define WEIR_OPTION_PLANNED(key, ...)                                                              \
+#define WEIR_OPTION_PLANNED(key, ...) \
     WEIR_ELEMENT_(key, WEIR_TYPE_ANY, 0, 0, .doc = __VA_ARGS__, .optional = true, .planned = true)
 
 WEIR_END_DECLS

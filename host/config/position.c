@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the address of a field to the place it was written at.
+ *
+ * Every filled field is recorded with its key and value. A struct and its first member share an
+ * address; the later record, that of the inner one, is found. What was defaulted is at the nearest
+ * map around it that is written.
+ */
+#include <config.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/config/internal.h"
+
+void weir__position_record(weir_config_context *c, const void *field, const weir_config_node *key,
+                           const weir_config_node *node)
+{
+    struct position *position;
+
+    if (!node || !node->span.source || node->span.source->origin == ORIGIN_DEFAULT) {
+        const struct frame *frame = c->frame;
+
+        while (frame && !frame->key && !(frame->node && frame->node->span.source))
+            frame = frame->parent;
+        key = frame ? frame->key : NULL;
+        node = frame ? frame->node : NULL;
+        if (key) /* the name of the map rather than all of it */
+            node = key;
+    }
+    if (!node)
+        return;
+    c->positions = weir__arena_grow(&c->arena, c->positions, c->n_positions, &c->positions_room,
+                                    sizeof *c->positions);
+    position = &c->positions[c->n_positions];
+    position->field = field;
+    position->key = key;
+    position->node = node;
+    position->order = (unsigned)c->n_positions++;
+    c->positions_sorted = false;
+}
+
+static int compare(const void *left, const void *right)
+{
+    const struct position *a = left, *b = right;
+
+    if (a->field != b->field)
+        return (uintptr_t)a->field < (uintptr_t)b->field ? -1 : 1;
+    return a->order < b->order ? -1 : 1;
+}
+
+static struct span span_of(const struct position *position)
+{
+    const weir_config_node *node = position->node, *key = position->key;
+
+    if (key && key->span.source && node->kind != WEIR_NODE_SCALAR && !node->flow)
+        return key->span;
+    if (key && key->span.source && node->span.line == node->span.end_line &&
+        node->span.column == node->span.end_column)
+        return key->span; /* nothing behind the key */
+    return node->span;
+}
+
+struct span weir__position_find(const weir_config_context *context, const void *field)
+{
+    weir_config_context *c = (weir_config_context *)context;
+    size_t low = 0, high = c->n_positions;
+
+    if (!field)
+        return c->checking;
+    if (!c->positions_sorted && c->n_positions > 0)
+        qsort(c->positions, c->n_positions, sizeof *c->positions, compare);
+    c->positions_sorted = true;
+    while (low < high) { /* the last record of this address */
+        size_t middle = low + (high - low) / 2;
+
+        if ((uintptr_t)c->positions[middle].field <= (uintptr_t)field)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == 0 || c->positions[low - 1].field != field)
+        return c->checking;
+    return span_of(&c->positions[low - 1]);
+}
+
+const char *weir__config_where(const weir_config_context *c, const void *field, char *buffer,
+                               size_t size)
+{
+    struct span none = {NULL, 0, 0, 0, 0};
+
+    weir__span_name(field ? weir__position_find(c, field) : none, buffer, size);
+    return buffer;
+}
+
+const char *weir__config_where_node(const weir_config_context *c, const weir_config_node *node,
+                                    char *buffer, size_t size)
+{
+    (void)c;
+    weir__span_name(node->span, buffer, size);
+    return buffer;
+}
