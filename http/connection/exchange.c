@@ -9,9 +9,19 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
+weir_http_limits weir__http_limits(const weir_http_server_options *options)
+{
+    uint64_t head = options->max_header;
+    weir_http_limits limits = {.size = sizeof limits,
+                               .head = head > UINT32_MAX ? UINT32_MAX : (uint32_t)head};
+
+    return limits;
+}
+
 struct exchange *weir__http_exchange_new(struct server *server)
 {
     uint16_t capacity = server->options->max_fields ? server->options->max_fields : DEFAULT_FIELDS;
+    weir_http_limits limits;
     size_t used = sizeof(struct exchange) + capacity * sizeof(weir_http_field);
     struct exchange *exchange = weir__http_block_get(used + 2048);
 
@@ -27,7 +37,8 @@ struct exchange *weir__http_exchange_new(struct server *server)
     used = (used + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
     exchange->arena.at = (char *)exchange + used;
     exchange->arena.end = (char *)exchange + exchange->block.size;
-    weir_http_head_init(&exchange->head, exchange->fields, capacity, &server->options->limits);
+    limits = weir__http_limits(server->options);
+    weir_http_head_init(&exchange->head, exchange->fields, capacity, &limits);
     return exchange;
 }
 
@@ -50,7 +61,7 @@ void weir__http_exchange_unref(struct exchange *exchange)
 void weir__http_exchange_end(struct exchange *exchange, const weir_error *reason)
 {
     struct server *server = exchange->server;
-    const weir_http_server_options *options = server->options;
+    const weir_http_server_events *events = server->events;
 
     if (!reason)
         reason = exchange->reason;
@@ -62,7 +73,7 @@ void weir__http_exchange_end(struct exchange *exchange, const weir_error *reason
         if (exchange->end.action->ended)
             exchange->end.action->ended(&exchange->end, reason);
     }
-    if (options->ended) {
+    if (events->ended) {
         int64_t now = weir_loop_time(weir_transport_loop(server->transport)).ns;
         weir_http_summary summary = {
             .size = sizeof summary,
@@ -74,7 +85,7 @@ void weir__http_exchange_end(struct exchange *exchange, const weir_error *reason
             .duration_ns = now - exchange->started_ns,
         };
 
-        options->ended(&exchange->root, &summary, options->arg);
+        events->ended(&exchange->root, &summary, server->arg);
     }
     exchange->server = NULL;
     weir__http_exchange_unref(exchange);

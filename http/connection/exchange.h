@@ -114,6 +114,8 @@ struct exchange {
 struct server {
     weir_transport *transport;
     const weir_http_server_options *options;
+    const weir_http_server_events *events;
+    void *arg;
     struct exchange *exchange;
     weir_buffer *pending; /* received, not looked at yet; NULL: nothing */
     weir_timer timer;
@@ -132,6 +134,7 @@ void weir__http_server_settle(struct server *server);
 /* Goes on with bytes that were put aside, then with reading. */
 void weir__http_server_continue(struct server *server);
 
+weir_http_limits weir__http_limits(const weir_http_server_options *options);
 struct exchange *weir__http_exchange_new(struct server *server);
 void weir__http_exchange_ref(struct exchange *exchange);
 void weir__http_exchange_unref(struct exchange *exchange);

@@ -350,13 +350,17 @@ weir_error *weir_http_respond_interim(weir_http *x, const weir_http_head *head)
 static void tunnel_done(void *arg, int first, const weir_error *reason)
 {
     struct exchange *exchange = arg;
-    weir_transport *transport = exchange->server->transport;
+    struct server *server = exchange->server;
+    weir_transport *transport = server->transport;
 
     (void)first;
     exchange->tunnel = false;
     exchange->bytes_in = weir_transport_bytes_received(transport);
     exchange->bytes_out = weir_transport_bytes_sent(transport);
+    server->lost = true;
     weir__http_exchange_end(exchange, reason);
+    if (server->events->closed)
+        server->events->closed(transport, server->arg);
     weir_transport_unref(transport);
 }
 

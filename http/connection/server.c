@@ -70,13 +70,14 @@ static void request_begins(struct server *server, struct exchange *exchange)
 {
     const weir_http_head *head = &exchange->head;
     const weir_http_server_options *options = server->options;
+    weir_http_limits limits = weir__http_limits(options);
     weir_error *error;
 
     exchange->request_phase = REQUEST_BODY;
     exchange->continue_pending = head->expect_continue;
     if (!head->keep_alive || server->draining)
         exchange->close_after = true;
-    weir_http_body_init(&exchange->body, head, &options->limits);
+    weir_http_body_init(&exchange->body, head, &limits);
     if (!canonicalise(exchange)) {
         refuse(exchange, 400, weir_raise(WEIR_EPROTOCOL, "bad request: invalid path"));
         return;
@@ -86,7 +87,7 @@ static void request_begins(struct server *server, struct exchange *exchange)
         refuse(exchange, 413, weir_raise(WEIR_ELIMIT, "bad request: body is larger than max_body"));
         return;
     }
-    error = options->request(&exchange->root, options->arg);
+    error = server->events->request(&exchange->root, server->arg);
     if (error)
         weir_http_fail(exchange->begun ? &exchange->end : &exchange->root, 500,
                        WEIR_OUTCOME_PLUGIN_ERROR, weir_error_trace(error, WEIR_HERE));
@@ -445,6 +446,8 @@ static void server_connection_lost(weir_transport *transport, void *state, const
         weir__http_exchange_end(exchange, reason);
     weir_buffer_unref(server->pending);
     server->pending = NULL;
+    if (server->events->closed)
+        server->events->closed(transport, server->arg);
 }
 
 /* A client that is too slow with its request. */
@@ -500,7 +503,7 @@ static const weir_protocol server_protocol = {
 };
 
 weir_error *weir_http_serve(weir_transport *transport, const weir_http_server_options *options,
-                            weir_slice rest)
+                            const weir_http_server_events *events, void *arg, weir_slice rest)
 {
     weir_loop *loop = weir_transport_loop(transport);
     struct server *server;
@@ -511,6 +514,8 @@ weir_error *weir_http_serve(weir_transport *transport, const weir_http_server_op
     server = state;
     server->transport = transport;
     server->options = options;
+    server->events = events;
+    server->arg = arg;
     weir_timer_init(&server->timer, loop, server_timer, server);
     weir_callback_init(&server->settle, loop, settle_later, server);
     arm_idle(server);
@@ -519,6 +524,12 @@ weir_error *weir_http_serve(weir_transport *transport, const weir_http_server_op
     if (!server->reading_paused)
         weir_transport_resume_reading(transport);
     return NULL;
+}
+
+void weir_http_server_set_options(weir_http *x, const weir_http_server_options *options)
+{
+    if (x->exchange->server)
+        x->exchange->server->options = options;
 }
 
 void weir_http_server_drain(weir_transport *transport)

@@ -21,20 +21,25 @@ typedef struct weir_http_summary {
     const weir_error *reason; /**< NULL: complete */
     int status;               /**< 0: no response was sent */
     uint64_t bytes_in, bytes_out;
-    int64_t duration_ns;      /**< from the first byte of the request */
+    int64_t duration_ns; /**< from the first byte of the request */
 } weir_http_summary;
 
-/** How a server speaks. Must live as long as its connections. Durations of 0 take the default. */
+/** How a server speaks. Durations of 0 take the default. */
 typedef struct weir_http_server_options {
     size_t size;
-    weir_http_limits limits;
-    uint16_t max_fields;          /**< 0: 100 */
+    uint64_t max_header;          /**< bytes of a head; 0: 32 KiB */
     uint64_t max_body;            /**< bytes; 0: no limit */
     weir_duration header_timeout; /**< from the first byte of a request to its head: 10 s */
     weir_duration body_timeout;   /**< between reads of a body: 30 s */
     weir_duration idle_timeout;   /**< between requests: 75 s */
     weir_duration write_timeout;  /**< without progress of a response: 30 s */
     const char *server_name;      /**< of the Server field: "weir"; "" for none */
+    uint16_t max_fields;          /**< 0: 100 */
+} weir_http_server_options;
+
+/** Whom a server tells. Static. */
+typedef struct weir_http_server_events {
+    size_t size;
     /**
      * A request head has come: leads it somewhere by weir_http_begin(), or answers on `x` itself.
      * An error fails the exchange with 500.
@@ -42,16 +47,21 @@ typedef struct weir_http_server_options {
     weir_error *(*request)(weir_http *x, void *arg);
     /** Exactly once for each exchange, last, also for requests that were refused before `request`. */
     void (*ended)(weir_http *x, const weir_http_summary *summary, void *arg);
-    void *arg;
-} weir_http_server_options;
+    /** The connection is lost. Last. */
+    void (*closed)(weir_transport *transport, void *arg);
+} weir_http_server_events;
 
 /**
  * Makes a connection speak HTTP: from a protocol's connection_made, which it replaces. `rest`:
- * bytes received already.
+ * bytes received already. `options` must live as long as the connection, or until replaced.
  */
 WEIR_PUBLIC weir_error *weir_http_serve(weir_transport *transport,
                                         const weir_http_server_options *options,
+                                        const weir_http_server_events *events, void *arg,
                                         weir_slice rest) WEIR_MUST_USE;
+/** Other options from now on; to be called from `request`. */
+WEIR_PUBLIC void weir_http_server_set_options(weir_http *x,
+                                              const weir_http_server_options *options);
 /** Leads the exchange to its action. `config`, `instance` and `context` hang on its view. */
 WEIR_PUBLIC weir_error *weir_http_begin(weir_http *x, const weir_http_action *action,
                                         const void *config, weir_instance *instance,
@@ -92,11 +102,11 @@ typedef struct weir_http_client_events {
 typedef struct weir_http_client_request {
     size_t size;
     weir_http_method method;
-    bool upgrade;               /**< it asks to upgrade, so 101 is legal */
-    weir_http_framing framing;  /**< NO_BODY, LENGTH or CHUNKED, as the head says */
-    uint64_t content_length;    /**< with LENGTH */
-    const weir_http_limits *limits;  /**< of the response; NULL: defaults */
-    uint16_t max_fields;        /**< 0: 100 */
+    bool upgrade;                   /**< it asks to upgrade, so 101 is legal */
+    weir_http_framing framing;      /**< NO_BODY, LENGTH or CHUNKED, as the head says */
+    uint64_t content_length;        /**< with LENGTH */
+    const weir_http_limits *limits; /**< of the response; NULL: defaults */
+    uint16_t max_fields;            /**< 0: 100 */
     weir_duration response_timeout; /**< to the head, then between reads; 0: 60 s */
 } weir_http_client_request;
 

@@ -31,7 +31,7 @@ typedef enum weir_http_side { WEIR_HTTP_REQUEST, WEIR_HTTP_RESPONSE } weir_http_
 
 typedef enum weir_http_step {
     WEIR_HTTP_STEP_CONTINUE, /**< on to the next position */
-    WEIR_HTTP_STEP_SUSPEND,  /**< weir_http_resume() will follow; the incoming side is paused till then */
+    WEIR_HTTP_STEP_SUSPEND, /**< weir_http_resume() will follow; the incoming side is paused till then */
     WEIR_HTTP_STEP_DONE, /**< this position has answered; what is behind it is not asked */
 } weir_http_step;
 

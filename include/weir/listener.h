@@ -29,16 +29,18 @@ WEIR_PUBLIC bool weir_listener_draining(const weir_listener *listener);
 /** Called once, by the loop, for each of its connections when draining begins: `fn` is given by
  *  the protocol for connections that wait idly. Replaces an earlier one of the same connection. */
 WEIR_PUBLIC void weir_listener_on_drain(weir_transport *transport,
-                                        void (*fn)(weir_transport *transport, void *arg), void *arg);
+                                        void (*fn)(weir_transport *transport, void *arg),
+                                        void *arg);
 
 /** One record of the access log and of the counters: what happened to a request or connection.
  *  Slices are borrowed for the call. */
 typedef struct weir_access_record {
     size_t size;
     weir_outcome outcome;
-    const char *route;    /**< NULL: none */
-    const char *upstream; /**< NULL: none */
-    const char *server;   /**< NULL: none */
+    const weir_error *reason; /**< what went wrong, in detail; NULL: nothing */
+    const char *route;        /**< NULL: none */
+    const char *upstream;     /**< NULL: none */
+    const char *server;       /**< NULL: none */
     weir_slice method, host, path, proto, referer, user_agent;
     int status;
     uint64_t bytes_in, bytes_out;
