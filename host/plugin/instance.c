@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Instances: the state that goes with one configuration of a provided thing. A loop's share is made
+ * and used on the loop's own thread; the table of shares is sized before any loop starts and never
+ * moves, so that finding a share takes no lock.
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/generation/durable.h"
+#include "host/plugin/plugin.h"
+
+weir_error *weir__instance_new(const weir_instance_ops *ops, struct plugin *plugin,
+                               const void *config, const char *path, weir_instance **ret)
+{
+    weir_instance *instance = calloc(1, sizeof *instance);
+    char name[128];
+
+    if (!instance)
+        return weir_raise(WEIR_ENOMEM, "instance");
+    instance->ops = ops;
+    instance->config = config;
+    instance->plugin = plugin;
+    instance->plugin_name = plugin->descriptor->name;
+    instance->path = strdup(path);
+    if (ops && ops->state_size)
+        instance->state = calloc(1, ops->state_size);
+    if (!instance->path || (ops && ops->state_size && !instance->state)) {
+        weir__instance_free(instance);
+        return weir_raise(WEIR_ENOMEM, "instance");
+    }
+    snprintf(name, sizeof name, "plugin.%s", plugin->descriptor->name);
+    instance->logger = weir_logger_get(name);
+    *ret = instance;
+    return NULL;
+}
+
+void weir__instance_free(weir_instance *instance)
+{
+    if (!instance)
+        return;
+    if (instance->started && instance->ops && instance->ops->stop)
+        instance->ops->stop(instance, instance->state);
+    for (unsigned i = 0; i < instance->n_loops; i++)
+        free(instance->loop_states[i]);
+    free(instance->loop_states);
+    free(instance->state);
+    free(instance->path);
+    free(instance);
+}
+
+weir_error *weir__instance_start(weir_instance *instance, unsigned n_loops)
+{
+    instance->loop_states = calloc(n_loops, sizeof *instance->loop_states);
+    if (!instance->loop_states)
+        return weir_raise(WEIR_ENOMEM, "instance");
+    instance->n_loops = n_loops;
+    if (instance->ops && instance->ops->start)
+        WEIR_TRY(instance->ops->start(instance, instance->state, instance->config, NULL));
+    instance->started = true;
+    return NULL;
+}
+
+void weir__instance_commit(weir_instance *instance)
+{
+    if (instance->ops && instance->ops->commit)
+        instance->ops->commit(instance, instance->state, NULL);
+}
+
+weir_error *weir__instance_loop_start(weir_instance *instance, struct traffic *traffic)
+{
+    const weir_instance_ops *ops = instance->ops;
+    void *state = NULL;
+    weir_error *error;
+
+    if (!ops || (!ops->loop_state_size && !ops->loop_start))
+        return NULL;
+    if (ops->loop_state_size) {
+        state = calloc(1, ops->loop_state_size);
+        if (!state)
+            return weir_raise(WEIR_ENOMEM, "instance");
+    }
+    instance->loop_states[traffic->index] = state;
+    error = ops->loop_start ? ops->loop_start(instance, state, traffic->loop) : NULL;
+    if (error) {
+        instance->loop_states[traffic->index] = NULL;
+        free(state);
+    }
+    return error;
+}
+
+void weir__instance_loop_stop(weir_instance *instance, struct traffic *traffic)
+{
+    if (instance->ops && instance->ops->loop_stop)
+        instance->ops->loop_stop(instance, instance->loop_states[traffic->index], traffic->loop);
+}
+
+const void *weir_instance_config(const weir_instance *instance)
+{
+    return instance->config;
+}
+
+void *weir_instance_state(const weir_instance *instance)
+{
+    return instance->state;
+}
+
+void *weir_instance_loop_state(const weir_instance *instance)
+{
+    const struct traffic *traffic = weir__traffic();
+
+    return traffic && traffic->index < instance->n_loops ? instance->loop_states[traffic->index]
+                                                         : NULL;
+}
+
+const char *weir_instance_path(const weir_instance *instance)
+{
+    return instance->path;
+}
+
+weir_logger *weir_instance_logger(const weir_instance *instance)
+{
+    return instance->logger;
+}
+
+weir_executor *weir_instance_executor(const weir_instance *instance)
+{
+    return instance->plugin->executor ? instance->plugin->executor : instance->executor;
+}
+
+static weir_error *call_make(void *state, void *arg)
+{
+    weir_error *(**make)(void *) = arg;
+
+    return *make ? (*make)(state) : NULL;
+}
+
+weir_error *weir_durable_get(weir_instance *instance, const char *kind, const char *identity,
+                             size_t size, weir_error *(*make)(void *state), weir_drop_fn drop,
+                             void **ret_state)
+{
+    char *full;
+    weir_error *error;
+
+    /* Kinds of different plugins never meet. */
+    if (asprintf(&full, "%s.%s", instance->plugin_name, kind) < 0)
+        return weir_raise(WEIR_ENOMEM, "durable state");
+    error = weir__durable_get(instance->durables, full, identity, size, call_make, &make, drop,
+                              ret_state);
+    free(full);
+    return error;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening a plugin.
+ *
+ * The file is copied into memory and opened there: dlopen() knows files by inode, and replacing the
+ * file must not change code that runs. What was opened once is kept with the file's identity for the
+ * life of the process (log records, destructors and formats point into it) and found again when the
+ * same build comes back. Refusals say what is wrong in words, before any member behind the two that
+ * every version has in common is touched.
+ */
+#include "config.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/plugin/plugin.h"
+
+struct opened {
+    struct opened *next;
+    struct stat file;
+    const weir_plugin *descriptor;
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct opened *all_opened;
+
+static bool same_build(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static weir_error *raise_file(int code, const char *name, const char *path)
+{
+    return weir_raise(WEIR_EPLUGIN, "plugin `%s`: cannot read %s: %s", name, path,
+                      weir_code_text(code));
+}
+
+/* -1: no such copy can be made here, the file itself will do. */
+static int copy_to_memory(const char *name, int fd, off_t size)
+{
+    off_t done = 0;
+    int copy = memfd_create(name, MFD_CLOEXEC);
+
+    while (copy >= 0 && done < size) {
+        ssize_t n = sendfile(copy, fd, &done, (size_t)(size - done));
+
+        if (n > 0 || (n < 0 && errno == EINTR))
+            continue;
+        close(copy);
+        copy = -1;
+    }
+    return copy;
+}
+
+static weir_error *load(const char *name, const char *path, int fd, off_t size, bool in_place,
+                        const weir_plugin **ret)
+{
+    char copied[64];
+    int copy = in_place ? -1 : copy_to_memory(name, fd, size);
+    void *handle;
+
+    snprintf(copied, sizeof copied, "/proc/self/fd/%d", copy);
+    handle = dlopen(copy >= 0 ? copied : path, RTLD_NOW | RTLD_LOCAL);
+    if (copy >= 0)
+        close(copy);
+    if (!handle) {
+        const char *text = dlerror();
+        const char *rest = text && copy >= 0 ? strstr(text, copied) : NULL;
+
+        /* The name of the copy means nothing to the reader. */
+        if (rest && rest == text && !strncmp(rest + strlen(copied), ": ", 2))
+            text = rest + strlen(copied) + 2;
+        return weir_raise(WEIR_EPLUGIN, "plugin `%s`: %s cannot be loaded: %s", name, path,
+                          text ? text : "unknown reason");
+    }
+    *ret = dlsym(handle, "weir_plugin_v1");
+    if (*ret)
+        return NULL;
+    dlclose(handle);
+    return weir_raise(WEIR_EPLUGIN,
+                      "plugin `%s`: %s is not a weir plugin: it exports no `weir_plugin_v1` "
+                      "(WEIR_PLUGIN defines it)",
+                      name, path);
+}
+
+static weir_error *open_new(const char *name, const char *path, int fd, const struct stat *file,
+                            bool in_place, const weir_plugin **ret)
+{
+    const weir_plugin *descriptor;
+    struct opened *opened;
+
+    WEIR_TRY(load(name, path, fd, file->st_size, in_place, &descriptor));
+    WEIR_TRY(weir__plugin_check(descriptor, name));
+    opened = calloc(1, sizeof *opened);
+    if (!opened)
+        return weir_raise(WEIR_ENOMEM, "plugin");
+    opened->file = *file;
+    opened->descriptor = descriptor;
+    opened->next = all_opened;
+    all_opened = opened;
+    *ret = descriptor;
+    return NULL;
+}
+
+static weir_error *open_locked(const char *name, const char *path, int fd, bool in_place,
+                               const weir_plugin **ret)
+{
+    struct stat file;
+
+    if (fstat(fd, &file))
+        return raise_file(errno, name, path);
+    if (!S_ISREG(file.st_mode))
+        return weir_raise(WEIR_EPLUGIN, "plugin `%s`: %s is not a file", name, path);
+    for (struct opened *opened = all_opened; opened; opened = opened->next) {
+        if (!same_build(&opened->file, &file))
+            continue;
+        WEIR_TRY(weir__plugin_check(opened->descriptor, name));
+        *ret = opened->descriptor;
+        return NULL;
+    }
+    return open_new(name, path, fd, &file, in_place, ret);
+}
+
+weir_error *weir__plugin_open(const char *name, const char *path, bool in_place,
+                              const weir_plugin **ret)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    weir_error *error;
+
+    if (fd < 0 && errno == ENOENT)
+        return weir_raise(WEIR_EPLUGIN, "plugin `%s`: no such file: %s", name, path);
+    if (fd < 0)
+        return raise_file(errno, name, path);
+    pthread_mutex_lock(&mutex);
+    error = open_locked(name, path, fd, in_place, ret);
+    pthread_mutex_unlock(&mutex);
+    close(fd);
+    return error;
+}
+
+static weir_error *refuse_size(const weir_plugin *plugin, const char *what)
+{
+    return weir_raise(WEIR_EPLUGIN,
+                      "plugin `%s` %s: its `%s` has another size than this weir's (%s): rebuild it "
+                      "with this weir's headers",
+                      plugin->name, plugin->version, what, weir_version());
+}
+
+#define CHECK_SIZES(plugin, list, type)                                   \
+    for (const type *const *each = (plugin)->list; each && *each; each++) \
+        if ((*each)->size != sizeof(type))                                \
+            return refuse_size((plugin), #type);
+
+static weir_error *check_parts(const weir_plugin *plugin)
+{
+    CHECK_SIZES(plugin, protocols, weir_protocol);
+    CHECK_SIZES(plugin, matchers, weir_matcher);
+    CHECK_SIZES(plugin, inspectors, weir_inspector);
+    CHECK_SIZES(plugin, upstream_protocols, weir_upstream_protocol);
+    CHECK_SIZES(plugin, extensions, weir_extension);
+    for (const weir_extension *const *each = plugin->extensions; each && *each; each++) {
+        const weir_extension_head *head = (*each)->table;
+
+        if (!(*each)->kind || !(*each)->name || !head || head->size < sizeof *head)
+            return weir_raise(WEIR_EPLUGIN,
+                              "plugin `%s` %s: an extension has no kind, name or table",
+                              plugin->name, plugin->version);
+    }
+    return NULL;
+}
+
+weir_error *weir__plugin_check(const weir_plugin *plugin, const char *name)
+{
+    /* Size and ABI are where they are in every version; nothing else may be read before. */
+    if (plugin->size < offsetof(weir_plugin, name))
+        return weir_raise(WEIR_EPLUGIN, "plugin `%s`: its descriptor is damaged (size %zu)", name,
+                          plugin->size);
+    if (plugin->abi_major != WEIR_ABI_MAJOR || plugin->abi_minor != WEIR_ABI_MINOR)
+        return weir_raise(
+            WEIR_EPLUGIN,
+            "plugin `%s` was built for weir ABI %u.%u; this weir %s offers ABI %d.%d: "
+            "rebuild it here",
+            name, plugin->abi_major, plugin->abi_minor, weir_version(), WEIR_ABI_MAJOR,
+            WEIR_ABI_MINOR);
+    if (plugin->size != sizeof *plugin)
+        return weir_raise(WEIR_EPLUGIN,
+                          "plugin `%s`: its descriptor has %zu bytes, this weir's (%s) has %zu: "
+                          "rebuild it here",
+                          name, plugin->size, weir_version(), sizeof *plugin);
+    if (!plugin->name || !plugin->version || !plugin->summary)
+        return weir_raise(WEIR_EPLUGIN,
+                          "plugin `%s`: its descriptor lacks a name, a version or a summary", name);
+    if (strcmp(plugin->name, name) != 0)
+        return weir_raise(WEIR_EPLUGIN, "plugin `%s`: the file holds a plugin named `%s`", name,
+                          plugin->name);
+    return check_parts(plugin);
+}
