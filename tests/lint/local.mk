@@ -1,1 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
+#
+# Each check is a script that prints TAP; `make lint` runs them all without building anything but
+# the libraries whose symbols tests/lint/exports reads.
+
+lint_tests += \
+	tests/lint/banned \
+	tests/lint/dist \
+	tests/lint/exports \
+	tests/lint/format \
+	tests/lint/headers \
+	tests/lint/layers \
+	tests/lint/selftest \
+	tests/lint/size \
+	tests/lint/text
+
+EXTRA_DIST += \
+	$(lint_tests) \
+	tests/lint/banned.conf \
+	tests/lint/common.py \
+	tests/lint/layers.conf
+
+lint: libweir.la libweir-http.la libweir-host.la $(plugins_LTLIBRARIES)
+	@status=0; for t in $(lint_tests); do echo "== $$t"; \
+	  WEIR_SRCDIR='$(abs_top_srcdir)' WEIR_BUILDDIR='$(abs_top_builddir)' PYTHONDONTWRITEBYTECODE=1 \
+	  $(PYTHON3) $(top_srcdir)/$$t || status=1; done; exit $$status
