@@ -1,1 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
+#
+# The installed weir with real peers.  `make integration` installs into a folder of the build tree
+# and runs everything against it; INTEGRATION takes flags and names (see tests/integration/run --help).
+
+EXTRA_DIST += \
+	tests/integration/allowed-skips \
+	tests/integration/data/examples/l4.yaml \
+	tests/integration/data/examples/quickstart.yaml \
+	tests/integration/data/examples/site.yaml \
+	tests/integration/data/not-built.txt \
+	tests/integration/harness/__init__.py \
+	tests/integration/harness/config.py \
+	tests/integration/harness/env.py \
+	tests/integration/harness/http1.py \
+	tests/integration/harness/origin.py \
+	tests/integration/harness/peers.py \
+	tests/integration/harness/process.py \
+	tests/integration/harness/runner.py \
+	tests/integration/harness/weir.py \
+	tests/integration/run \
+	tests/integration/test_bodies.py \
+	tests/integration/test_check.py \
+	tests/integration/test_l4.py \
+	tests/integration/test_lifecycle.py \
+	tests/integration/test_limits.py \
+	tests/integration/test_messages.py \
+	tests/integration/test_origin_failures.py \
+	tests/integration/test_plugin_build.py \
+	tests/integration/test_quickstart.py \
+	tests/integration/test_routes.py \
+	tests/integration/test_static.py \
+	tests/integration/test_tls.py \
+	tests/integration/test_upstreams.py \
+	tests/integration/test_vectors.py
+
+integration_root = $(abs_top_builddir)/integration-root
+
+.PHONY: integration
+integration: all
+	rm -rf $(integration_root)
+	$(MAKE) -s install DESTDIR=$(integration_root)
+	$(PYTHON3) $(top_srcdir)/tests/integration/run --destdir $(integration_root) \
+	  --prefix $(integration_root)$(prefix) --libdir $(integration_root)$(libdir) \
+	  --plugin-dir $(integration_root)$(plugindir) $(INTEGRATION)

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Protocols below HTTP: the byte proxy and the echo example."""
+
+from harness import (Certificates, RawClient, ScriptedOrigin, Weir, chain, config, echo_listener, pattern_bytes, sha256,
+                     tcp_listener, timeout, upstream)
+
+MIB = 1024 * 1024
+
+
+def raw(behaviour):
+    """An origin that speaks no HTTP: `behaviour` gets the connection as it opens."""
+    def on_accept(conn):
+        behaviour(conn)
+        conn.close()
+    return on_accept
+
+
+def mirror(conn):
+    while True:
+        data = conn.read_any()
+        if not data:
+            conn.report("eof")
+            conn.send(b"<end>")
+            return
+        conn.send(data)
+
+
+def tcp(env, behaviour, **settings):
+    origin = ScriptedOrigin(env, on_accept=raw(behaviour))
+    port = env.port()
+    weir = Weir(env, config({"raw": tcp_listener(port, "app")}, {"app": upstream(origin.port, **settings)}))
+    return origin, port, weir
+
+
+def test_tcp_carries_bytes_both_ways(env):
+    _, port, _ = tcp(env, mirror)
+    client = RawClient(env, port)
+    for size in (1, 1000, 100000):
+        data = pattern_bytes(size, size)
+        client.send(data)
+        assert client.read(size) == data
+
+
+def test_tcp_passes_the_half_close(env):
+    origin, port, _ = tcp(env, mirror)
+    client = RawClient(env, port)
+    client.send(b"before")
+    client.finish()
+    assert client.read_end() == b"before<end>" and client.closed == "eof"
+    assert origin.seen("eof")
+
+
+def test_tcp_passes_the_half_close_of_the_origin(env):
+    import socket
+
+    def speaks_first(conn):
+        conn.send(b"greeting")
+        conn.socket.shutdown(socket.SHUT_WR)
+        rest = b""
+        while True:
+            data = conn.read_any()
+            if not data:
+                break
+            rest += data
+        conn.report("rest", text=rest.decode())
+    origin, port, _ = tcp(env, speaks_first)
+    client = RawClient(env, port)
+    assert client.read_end() == b"greeting"
+    client.send(b"answer after your end")
+    client.finish()
+    assert origin.wait_event("rest")["text"] == "answer after your end"
+
+
+def test_tcp_passes_a_reset_on_as_an_abrupt_end(env):
+    def resets(conn):
+        conn.read_any()
+        conn.reset()
+    _, port, weir = tcp(env, resets)
+    client = RawClient(env, port)
+    client.send(b"x")
+    client.read_end()
+    assert client.closed
+    weir.expect_outcome("upstream.reset")
+
+
+def test_tcp_refused_origin_closes_the_client(env):
+    port, nobody = env.port(), env.port()
+    weir = Weir(env, config({"raw": tcp_listener(port, "app")}, {"app": upstream(nobody)}))
+    client = RawClient(env, port)
+    client.read_end()
+    assert client.closed
+    weir.expect_outcome("upstream.connect.refused", "upstream.none_available")
+
+
+def test_tcp_moves_on_to_the_next_server(env):
+    origin = ScriptedOrigin(env, on_accept=raw(mirror))
+    port, nobody = env.port(), env.port()
+    Weir(env, config({"raw": tcp_listener(port, "app")}, {"app": upstream(nobody, origin.port)}))
+    for _ in range(3):
+        client = RawClient(env, port)
+        client.send(b"hello")
+        assert client.read(5) == b"hello"
+
+
+@timeout(120)
+def test_tcp_bulk_is_identical_both_ways_at_once(env):
+    import threading
+    _, port, _ = tcp(env, mirror)
+    client = RawClient(env, port, limit=30)
+    content = pattern_bytes(32 * MIB, 9)
+    sender = threading.Thread(target=lambda: (client.send(content), client.finish()), daemon=True)
+    sender.start()
+    got = client.read_end()
+    sender.join()
+    assert sha256(got[:-5]) == sha256(content) and got[-5:] == b"<end>", len(got)
+
+
+@timeout(120)
+def test_tcp_client_that_does_not_read_stops_the_origin(env):
+    size = 64 * MIB
+
+    def floods(conn):
+        taken = conn.send_until_stuck(b"f" * size, 1.0)
+        conn.report("stuck", taken=taken)
+        conn.send(b"f" * (size - taken))
+    origin, port, weir = tcp(env, floods)
+    before = weir.rss()
+    client = RawClient(env, port, receive_buffer=65536)
+    assert origin.wait_event("stuck", limit=30)["taken"] < size
+    assert weir.rss() - before < 8 * MIB, f"weir grew by {weir.rss() - before}"
+    assert len(client.read_end()) == size
+
+
+def test_tcp_behind_tls(env):
+    """weir ends TLS, the origin sees plain bytes."""
+    certificates = Certificates(env)
+    origin = ScriptedOrigin(env, on_accept=raw(mirror))
+    port = env.port()
+    listener = tcp_listener(port, "app", tls={"certificates": ["site"]})
+    Weir(env, config({"raw": listener}, {"app": upstream(origin.port)}, certificates={"site": certificates.pair()}))
+    client = RawClient(env, port, tls=certificates.client())
+    client.send(b"through tls")
+    assert client.read(11) == b"through tls"
+
+
+def test_echo_echoes(env):
+    port = env.port()
+    Weir(env, config({"echo": echo_listener(port)}))
+    client = RawClient(env, port)
+    for size in (1, 5000, 200000):
+        data = pattern_bytes(size, size + 1)
+        import threading
+        sender = threading.Thread(target=client.send, args=(data,), daemon=True)
+        sender.start()
+        assert client.read(size) == data
+        sender.join()
+    client.finish()
+    client.expect_closed()
+
+
+def test_echo_greets_as_configured(env):
+    port = env.port()
+    Weir(env, config({"echo": echo_listener(port, greeting="hello")}))
+    client = RawClient(env, port)
+    assert client.read(5) == b"hello"
+    client.send(b"x" * 10)
+    client.finish()
+    assert client.read_end().endswith(b"x" * 10)
+
+
+def test_echo_idle_limit_ends_the_connection(env):
+    port = env.port()
+    Weir(env, config({"echo": echo_listener(port, idle="300ms")}))
+    client = RawClient(env, port)
+    client.read_end()
+    assert client.closed
+
+
+def test_many_echo_connections_at_once(env):
+    port = env.port()
+    Weir(env, config({"echo": echo_listener(port)}))
+    clients = [RawClient(env, port) for _ in range(200)]
+    for number, client in enumerate(clients):
+        client.send(b"%06d" % number)
+    for number, client in enumerate(clients):
+        assert client.read(6) == b"%06d" % number
+
+
+def test_http_and_tcp_and_echo_in_one_daemon(env):
+    from harness import http_listener, respond
+    origin = ScriptedOrigin(env, on_accept=raw(mirror))
+    web, byte, echo = env.port(), env.port(), env.port()
+    Weir(env, config(chain(web=http_listener(web, [respond(200, "web")]), raw=tcp_listener(byte, "app"),
+                           echo=echo_listener(echo)), {"app": upstream(origin.port)}))
+    assert RawClient(env, web).ask().body == b"web"
+    for port in (byte, echo):
+        client = RawClient(env, port)
+        client.send(b"ping")
+        assert client.read(4) == b"ping"
