@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-#
-# bin_PROGRAMS += weir
-# weir_SOURCES = daemon/main.c
-# weir_CPPFLAGS = $(AM_CPPFLAGS) -DWEIR_PLUGINDIR='"$(plugindir)"' -DWEIR_CONFDIR='"$(weirconfdir)"'
-# weir_LDADD = libweir-http.la libweir-host.la libweir.la
+
+bin_PROGRAMS += weir
+weir_SOURCES = \
+	daemon/check.c \
+	daemon/daemon.h \
+	daemon/help.c \
+	daemon/main.c \
+	daemon/run.c
+weir_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(CARES_CFLAGS) $(YAML_CFLAGS) \
+	-DWEIR_PLUGIN_DIR='"$(plugindir)"' -DWEIR_DEFAULT_CONFIG='"$(weirconfdir)/weir.yaml"'
+weir_LDADD = libweir-http.la libweir-host.la libweir.la $(OPENSSL_LIBS) $(CARES_LIBS) $(YAML_LIBS)

@@ -322,7 +322,7 @@ static weir_error *client_connection_made(weir_transport *transport, void *state
     return NULL;
 }
 
-static const weir_protocol client_protocol = {
+const weir_protocol weir_http_client_protocol = {
     WEIR_SIZED(weir_protocol),
     .name = "http/1.1 client",
     .state_size = sizeof(weir_http_client),
@@ -333,11 +333,6 @@ static const weir_protocol client_protocol = {
     .resume_writing = client_resume_writing,
     .connection_lost = client_connection_lost,
 };
-
-const weir_protocol *weir_http_client_protocol(void)
-{
-    return &client_protocol;
-}
 
 /* Frames and writes body bytes behind `head` (may be empty). */
 static weir_error *write_request(weir_http_client *client, weir_slice head, weir_slice data,

@@ -74,11 +74,11 @@ WEIR_PUBLIC void weir_http_server_drain(weir_transport *transport);
 
 /* Client. */
 
-/** A connection to an origin: the state of weir_http_client_protocol() on a transport. */
+/** A connection to an origin: the state of weir_http_client_protocol on a transport. */
 typedef struct weir_http_client weir_http_client;
 
 /** The protocol of such connections, for weir_upstream_protocol and weir_connect_start(). */
-WEIR_PUBLIC const weir_protocol *weir_http_client_protocol(void);
+WEIR_PUBLIC extern const weir_protocol weir_http_client_protocol;
 
 /** What a request leads to. Static table. `failed` or a call with `last` is the end. All slices and
  *  heads are borrowed for the call. */

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon's commands: one file each, with its `struct command` at the end. */
+#ifndef WEIR_DAEMON_DAEMON_H
+#define WEIR_DAEMON_DAEMON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <weir/host.h>
+
+/* sysexits, which systemd prints by name. */
+enum exit_code {
+    EXIT_OK = 0,
+    EXIT_NO = 1,           /* a check said no */
+    EXIT_USAGE = 64,       /* the command line */
+    EXIT_NOINPUT = 66,     /* the configuration is missing or unreadable */
+    EXIT_UNAVAILABLE = 69, /* the daemon is not reachable */
+    EXIT_SOFTWARE = 70,    /* internal error */
+    EXIT_OSERR = 71,       /* bind, fork, limits */
+    EXIT_CANTCREAT = 73,
+    EXIT_TEMPFAIL = 75,
+    EXIT_NOPERM = 77,
+    EXIT_CONFIG = 78, /* the file was rejected */
+};
+
+#define MAX_SETS 64
+
+/* What stands on the command line, for every command alike. */
+struct arguments {
+    const char *config_path;
+    const char *sets[MAX_SETS];      /* --set and its short forms */
+    const char *set_names[MAX_SETS]; /* how each was written */
+    size_t set_count;
+    const char *plugin_dir;
+    weir_host_format format;
+    int color; /* 1, 0, -1: as the terminal is */
+    bool quiet, verbose, deep;
+    char **rest; /* what is not a flag */
+    int rest_count;
+};
+
+struct command {
+    const char *name;
+    const char *synopsis; /* flags of its own */
+    const char *summary;  /* one line */
+    const char *help;     /* examples first */
+    int (*run)(const struct arguments *arguments);
+};
+
+extern const struct command command_run, command_check, command_version, command_help;
+extern const struct command *const commands[];
+
+/* The command of a name, NULL when there is none. */
+const struct command *find_command(const char *name);
+/* A host for the configuration that the arguments name; prints why and gives NULL otherwise. */
+weir_host *open_host(const struct arguments *arguments);
+bool use_color(const struct arguments *arguments);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `weir run`: serves a configuration in the foreground.
+ *
+ *   load, prepare ──▶ start the traffic loops ──▶ the control loop waits for signals
+ *   TERM or INT: stop accepting, drain for at most shutdown_grace, end; a second one: at once
+ *   QUIT: the same without limit
+ */
+#include "config.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <weir/weir.h>
+
+#include "daemon/daemon.h"
+
+struct daemon {
+    weir_host *host;
+    weir_loop *loop;
+    weir_logger *logger;
+    weir_instant stopping_since;
+    bool stopping;
+};
+
+static weir_error *stopped(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    weir_log(daemon->logger, WEIR_LOG_INFO, "stopped");
+    weir_loop_stop(daemon->loop);
+    return NULL;
+}
+
+static void stop(struct daemon *daemon, const char *signal_name, weir_duration grace)
+{
+    char limit[64] = "";
+
+    if (daemon->stopping) {
+        weir_log(daemon->logger, WEIR_LOG_WARNING, "%s again: ending at once", signal_name);
+        weir_host_stop(daemon->host, WEIR_NS(0), stopped, daemon);
+        return;
+    }
+    daemon->stopping = true;
+    if (!weir_is_forever(grace))
+        (void)snprintf(limit, sizeof limit, ", at most %lld s", (long long)(grace.ns / 1000000000));
+    weir_log(daemon->logger, WEIR_LOG_INFO, "%s: draining %llu connections%s", signal_name,
+             (unsigned long long)weir_host_connections(daemon->host), limit);
+    weir_host_stop(daemon->host, grace, stopped, daemon);
+}
+
+static weir_error *on_term(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    stop(daemon, "SIGTERM", weir_host_settings_of(daemon->host)->shutdown_grace);
+    return NULL;
+}
+
+static weir_error *on_int(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    stop(daemon, "SIGINT", weir_host_settings_of(daemon->host)->shutdown_grace);
+    return NULL;
+}
+
+static weir_error *on_quit(void *arg)
+{
+    stop(arg, "SIGQUIT", WEIR_FOREVER);
+    return NULL;
+}
+
+/* For people at a terminal: what to open, which file to edit, how to stop. */
+static void print_banner(const struct daemon *daemon, const struct arguments *arguments)
+{
+    const char *listener, *address;
+    bool tls;
+
+    fprintf(stderr, "\nweir %s is serving %s\n\n", weir_version(), arguments->config_path);
+    for (size_t i = 0; weir_host_address(daemon->host, i, &listener, &address, &tls); i++) {
+        const char *port = strrchr(address, ':');
+        bool any = strncmp(address, "*:", 2) == 0 || strncmp(address, "0.0.0.0:", 8) == 0 ||
+                   strncmp(address, "[::]:", 5) == 0;
+
+        if (strncmp(address, "unix:", 5) == 0)
+            fprintf(stderr, "  %-10s %s\n", listener, address);
+        else
+            fprintf(stderr, "  %-10s %s://%s%s\n", listener, tls ? "https" : "http",
+                    any ? "localhost" : address, any && port ? port : "");
+    }
+    fprintf(stderr, "\n  edit       %s\n  stop       Ctrl-C\n\n", arguments->config_path);
+}
+
+static weir_error *serve(struct daemon *daemon, const struct arguments *arguments)
+{
+    WEIR_TRY(weir_host_apply(daemon->host));
+    WEIR_TRY(weir_loop_new(NULL, &daemon->loop));
+    WEIR_TRY(weir_loop_add_signal_handler(daemon->loop, SIGTERM, on_term, daemon));
+    WEIR_TRY(weir_loop_add_signal_handler(daemon->loop, SIGINT, on_int, daemon));
+    WEIR_TRY(weir_loop_add_signal_handler(daemon->loop, SIGQUIT, on_quit, daemon));
+    WEIR_TRY(weir_host_start(daemon->host, daemon->loop));
+    if (isatty(STDERR_FILENO) && !arguments->quiet)
+        print_banner(daemon, arguments);
+    weir_log(daemon->logger, WEIR_LOG_INFO, "ready");
+    WEIR_TRY(weir_loop_run_forever(daemon->loop));
+    return NULL;
+}
+
+static int run_run(const struct arguments *arguments)
+{
+    struct daemon daemon = {.logger = weir_logger_get("weir.daemon")};
+    weir_error *error;
+    int code;
+
+    signal(SIGPIPE, SIG_IGN);
+    daemon.host = open_host(arguments);
+    if (!daemon.host)
+        return EXIT_SOFTWARE;
+    if (!weir_host_load(daemon.host) || !weir_host_prepare(daemon.host)) {
+        weir_host_report(daemon.host, stderr, arguments->format, use_color(arguments));
+        weir_host_summary(daemon.host, stderr);
+        code = weir_host_exit_code(daemon.host);
+        weir_host_free(daemon.host);
+        return code;
+    }
+    weir_host_report(daemon.host, stderr, arguments->format, use_color(arguments));
+    error = serve(&daemon, arguments);
+    code = error ? EXIT_OSERR : EXIT_OK;
+    if (error)
+        weir_log_error(daemon.logger, WEIR_LOG_CRITICAL, error, "cannot serve");
+    if (daemon.loop) {
+        weir_loop_close_force(daemon.loop, WEIR_S(1));
+        weir_loop_unref(daemon.loop);
+    }
+    weir_host_free(daemon.host);
+    weir_log_shutdown(WEIR_S(2));
+    return code;
+}
+
+const struct command command_run = {
+    .name = "run",
+    .synopsis = "[-f FILE] [--set PATH=VALUE]…",
+    .summary = "serve a configuration, in the foreground",
+    .help = "  weir run -f weir.yaml\n"
+            "  weir run -f weir.yaml --log-level debug\n"
+            "\n"
+            "Signals: TERM and INT stop accepting, let connections end within\n"
+            "runtime.shutdown_grace and stop; a second one ends at once. QUIT sets no limit.\n"
+            "\n"
+            "Exit status: 0 stopped as asked, 78 the configuration was rejected, 66 it cannot be\n"
+            "read, 71 the system refused something (an address in use), 64 the command line.\n",
+    .run = run_run,
+};

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of the http plugin. */
+#ifndef WEIR_PLUGINS_HTTP_H
+#define WEIR_PLUGINS_HTTP_H
+
+#include <weir/http-connection.h>
+#include <weir/http-values.h>
+#include <weir/plugin.h>
+
+/* A network that may tell who its clients are. */
+struct cidr {
+    uint8_t address[16]; /* IPv4 mapped */
+    unsigned bits;
+};
+
+/* Keys directly on a listener. */
+struct http_listener {
+    weir_http_server_options server;
+    weir_array trusted_proxies; /* struct cidr */
+};
+
+/* What hangs on a client's connection. */
+struct http_connection {
+    weir_transport *transport;
+    weir_listener *listener; /* of the request under way, or of the last */
+    /* for the record of the exchange under way */
+    const weir_route *route;
+    const char *upstream, *server;
+    int64_t connect_ns, first_byte_ns;
+    unsigned retries;
+};
+
+static inline const struct http_listener *http_listener_of(const struct http_connection *connection)
+{
+    return weir_listener_config(connection->listener);
+}
+
+extern const weir_option *const http_listener_options[];
+/* Whether the connection's peer is trusted to tell who the client is. */
+bool http_peer_is_trusted(const struct http_connection *connection);
+
+extern const weir_matcher http_match_host, http_match_path, http_match_method, http_match_header,
+    http_match_query;
+extern const weir_http_action http_proxy, http_static, http_redirect, http_respond;
+extern const weir_upstream_protocol http_upstream_protocol;
+
+#endif

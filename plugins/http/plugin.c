@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The protocol `http`: requests find their route among those of the listener in force, and go to
+ * its action. What speaks HTTP is libweir-http; this is where it meets listeners and routes.
+ */
+#include "plugins/http/http.h"
+
+/* Follows a reload: each request is served by the listener as it is now. */
+static bool take_current_listener(struct http_connection *connection)
+{
+    weir_listener *now = weir_listener_acquire(connection->transport);
+
+    if (!now)
+        return connection->listener != NULL;
+    if (connection->listener)
+        weir_listener_release(connection->listener);
+    connection->listener = now;
+    return true;
+}
+
+static weir_error *on_request(weir_http *x, void *arg)
+{
+    struct http_connection *connection = arg;
+    weir_listener *before = connection->listener;
+    weir_subject subject = {.size = sizeof subject, .message = x};
+    const weir_http_action *action;
+    weir_instance *instance;
+    weir_tls_info tls;
+
+    connection->route = NULL;
+    connection->upstream = connection->server = NULL;
+    connection->connect_ns = connection->first_byte_ns = 0;
+    connection->retries = 0;
+    if (!take_current_listener(connection))
+        return weir_raise(WEIR_ECLOSED, "the listener is gone");
+    if (connection->listener != before)
+        weir_http_server_set_options(x, &http_listener_of(connection)->server);
+    subject.client_ip = weir_transport_peer_ip(connection->transport);
+    if (weir_transport_tls_info(connection->transport, &tls)) {
+        subject.sni = weir_slice_str(tls.server_name);
+        subject.alpn = weir_slice_str(tls.alpn);
+    }
+    connection->route = weir_routes_find(weir_listener_routes(connection->listener), &subject);
+    if (!connection->route) {
+        weir_http_fail(x, 404, WEIR_OUTCOME_ROUTE_NONE, NULL);
+        return NULL;
+    }
+    action = weir_route_action(connection->route, &instance);
+    return weir_http_begin(x, action, weir_instance_config(instance), instance, connection);
+}
+
+static weir_slice field_of(const weir_http_head *head, weir_http_name name)
+{
+    const weir_http_field *field = weir_http_head_field(head, name);
+
+    return field ? weir_http_field_value(field) : weir_slice_of(NULL, 0);
+}
+
+static void on_ended(weir_http *x, const weir_http_summary *summary, void *arg)
+{
+    struct http_connection *connection = arg;
+    const weir_http_head *head = weir_http_request_head(x);
+    weir_access_record record = {
+        .size = sizeof record,
+        .outcome = summary->outcome,
+        .reason = summary->reason,
+        .route = connection->route ? weir_route_name(connection->route) : NULL,
+        .upstream = connection->upstream,
+        .server = connection->server,
+        .method = head->method_text,
+        .host = weir_http_request_authority(x),
+        .path = head->path,
+        .proto = head->minor_version ? WEIR_SLICE("HTTP/1.1") : WEIR_SLICE("HTTP/1.0"),
+        .referer = field_of(head, WEIR_HTTP_REFERER),
+        .user_agent = field_of(head, WEIR_HTTP_USER_AGENT),
+        .status = summary->status,
+        .bytes_in = summary->bytes_in,
+        .bytes_out = summary->bytes_out,
+        .duration_ns = summary->duration_ns,
+        .connect_ns = connection->connect_ns,
+        .first_byte_ns = connection->first_byte_ns,
+        .retries = connection->retries,
+    };
+
+    if (connection->listener)
+        weir_listener_record(connection->listener, connection->transport, &record);
+    connection->route = NULL;
+    connection->upstream = connection->server = NULL;
+}
+
+static void on_closed(weir_transport *transport, void *arg)
+{
+    struct http_connection *connection = arg;
+
+    (void)transport;
+    if (connection->listener)
+        weir_listener_release(connection->listener);
+    connection->listener = NULL;
+}
+
+static const weir_http_server_events server_events = {
+    .size = sizeof server_events, .request = on_request, .ended = on_ended, .closed = on_closed};
+
+static void on_drain(weir_transport *transport, void *arg)
+{
+    (void)arg;
+    weir_http_server_drain(transport);
+}
+
+static weir_error *connection_made(weir_transport *transport, void *state, const void *config)
+{
+    struct http_connection *connection = state;
+    weir_error *error;
+
+    (void)config;
+    connection->transport = transport;
+    if (!take_current_listener(connection))
+        return weir_raise(WEIR_ECLOSED, "the listener is gone");
+    weir_listener_on_drain(transport, on_drain, connection);
+    error = weir_http_serve(transport, &http_listener_of(connection)->server, &server_events,
+                            connection, weir_slice_of(NULL, 0));
+    if (error)
+        on_closed(transport, connection);
+    return error;
+}
+
+static const weir_protocol http = {
+    WEIR_SIZED(weir_protocol),
+    .name = "http",
+    .state_size = sizeof(struct http_connection),
+    .connection_made = connection_made,
+    .listener_options = http_listener_options,
+    .listener_config_size = sizeof(struct http_listener),
+    .action_kind = "http.action",
+    .filter_kind = "http.filter",
+    .routes_required = true,
+};
+
+#define ACTION(action)                                                                           \
+    (&(const weir_extension){WEIR_SIZED(weir_extension), .kind = "http.action", .name = #action, \
+                             .table = &http_##action})
+
+WEIR_PLUGIN(.name = "http", .version = "0.1.0", .summary = "HTTP reverse proxy and file server",
+            .protocols = WEIR_LIST(&http),
+            .matchers = WEIR_LIST(&http_match_host, &http_match_path, &http_match_method,
+                                  &http_match_header, &http_match_query),
+            .upstream_protocols = WEIR_LIST(&http_upstream_protocol),
+            .extensions = WEIR_LIST(ACTION(proxy), ACTION(static), ACTION(redirect),
+                                    ACTION(respond)));

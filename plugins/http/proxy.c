@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The action `proxy`: leases a connection to a server of an upstream, sends the request on, and
+ * passes the response back as it comes.
+ *
+ *   start ──▶ lease ──▶ send head ──▶ response head ──▶ body ──▶ end, connection back to its pool
+ *     ▲         │            │
+ *     └─ retry ─┴────────────┘   nothing was sent, or nothing came back and the request may be
+ *                                sent twice
+ *
+ * Bodies are never collected: the client's request is paused until there is a connection and while
+ * the origin does not read; the origin's response is paused while the client does not.
+ */
+#include <stdlib.h>
+
+#include "plugins/http/http.h"
+
+struct proxy_config {
+    weir_upstream *upstream;
+    weir_duration idle_timeout;
+};
+
+WEIR_OPTIONS(proxy_options,
+             WEIR_OPTION_REF(struct proxy_config, upstream, "upstream", NULL,
+                             "Upstream, or address or URL of a server", .address = true),
+             WEIR_OPTION_DURATION(struct proxy_config, idle_timeout, "1h",
+                                  "Close an upgraded connection after this long without a byte"));
+
+const weir_upstream_protocol http_upstream_protocol = {
+    WEIR_SIZED(weir_upstream_protocol), .name = "http", .protocol = &weir_http_client_protocol};
+
+/* The state of an exchange. */
+struct proxy {
+    weir_http *x;
+    weir_lease *lease;
+    weir_http_client *client; /* a request is under way on it */
+    int64_t started_ns;
+    bool has_body;   /* the request has one, so it can be sent only once */
+    bool body_begun; /* some of it was taken from the client */
+    bool cork_end;   /* the end of the response takes bytes of its own */
+};
+
+static const weir_http_client_events client_events;
+
+static struct http_connection *connection_of(const weir_http *x)
+{
+    return weir_http_context(x);
+}
+
+static int64_t now_ns(const struct proxy *proxy)
+{
+    return weir_loop_time(weir_transport_loop(connection_of(proxy->x)->transport)).ns;
+}
+
+static weir_outcome outcome_of_connect(const weir_error *error)
+{
+    switch (weir_error_code(error)) {
+    case WEIR_ENOSERVER:
+        return WEIR_OUTCOME_UPSTREAM_NONE_AVAILABLE;
+    case WEIR_EDNS:
+    case WEIR_ENONAME:
+        return WEIR_OUTCOME_UPSTREAM_DNS;
+    case WEIR_ETIMEDOUT:
+        return WEIR_OUTCOME_UPSTREAM_CONNECT_TIMEOUT;
+    case WEIR_ETLS:
+    case WEIR_ETLSTRUNCATED:
+        return WEIR_OUTCOME_UPSTREAM_TLS;
+    default:
+        return WEIR_OUTCOME_UPSTREAM_CONNECT_REFUSED;
+    }
+}
+
+static int status_of(weir_outcome outcome)
+{
+    switch (outcome) {
+    case WEIR_OUTCOME_UPSTREAM_CONNECT_TIMEOUT:
+    case WEIR_OUTCOME_UPSTREAM_RESPONSE_TIMEOUT:
+        return 504;
+    case WEIR_OUTCOME_UPSTREAM_NONE_AVAILABLE:
+        return 503;
+    default:
+        return 502;
+    }
+}
+
+/* Gives the connection back. */
+static void release(struct proxy *proxy, weir_outcome outcome)
+{
+    weir_lease *lease = proxy->lease;
+    weir_http_client *client = proxy->client;
+    bool reusable = false;
+
+    proxy->lease = NULL;
+    proxy->client = NULL;
+    if (!lease)
+        return;
+    connection_of(proxy->x)->retries = weir_lease_retries(lease);
+    if (client) {
+        reusable = weir_http_client_reusable(client);
+        if (!reusable)
+            weir_http_client_detach(client);
+    }
+    weir_lease_release(lease, outcome, reusable);
+}
+
+static void give_up(struct proxy *proxy, weir_outcome outcome, weir_error *take_error)
+{
+    release(proxy, outcome);
+    weir_http_fail(proxy->x, status_of(outcome), outcome, take_error);
+}
+
+/* Who the client is, for the origin. */
+static void write_forwarded(weir_http_writer *writer, const struct proxy *proxy,
+                            const weir_http_head *head, bool trusted)
+{
+    weir_slice ip = weir_transport_peer_ip(connection_of(proxy->x)->transport);
+    weir_slice scheme = weir_http_request_scheme(proxy->x);
+    bool v6 = ip.len && memchr(ip.data, ':', ip.len);
+
+    weir_http_write_raw(writer, WEIR_SLICE("X-Forwarded-For: "));
+    for (const weir_http_field *field = NULL;
+         trusted && (field = weir_http_head_next(head, WEIR_HTTP_X_FORWARDED_FOR, field));) {
+        weir_http_write_raw(writer, weir_http_field_value(field));
+        weir_http_write_raw(writer, WEIR_SLICE(", "));
+    }
+    weir_http_write_raw(writer, ip.len ? ip : WEIR_SLICE("unknown"));
+    weir_http_write_raw(writer, WEIR_SLICE("\r\nX-Forwarded-Proto: "));
+    weir_http_write_raw(writer, scheme);
+    weir_http_write_raw(writer, WEIR_SLICE("\r\n"));
+    if (head->host.len)
+        weir_http_write_field(writer, WEIR_SLICE("X-Forwarded-Host"), head->host);
+    weir_http_write_raw(writer, WEIR_SLICE("Forwarded: "));
+    for (const weir_http_field *field = NULL;
+         trusted && (field = weir_http_head_next(head, WEIR_HTTP_FORWARDED, field));) {
+        weir_http_write_raw(writer, weir_http_field_value(field));
+        weir_http_write_raw(writer, WEIR_SLICE(", "));
+    }
+    weir_http_write_raw(writer, v6 ? WEIR_SLICE("for=\"[") : WEIR_SLICE("for="));
+    weir_http_write_raw(writer, ip.len ? ip : WEIR_SLICE("unknown"));
+    weir_http_write_raw(writer, v6 ? WEIR_SLICE("]\";proto=") : WEIR_SLICE(";proto="));
+    weir_http_write_raw(writer, scheme);
+    weir_http_write_raw(writer, WEIR_SLICE("\r\n"));
+}
+
+#define BIT(name) (UINT64_C(1) << WEIR_HTTP_##name)
+/* What we say ourselves. */
+#define REPLACED                                                                 \
+    (BIT(HOST) | BIT(FORWARDED) | BIT(X_FORWARDED_FOR) | BIT(X_FORWARDED_HOST) | \
+     BIT(X_FORWARDED_PROTO) | BIT(X_FORWARDED_PORT) | BIT(X_REAL_IP))
+
+static void write_request(weir_http_writer *writer, const struct proxy *proxy)
+{
+    const weir_http_head *head = weir_http_request_head(proxy->x);
+    bool trusted = http_peer_is_trusted(connection_of(proxy->x));
+
+    if (head->form == WEIR_HTTP_ASTERISK_FORM)
+        weir_http_write_request(writer, head->method_text, head->target);
+    else
+        weir_http_write_request_path(writer, head->method_text, weir_http_request_path(proxy->x),
+                                     head->has_query, head->query);
+    weir_http_write_field(writer, WEIR_SLICE("Host"),
+                          head->host.len ? head->host
+                                         : weir_slice_str(weir_lease_server(proxy->lease)));
+    weir_http_write_end_to_end(writer, head, REPLACED);
+    write_forwarded(writer, proxy, head, trusted);
+    weir_http_write_raw(writer, head->minor_version ? WEIR_SLICE("Via: 1.1 weir\r\n")
+                                                    : WEIR_SLICE("Via: 1.0 weir\r\n"));
+    if (head->framing == WEIR_HTTP_CHUNKED)
+        weir_http_write_raw(writer, WEIR_SLICE("Transfer-Encoding: chunked\r\n"));
+    if (head->upgrade_asked) {
+        weir_http_write_raw(writer, WEIR_SLICE("Connection: upgrade\r\n"));
+        weir_http_write_field(writer, WEIR_SLICE("Upgrade"), head->upgrade);
+    }
+    weir_http_write_end(writer);
+}
+
+static weir_error *send_request(struct proxy *proxy)
+{
+    const struct proxy_config *config = weir_http_config(proxy->x);
+    const weir_http_head *head = weir_http_request_head(proxy->x);
+    weir_http_client_request request = {
+        .size = sizeof request,
+        .method = (weir_http_method)head->method,
+        .upgrade = head->upgrade_asked,
+        .framing = (weir_http_framing)head->framing,
+        .content_length = head->content_length,
+        .response_timeout = weir_upstream_response_timeout(config->upstream),
+    };
+    char small[4096], *large = NULL;
+    size_t size = head->length + 2 * head->host.len + 512;
+    weir_http_writer writer;
+    weir_error *error;
+
+    for (const weir_http_field *field = NULL;
+         (field = weir_http_head_next(head, WEIR_HTTP_X_FORWARDED_FOR, field));)
+        size += field->value_len + 2u;
+    if (size > sizeof small) {
+        large = malloc(size);
+        if (!large)
+            return weir_raise(WEIR_ENOMEM, "head of a request");
+    }
+    weir_http_writer_init(&writer, large ? large : small, large ? size : sizeof small);
+    write_request(&writer, proxy);
+    if (weir_http_writer_failed(&writer))
+        error = weir_raise(WEIR_EINVAL, "the head of the request cannot be written");
+    else
+        error =
+            weir_http_client_send(proxy->client, &request, weir_http_writer_slice(&writer),
+                                  weir_slice_of(NULL, 0), !proxy->has_body, &client_events, proxy);
+    free(large);
+    return error ? weir_error_trace(error, WEIR_HERE) : NULL;
+}
+
+static void lease_done(weir_lease *lease, weir_error *take_error, void *arg)
+{
+    struct proxy *proxy = arg;
+    struct http_connection *connection = connection_of(proxy->x);
+    weir_error *refused;
+    weir_outcome outcome;
+
+    connection->server = weir_lease_server(lease);
+    if (!take_error) {
+        connection->connect_ns = now_ns(proxy) - proxy->started_ns;
+        proxy->client = weir_lease_state(lease);
+        take_error = send_request(proxy);
+        if (!take_error) {
+            if (proxy->has_body)
+                weir_http_unpause(proxy->x, WEIR_HTTP_REQUEST);
+            return;
+        }
+        proxy->client = NULL;
+        outcome = WEIR_OUTCOME_UPSTREAM_RESET;
+    } else {
+        outcome = outcome_of_connect(take_error);
+    }
+    /* Nothing of the request has reached a server, so any may be sent elsewhere. */
+    refused = weir_lease_retry(lease, outcome);
+    if (!refused) {
+        weir_ignore(take_error);
+        return;
+    }
+    weir_ignore(refused);
+    give_up(proxy, outcome, take_error);
+}
+
+static void on_interim(void *arg, const weir_http_head *head)
+{
+    struct proxy *proxy = arg;
+
+    weir_ignore(weir_http_respond_interim(proxy->x, head));
+}
+
+/* A write to the client failed: it is gone, and the exchange ends by itself. */
+static void drop_client(struct proxy *proxy, weir_error *take_error)
+{
+    give_up(proxy, WEIR_OUTCOME_CLIENT_GONE, take_error);
+}
+
+static void respond_end(struct proxy *proxy)
+{
+    weir_error *error;
+
+    release(proxy, WEIR_OUTCOME_OK);
+    error = weir_http_respond_end(proxy->x);
+    if (error)
+        weir_ignore(error);
+}
+
+static void on_response(void *arg, const weir_http_head *head, weir_slice first_body, bool last)
+{
+    struct proxy *proxy = arg;
+    struct http_connection *connection = connection_of(proxy->x);
+    weir_error *error;
+
+    connection->first_byte_ns = now_ns(proxy) - proxy->started_ns;
+    if (head->framing == WEIR_HTTP_TUNNEL) {
+        const struct proxy_config *config = weir_http_config(proxy->x);
+        weir_transport *origin = weir_lease_transport(proxy->lease);
+
+        proxy->client = NULL;
+        weir_transport_set_idle_timeout(origin, config->idle_timeout);
+        error = weir_http_upgrade(proxy->x, head, origin, first_body);
+    } else {
+        /* With a length the end takes no bytes; else the last chunk goes with the data. */
+        bool cork = head->framing != WEIR_HTTP_LENGTH;
+
+        proxy->cork_end = cork;
+        if (last && cork)
+            weir_transport_cork(connection->transport);
+        error = weir_http_respond_message(proxy->x, head, first_body);
+        if (!error && last)
+            respond_end(proxy);
+        if (last && cork)
+            weir_transport_uncork(connection->transport);
+    }
+    if (error)
+        drop_client(proxy, error);
+}
+
+static void on_body(void *arg, weir_slice data, bool last)
+{
+    struct proxy *proxy = arg;
+    weir_transport *transport = connection_of(proxy->x)->transport;
+    bool cork = last && proxy->cork_end;
+    weir_error *error = NULL;
+
+    if (cork)
+        weir_transport_cork(transport);
+    if (data.len)
+        error = weir_http_pass(proxy->x, WEIR_HTTP_RESPONSE, data);
+    if (!error && last)
+        respond_end(proxy);
+    if (cork)
+        weir_transport_uncork(transport);
+    if (error)
+        drop_client(proxy, error);
+}
+
+/* Whether the request may be sent again after the connection died without an answer. */
+static bool may_resend(const struct proxy *proxy, weir_outcome outcome)
+{
+    const weir_http_head *head = weir_http_request_head(proxy->x);
+
+    return !weir_http_client_answered(proxy->client) && !proxy->body_begun &&
+           (outcome == WEIR_OUTCOME_UPSTREAM_RESET ||
+            outcome == WEIR_OUTCOME_UPSTREAM_RESPONSE_TRUNCATED) &&
+           weir_http_method_is_idempotent((weir_http_method)head->method);
+}
+
+static void on_failed(void *arg, weir_outcome outcome, const weir_error *reason)
+{
+    struct proxy *proxy = arg;
+    bool resend = may_resend(proxy, outcome);
+    weir_error *refused;
+
+    proxy->client = NULL;
+    if (resend) {
+        if (proxy->has_body)
+            weir_http_pause(proxy->x, WEIR_HTTP_REQUEST);
+        refused = weir_lease_retry(proxy->lease, outcome);
+        if (!refused)
+            return;
+        weir_ignore(refused);
+    }
+    give_up(proxy, outcome, reason ? weir_error_share(reason) : NULL);
+}
+
+static void on_pause(void *arg)
+{
+    struct proxy *proxy = arg;
+
+    weir_http_pause(proxy->x, WEIR_HTTP_REQUEST);
+}
+
+static void on_unpause(void *arg)
+{
+    struct proxy *proxy = arg;
+
+    weir_http_unpause(proxy->x, WEIR_HTTP_REQUEST);
+}
+
+static const weir_http_client_events client_events = {
+    .size = sizeof client_events,
+    .interim = on_interim,
+    .response = on_response,
+    .body = on_body,
+    .failed = on_failed,
+    .pause = on_pause,
+    .unpause = on_unpause,
+};
+
+static weir_error *proxy_start(weir_http *x)
+{
+    const struct proxy_config *config = weir_http_config(x);
+    const weir_http_head *head = weir_http_request_head(x);
+    struct proxy *proxy = weir_http_state(x);
+    weir_lease_options options = {.size = sizeof options, .protocol = &http_upstream_protocol};
+
+    proxy->x = x;
+    proxy->started_ns = now_ns(proxy);
+    proxy->has_body = head->framing == WEIR_HTTP_CHUNKED ||
+                      (head->framing == WEIR_HTTP_LENGTH && head->content_length > 0);
+    connection_of(x)->upstream = weir_upstream_name(config->upstream);
+    if (head->method == WEIR_HTTP_CONNECT)
+        return weir_http_respond(x, 405, WEIR_SLICE("text/plain"),
+                                 WEIR_SLICE("405 Method Not Allowed\n"));
+    if (proxy->has_body)
+        weir_http_pause(x, WEIR_HTTP_REQUEST);
+    WEIR_TRY(weir_lease_start(config->upstream, &options, lease_done, proxy, &proxy->lease));
+    return NULL;
+}
+
+static weir_error *proxy_request_body(weir_http *x, weir_slice data, bool last)
+{
+    struct proxy *proxy = weir_http_state(x);
+    weir_error *error;
+
+    if (!proxy->has_body)
+        return NULL;
+    proxy->body_begun = true;
+    if (!proxy->client)
+        return NULL;
+    error = weir_http_client_send_body(proxy->client, data, last);
+    /* An origin that has answered, or is gone, needs no more of it; its events tell which. */
+    if (weir_error_is(error, WEIR_ECLOSED)) {
+        weir_ignore(error);
+        error = NULL;
+    }
+    return error ? weir_error_trace(error, WEIR_HERE) : NULL;
+}
+
+static void proxy_pause(weir_http *x, weir_http_side side)
+{
+    struct proxy *proxy = weir_http_state(x);
+
+    if (side == WEIR_HTTP_RESPONSE && proxy->client)
+        weir_http_client_pause(proxy->client);
+}
+
+static void proxy_unpause(weir_http *x, weir_http_side side)
+{
+    struct proxy *proxy = weir_http_state(x);
+
+    if (side == WEIR_HTTP_RESPONSE && proxy->client)
+        weir_http_client_unpause(proxy->client);
+}
+
+static void proxy_ended(weir_http *x, const weir_error *reason)
+{
+    struct proxy *proxy = weir_http_state(x);
+
+    release(proxy, reason ? WEIR_OUTCOME_CLIENT_GONE : WEIR_OUTCOME_OK);
+}
+
+const weir_http_action http_proxy = {
+    WEIR_SIZED(weir_http_action),
+    .name = "proxy",
+    .options = proxy_options,
+    .config_size = sizeof(struct proxy_config),
+    .state_size = sizeof(struct proxy),
+    .shorthand = "upstream",
+    .start = proxy_start,
+    .on_request_body = proxy_request_body,
+    .pause = proxy_pause,
+    .unpause = proxy_unpause,
+    .ended = proxy_ended,
+};
