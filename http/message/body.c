@@ -105,6 +105,16 @@ static void expect(weir_http_body *body, bool fits, weir_http_error error, uint8
         fail(body, error);
 }
 
+static void before_extension_byte(weir_http_body *body, char c)
+{
+    if (++body->extension_ > body->extension_limit_)
+        fail(body, WEIR_HTTP_BAD_CHUNK_EXTENSIONS_LARGE);
+    else if (c == ';')
+        body->state_ = EXTENSION;
+    else if (!weir__is_blank(c))
+        fail(body, WEIR_HTTP_BAD_CHUNK_SIZE);
+}
+
 static void size_byte(weir_http_body *body, char c)
 {
     if (weir__is(c, WEIR__HEX)) {
@@ -114,8 +124,8 @@ static void size_byte(weir_http_body *body, char c)
     } else if (c == '\r') {
         body->state_ = SIZE_LF;
     } else if (c == ';' || weir__is_blank(c)) {
-        body->state_ = c == ';' ? EXTENSION : BEFORE_EXTENSION;
-        body->extension_++;
+        body->state_ = BEFORE_EXTENSION;
+        before_extension_byte(body, c);
     } else {
         fail(body, c == '\n' ? WEIR_HTTP_BAD_LINE_END : WEIR_HTTP_BAD_CHUNK_SIZE);
     }
@@ -134,16 +144,6 @@ static void size_first_byte(weir_http_body *body, char c)
     }
     body->state_ = SIZE;
     size_byte(body, c);
-}
-
-static void before_extension_byte(weir_http_body *body, char c)
-{
-    if (++body->extension_ > body->extension_limit_)
-        fail(body, WEIR_HTTP_BAD_CHUNK_EXTENSIONS_LARGE);
-    else if (c == ';')
-        body->state_ = EXTENSION;
-    else if (!weir__is_blank(c))
-        fail(body, WEIR_HTTP_BAD_CHUNK_SIZE);
 }
 
 /* Extensions mean nothing to us and are never forwarded: only their end matters. */

@@ -1,1 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
+
+http_message_test_sources = tests/unit/http/message.c tests/unit/http/message.h
+
+unit_tests += tests/unit/http/test_body
+tests_unit_http_test_body_SOURCES = tests/unit/http/test_body.c $(http_message_test_sources)
+tests_unit_http_test_body_LDADD = $(HTTP_TEST_LDADD)
+
+unit_tests += tests/unit/http/test_names
+tests_unit_http_test_names_SOURCES = tests/unit/http/test_names.c $(http_message_test_sources)
+tests_unit_http_test_names_LDADD = $(HTTP_TEST_LDADD)
+
+unit_tests += tests/unit/http/test_path
+tests_unit_http_test_path_SOURCES = tests/unit/http/test_path.c $(http_message_test_sources)
+tests_unit_http_test_path_LDADD = $(HTTP_TEST_LDADD)
+
+unit_tests += tests/unit/http/test_refused
+tests_unit_http_test_refused_SOURCES = tests/unit/http/test_refused.c $(http_message_test_sources)
+tests_unit_http_test_refused_LDADD = $(HTTP_TEST_LDADD)
+
+unit_tests += tests/unit/http/test_request
+tests_unit_http_test_request_SOURCES = tests/unit/http/test_request.c $(http_message_test_sources)
+tests_unit_http_test_request_LDADD = $(HTTP_TEST_LDADD)
+
+unit_tests += tests/unit/http/test_response
+tests_unit_http_test_response_SOURCES = tests/unit/http/test_response.c $(http_message_test_sources)
+tests_unit_http_test_response_LDADD = $(HTTP_TEST_LDADD)
+
+unit_tests += tests/unit/http/test_values
+tests_unit_http_test_values_SOURCES = tests/unit/http/test_values.c $(http_message_test_sources)
+tests_unit_http_test_values_LDADD = $(HTTP_TEST_LDADD)
+
+unit_tests += tests/unit/http/test_writer
+tests_unit_http_test_writer_SOURCES = tests/unit/http/test_writer.c $(http_message_test_sources)
+tests_unit_http_test_writer_LDADD = $(HTTP_TEST_LDADD)
