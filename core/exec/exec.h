@@ -68,8 +68,9 @@ struct exec_port {
     atomic_uint refs;
     pthread_mutex_t lock;
     struct list ended;
-    bool posted;     /* the loop will come */
-    weir_loop *loop; /* NULL once it is closed */
+    bool posted;         /* the loop will come */
+    struct list submits; /* whose futures the loop's thread must give up when it closes */
+    weir_loop *loop;     /* NULL once it is closed */
     weir_executor *standard;
     bool own_standard; /* made here, not given by weir_loop_set_default_executor() */
 };

@@ -100,6 +100,27 @@ void weir__exec_port_deliver(struct exec_job *job)
     weir__exec_port_unref(port);
 }
 
+struct submit {
+    struct list link; /* in the port; the loop's thread only */
+    struct exec_job job;
+    weir_executor *executor; /* a reference, for the withdrawal */
+    weir_future *future;     /* a reference; NULL: the loop has closed or nobody waits */
+    weir_drop_fn drop;
+};
+
+/* The last moment at which the loop's thread may touch what the jobs own. */
+static void give_up_futures(struct exec_port *port)
+{
+    weir_list_foreach_safe(submit, &port->submits, struct submit, link) {
+        weir_future *future = WEIR_TAKE(submit->future);
+
+        list_remove(&submit->link);
+        future->on_cancel = NULL;
+        (void)weir_future_cancel(future);
+        weir_future_unref(future);
+    }
+}
+
 static void close_port(weir_loop *loop, void *state)
 {
     struct exec_port *port = state;
@@ -115,6 +136,7 @@ static void close_port(weir_loop *loop, void *state)
                            "a loop was closed over jobs of its executor");
     }
     weir_executor_unref(standard);
+    give_up_futures(port);
     pthread_mutex_lock(&port->lock);
     port->loop = NULL;
     pthread_mutex_unlock(&port->lock);
@@ -156,6 +178,7 @@ weir_error *weir__exec_port_of(weir_loop *loop, struct exec_port **ret)
         atomic_init(&port->refs, 1);
         pthread_mutex_init(&port->lock, NULL);
         list_init(&port->ended);
+        list_init(&port->submits);
         port->loop = loop;
         weir__loop_set_slot(loop, LOOP_SLOT_EXECUTOR, port, &slot_ops);
     }
@@ -253,13 +276,6 @@ weir_error *weir_executor_call(weir_executor *executor, weir_fn fn, void *arg)
     return call.job.error;
 }
 
-struct submit {
-    struct exec_job job;
-    weir_executor *executor; /* a reference, for the withdrawal */
-    weir_future *future;     /* a reference */
-    weir_drop_fn drop;
-};
-
 static void submit_free(struct submit *submit)
 {
     if (submit->drop)
@@ -274,12 +290,14 @@ static void submit_free(struct submit *submit)
 static void submit_ended(struct exec_job *job, bool orphan)
 {
     struct submit *submit = container_of(job, struct submit, job);
-    weir_future *future = WEIR_TAKE(submit->future);
+    weir_future *future = submit->future;
 
-    if (orphan) { /* the future cannot be touched from here; its home ended with the loop */
+    if (orphan) {
         submit_free(submit);
         return;
     }
+    list_remove(&submit->link);
+    submit->future = NULL;
     future->on_cancel = NULL;
     if (future->state == FUTURE_PENDING && job->error) {
         weir__future_complete(future, WEIR_TAKE(job->error));
@@ -300,6 +318,7 @@ static void submit_cancelled(weir_future *future, void *arg)
     future->on_cancel = NULL;
     if (!weir__executor_withdraw(submit->executor, &submit->job))
         return;
+    list_remove(&submit->link);
     weir_future_unref(WEIR_TAKE(submit->future)); /* the caller of cancel holds another */
     submit_free(submit);
 }
@@ -343,6 +362,7 @@ weir_error *weir_executor_submit(weir_executor *executor, weir_fn fn, void *take
         return error;
     }
     submit->drop = drop;
+    list_append(&port->submits, &submit->link);
     future->on_cancel = submit_cancelled;
     future->on_cancel_arg = submit;
     if (ret)

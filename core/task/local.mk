@@ -1,7 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-#
-# configure chooses how stacks are switched:
-#   if CTX_X86_64
-#   libweir_core_la_SOURCES += core/task/ctx-x86_64.S
-#   endif
-# (CTX_AARCH64, CTX_UCONTEXT likewise); files left out by the condition are distributed all the same.
+libweir_core_la_SOURCES += \
+	core/task/await.c \
+	core/task/co.c \
+	core/task/ctx.h \
+	core/task/fiber.h \
+	core/task/future.c \
+	core/task/group.c \
+	core/task/home.c \
+	core/task/overflow.c \
+	core/task/run.c \
+	core/task/scope.c \
+	core/task/stack.c \
+	core/task/stack.h \
+	core/task/task.c \
+	core/task/task.h \
+	core/task/thread_future.c \
+	core/task/wait.h
+
+# configure chooses how stacks are switched.
+if CTX_X86_64
+libweir_core_la_SOURCES += core/task/ctx.c core/task/ctx-x86_64.S
+endif
+if CTX_AARCH64
+libweir_core_la_SOURCES += core/task/ctx.c core/task/ctx-aarch64.S
+endif
+if CTX_UCONTEXT
+libweir_core_la_SOURCES += core/task/ctx-ucontext.c
+endif

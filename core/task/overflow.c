@@ -32,7 +32,8 @@ struct overflow_watch {
 };
 
 static struct sigaction previous;
-static pthread_once_t install_once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
+static volatile sig_atomic_t faults;
 
 /* Async-signal-safe; truncates. */
 static void append(char *message, size_t *used, const char *text)
@@ -89,15 +90,26 @@ static void on_fault(int signum, siginfo_t *info, void *context)
         if (address >= guard && address < guard + pool->guard)
             report(task, pool->stride - pool->guard);
     }
-    sigaction(signum, &previous, NULL);
+    if (faults++ == 0)
+        sigaction(signum, &previous, NULL);
+    else /* the former handler calls this one: neither ends it */
+        signal(signum, SIG_DFL);
 }
 
+/* With each loop, since others (test frameworks) set theirs meanwhile. */
 static void install(void)
 {
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct sigaction present;
 
     sigemptyset(&action.sa_mask);
-    sigaction(SIGSEGV, &action, &previous);
+    pthread_mutex_lock(&install_lock);
+    sigaction(SIGSEGV, NULL, &present);
+    if (!(present.sa_flags & SA_SIGINFO) || present.sa_sigaction != on_fault) {
+        previous = present;
+        sigaction(SIGSEGV, &action, NULL);
+    }
+    pthread_mutex_unlock(&install_lock);
 }
 
 weir_error *weir__overflow_watch_new(struct overflow_watch **ret)
@@ -117,7 +129,7 @@ weir_error *weir__overflow_watch_new(struct overflow_watch **ret)
         stack = (stack_t){.ss_sp = watch->stack, .ss_size = size};
         sigaltstack(&stack, NULL);
     }
-    pthread_once(&install_once, install);
+    install();
     *ret = watch;
     return NULL;
 }

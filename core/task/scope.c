@@ -54,7 +54,7 @@ static bool find_pending(const weir_task *task, struct scope **ret)
         *ret = NULL;
         return task->cancelling > 0;
     }
-    now = weir_loop_time(task->future.home->loop).ns;
+    now = weir__loop_now(task->future.home->loop);
     for (struct scope *scope = task->scope; scope; scope = scope->outer) {
         if (scope->kind == SCOPE_GROUP) {
             if (((struct group *)(void *)scope)->error && !scope->joining)
@@ -120,7 +120,7 @@ bool weir_timeout_expired(const weir_timeout *opaque)
 
     if (!scope->task)
         return false;
-    return has_expired(scope, weir_loop_time(scope->task->future.home->loop).ns);
+    return has_expired(scope, weir__loop_now(scope->task->future.home->loop));
 }
 
 void weir_timeout_reschedule(weir_timeout *opaque, weir_duration duration)

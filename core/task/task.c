@@ -87,7 +87,7 @@ static weir_error *deadline_passed(struct timer *timer)
 
     if (task->state != TASK_WAITING)
         return NULL;
-    if (weir_loop_time(task->future.home->loop).ns >= task->wake_at)
+    if (weir__loop_now(task->future.home->loop) >= task->wake_at)
         weir__wait_wake(task->waiter);
     else
         weir__task_poke(task);

@@ -19,11 +19,14 @@
 #ifndef WEIR_TESTS_SUPPORT_H
 #define WEIR_TESTS_SUPPORT_H
 
-#include <cmocka.h>
+/* cmocka.h needs the others before it. */
+/* clang-format off */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
 
 #include <weir/task.h>
 
@@ -65,6 +68,22 @@ void raise_recorded(void);
 /* Fails the test when `take_error` is one; with its text. */
 void assert_ok(weir_error *take_error);
 void assert_code(weir_error *take_error, weir_code code);
+
+/* A table entry for a body that runs as a task of a fresh loop, with leak counts:
+ *     IN_LOOP(sleep_of_zero_yields_once)         // before main
+ *     IN_LOOP_TEST(sleep_of_zero_yields_once),   // in the table
+ */
+#define IN_LOOP(body)                        \
+    static void in_loop_##body(void **state) \
+    {                                        \
+        (void)state;                         \
+        run_in_loop(body, NULL);             \
+    }
+#define IN_LOOP_TEST(body)                                       \
+    {                                                            \
+#        body, in_loop_##body, leaks_setup, leaks_teardown, NULL \
+    }
+#define ON_MAIN_TEST(test) cmocka_unit_test_setup_teardown(test, leaks_setup, leaks_teardown)
 
 /* Reports to the exception handler of the loops that run_in_loop() makes, since the setup. */
 size_t reports(void);

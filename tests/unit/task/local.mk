@@ -1,1 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
+unit_support = tests/unit/support/support.c tests/unit/support/support.h
+
+unit_tests += tests/unit/task/test_future
+tests_unit_task_test_future_SOURCES = tests/unit/task/test_future.c $(unit_support)
+tests_unit_task_test_future_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_task
+tests_unit_task_test_task_SOURCES = tests/unit/task/test_task.c $(unit_support)
+tests_unit_task_test_task_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_cancel
+tests_unit_task_test_cancel_SOURCES = tests/unit/task/test_cancel.c $(unit_support)
+tests_unit_task_test_cancel_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_scope
+tests_unit_task_test_scope_SOURCES = tests/unit/task/test_scope.c $(unit_support)
+tests_unit_task_test_scope_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_group
+tests_unit_task_test_group_SOURCES = tests/unit/task/test_group.c $(unit_support)
+tests_unit_task_test_group_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_stack
+tests_unit_task_test_stack_SOURCES = tests/unit/task/test_stack.c $(unit_support)
+tests_unit_task_test_stack_LDADD = $(CORE_TEST_LDADD) -lm
+
+unit_tests += tests/unit/task/test_thread_future
+tests_unit_task_test_thread_future_SOURCES = tests/unit/task/test_thread_future.c $(unit_support)
+tests_unit_task_test_thread_future_LDADD = $(CORE_TEST_LDADD)

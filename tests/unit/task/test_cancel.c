@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cancellation is level-triggered and goes by moment: on entry nothing starts, on wake-up what had
+ * completed wins (runtime-semantics 3.3, T24 to T30). Names are claims.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <weir/scope.h>
+#include <weir/task.h>
+
+#include "tests/unit/support/support.h"
+
+struct probe {
+    weir_future *future;
+    weir_code first, second, third;
+    int depth;
+    bool ran;
+};
+
+static weir_error *await_it(void *arg)
+{
+    struct probe *probe = arg;
+    weir_error *error = weir_await(probe->future);
+
+    probe->ran = true;
+    probe->first = weir_error_code(error);
+    weir_error_unref(error);
+    error = weir_sleep(WEIR_MS(0));
+    probe->second = weir_error_code(error);
+    weir_error_unref(error);
+    error = weir_sleep(WEIR_S(100));
+    probe->third = weir_error_code(error);
+    return error;
+}
+
+/* T24 */
+static weir_error *task_cancelled_before_its_first_step_runs_and_fails_at_its_first_call(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+    weir_auto(weir_future) f = NULL;
+    struct probe probe = {0};
+
+    (void)arg;
+    CHECK_OK(weir_future_new(&f));
+    probe.future = f;
+    CHECK_OK(weir_spawn(await_it, &probe, &t));
+    CHECK(weir_task_cancel(t));
+    CHECK_CODE(weir_task_await(t), WEIR_ECANCELED);
+    CHECK(probe.ran && probe.first == WEIR_ECANCELED);
+    CHECK(weir_future_cancelled(weir_task_future(t)));
+    CHECK(!weir_task_cancel(t));
+    return NULL;
+}
+
+/* T25 */
+static weir_error *waiting_task_is_woken_and_stays_cancelled(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+    weir_auto(weir_future) f = NULL;
+    struct probe probe = {0};
+
+    (void)arg;
+    CHECK_OK(weir_future_new(&f));
+    probe.future = f;
+    CHECK_OK(weir_spawn(await_it, &probe, &t));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(weir_task_cancel(t));
+    CHECK(weir_task_cancelling(t) == 1);
+    CHECK_CODE(weir_task_await(t), WEIR_ECANCELED);
+    CHECK(probe.first == WEIR_ECANCELED);
+    CHECK(probe.second == WEIR_ECANCELED); /* T27: level-triggered */
+    CHECK(!weir_future_done(f));           /* T30: shared work goes on */
+    return NULL;
+}
+
+/* T25: completion wins on wake-up, the cancellation stays */
+static weir_error *value_that_was_there_at_wake_up_is_not_lost(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+    weir_auto(weir_future) f = NULL;
+    struct probe probe = {0};
+
+    (void)arg;
+    CHECK_OK(weir_future_new(&f));
+    probe.future = f;
+    CHECK_OK(weir_spawn(await_it, &probe, &t));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK_OK(weir_future_set_result(f, NULL, NULL));
+    CHECK(weir_task_cancel(t));
+    CHECK_CODE(weir_task_await(t), WEIR_ECANCELED);
+    CHECK(probe.first == 0);
+    CHECK(probe.second == WEIR_ECANCELED);
+    return NULL;
+}
+
+static weir_error *value_that_comes_between_cancel_and_wake_up_wins_too(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+    weir_auto(weir_future) f = NULL;
+    struct probe probe = {0};
+
+    (void)arg;
+    CHECK_OK(weir_future_new(&f));
+    probe.future = f;
+    CHECK_OK(weir_spawn(await_it, &probe, &t));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(weir_task_cancel(t));
+    CHECK_OK(weir_future_set_result(f, NULL, NULL));
+    CHECK_CODE(weir_task_await(t), WEIR_ECANCELED);
+    CHECK(probe.first == 0);
+    CHECK(probe.second == WEIR_ECANCELED);
+    return NULL;
+}
+
+static weir_error *await_done_for_ever(void *arg)
+{
+    weir_auto(weir_future) f = NULL;
+
+    (void)arg;
+    CHECK_OK(weir_future_new(&f));
+    CHECK_OK(weir_future_set_result(f, NULL, NULL));
+    for (;;)
+        WEIR_TRY(weir_await(f));
+}
+
+/* T25b */
+static weir_error *task_that_never_has_to_wait_is_cancelled_at_its_next_call(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+
+    (void)arg;
+    CHECK_OK(weir_spawn(await_done_for_ever, NULL, &t));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(weir_task_cancel(t));
+    CHECK_CODE(weir_task_await(t), WEIR_ECANCELED);
+    return NULL;
+}
+
+static weir_error *cancel_myself_then_return(void *arg)
+{
+    (void)arg;
+    CHECK(weir_task_cancel(weir_task_current()));
+    CHECK_CODE(weir_check_cancelled(), WEIR_ECANCELED);
+    return NULL;
+}
+
+/* T26 */
+static weir_error *task_that_cancels_itself_and_returns_has_succeeded(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+
+    (void)arg;
+    CHECK_OK(weir_spawn(cancel_myself_then_return, NULL, &t));
+    CHECK_OK(weir_task_await(t));
+    CHECK(!weir_future_cancelled(weir_task_future(t)));
+    return NULL;
+}
+
+static weir_error *swallow_one_cancellation(void *arg)
+{
+    (void)arg;
+    CHECK_CODE(weir_sleep(WEIR_S(100)), WEIR_ECANCELED);
+    CHECK(weir_task_uncancel(weir_task_current()) == 1); /* T28: two, one wake-up */
+    CHECK_CODE(weir_sleep(WEIR_MS(0)), WEIR_ECANCELED);
+    CHECK(weir_task_uncancel(weir_task_current()) == 0);
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    return NULL;
+}
+
+static weir_error *uncancelled_task_goes_on(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+
+    (void)arg;
+    CHECK_OK(weir_spawn(swallow_one_cancellation, NULL, &t));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(weir_task_cancel(t));
+    CHECK(weir_task_cancel(t));
+    CHECK_OK(weir_task_await(t));
+    return NULL;
+}
+
+static weir_error *wait_for_a_cancel_taken_back(void *arg)
+{
+    CHECK_OK(weir_await(*(weir_future **)arg));
+    return NULL;
+}
+
+static weir_error *cancellation_taken_back_before_the_wake_up_never_happened(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+    weir_auto(weir_future) f = NULL;
+
+    (void)arg;
+    CHECK_OK(weir_future_new(&f));
+    CHECK_OK(weir_spawn(wait_for_a_cancel_taken_back, &f, &t));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(weir_task_cancel(t));
+    CHECK(weir_task_uncancel(t) == 0);
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(!weir_task_done(t));
+    CHECK_OK(weir_future_set_result(f, NULL, NULL));
+    CHECK_OK(weir_task_await(t));
+    return NULL;
+}
+
+static weir_error *descend(struct probe *probe)
+{
+    if (probe->depth++ == 100)
+        return weir_sleep(WEIR_FOREVER);
+    WEIR_TRY(descend(probe));
+    return NULL;
+}
+
+static weir_error *descend_from_the_top(void *arg)
+{
+    return descend(arg);
+}
+
+/* T29 */
+static weir_error *cancellation_reaches_through_a_hundred_calls(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+    struct probe probe = {0};
+
+    (void)arg;
+    CHECK_OK(weir_spawn(descend_from_the_top, &probe, &t));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(weir_task_cancel(t));
+    CHECK_CODE(weir_task_await(t), WEIR_ECANCELED);
+    CHECK(probe.depth == 101);
+    return NULL;
+}
+
+static weir_error *await_a_task(void *arg)
+{
+    WEIR_TRY(weir_task_await(arg));
+    return NULL;
+}
+
+static weir_error *sleep_a_little(void *arg)
+{
+    (void)arg;
+    WEIR_TRY(weir_sleep(WEIR_MS(2)));
+    return NULL;
+}
+
+/* T30 */
+static weir_error *cancelled_waiter_does_not_cancel_the_shared_task(void *arg)
+{
+    weir_auto(weir_task) shared = NULL;
+    weir_auto(weir_task) waiter = NULL;
+
+    (void)arg;
+    CHECK_OK(weir_spawn(sleep_a_little, NULL, &shared));
+    CHECK_OK(weir_spawn(await_a_task, shared, &waiter));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(weir_task_cancel(waiter));
+    CHECK_CODE(weir_task_await(waiter), WEIR_ECANCELED);
+    CHECK_OK(weir_task_await(shared));
+    return NULL;
+}
+
+static void *released;
+
+static void release(void *value)
+{
+    released = value;
+}
+
+static weir_error *own_the_argument(void *arg)
+{
+    weir_error *error = weir_sleep(WEIR_MS(0));
+
+    release(arg);
+    return error;
+}
+
+static weir_error *argument_of_a_task_cancelled_before_its_start_is_released_by_its_body(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+    int owned;
+
+    (void)arg;
+    released = NULL;
+    CHECK_OK(weir_spawn(own_the_argument, &owned, &t));
+    CHECK(weir_task_cancel(t));
+    CHECK_CODE(weir_task_await(t), WEIR_ECANCELED);
+    CHECK(released == &owned);
+    return NULL;
+}
+
+IN_LOOP(task_cancelled_before_its_first_step_runs_and_fails_at_its_first_call)
+IN_LOOP(waiting_task_is_woken_and_stays_cancelled)
+IN_LOOP(value_that_was_there_at_wake_up_is_not_lost)
+IN_LOOP(value_that_comes_between_cancel_and_wake_up_wins_too)
+IN_LOOP(task_that_never_has_to_wait_is_cancelled_at_its_next_call)
+IN_LOOP(task_that_cancels_itself_and_returns_has_succeeded)
+IN_LOOP(uncancelled_task_goes_on)
+IN_LOOP(cancellation_taken_back_before_the_wake_up_never_happened)
+IN_LOOP(cancellation_reaches_through_a_hundred_calls)
+IN_LOOP(cancelled_waiter_does_not_cancel_the_shared_task)
+IN_LOOP(argument_of_a_task_cancelled_before_its_start_is_released_by_its_body)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_LOOP_TEST(task_cancelled_before_its_first_step_runs_and_fails_at_its_first_call),
+        IN_LOOP_TEST(waiting_task_is_woken_and_stays_cancelled),
+        IN_LOOP_TEST(value_that_was_there_at_wake_up_is_not_lost),
+        IN_LOOP_TEST(value_that_comes_between_cancel_and_wake_up_wins_too),
+        IN_LOOP_TEST(task_that_never_has_to_wait_is_cancelled_at_its_next_call),
+        IN_LOOP_TEST(task_that_cancels_itself_and_returns_has_succeeded),
+        IN_LOOP_TEST(uncancelled_task_goes_on),
+        IN_LOOP_TEST(cancellation_taken_back_before_the_wake_up_never_happened),
+        IN_LOOP_TEST(cancellation_reaches_through_a_hundred_calls),
+        IN_LOOP_TEST(cancelled_waiter_does_not_cancel_the_shared_task),
+        IN_LOOP_TEST(argument_of_a_task_cancelled_before_its_start_is_released_by_its_body),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stacks: ten thousand tasks, guards, the budget of guards, overflow (T88, T92). Names are claims. */
+#include "config.h"
+
+#include <errno.h>
+#include <fenv.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <weir/scope.h>
+
+#include "core/task/fiber.h"
+#include "core/task/stack.h"
+#include "tests/unit/support/support.h"
+
+/* clang's thread sanitizer takes 145 KB for each; address sanitizer poisons 256 KiB for each. */
+#if defined(WEIR_TSAN)
+#    define MANY 1000
+#elif defined(WEIR_ASAN)
+#    define MANY 2000
+#else
+#    define MANY 10000
+#endif
+
+static size_t woken;
+
+static weir_error *wait_for_it(void *future)
+{
+    WEIR_TRY(weir_await(future));
+    woken++;
+    return NULL;
+}
+
+static weir_error *many_tasks_wait_for_one_future(void *arg)
+{
+    weir_auto(weir_future) f = NULL;
+    WEIR_GROUP(group);
+
+    (void)arg;
+    woken = 0;
+    CHECK_OK(weir_future_new(&f));
+    for (int i = 0; i < MANY; i++)
+        CHECK_OK(weir_group_spawn(&group, wait_for_it, f, NULL));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(woken == 0);
+    CHECK_OK(weir_future_set_result(f, NULL, NULL));
+    CHECK_OK(weir_group_join(&group));
+    CHECK(woken == MANY);
+    return NULL;
+}
+
+static size_t resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    size_t total = 0, resident = 0;
+
+    if (!file)
+        return 0;
+    if (fscanf(file, "%zu %zu", &total, &resident) != 2)
+        resident = 0;
+    fclose(file);
+    return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static weir_error *suspended_shallow_task_is_one_resident_page(void *arg)
+{
+    weir_auto(weir_future) f = NULL;
+    size_t before, after;
+    WEIR_GROUP(group);
+
+    (void)arg;
+    if (STACK_SIZE_DEFAULT != 64 * 1024)
+        return NULL; /* frames are larger under sanitizers */
+    CHECK_OK(weir_future_new(&f));
+    before = resident_bytes();
+    for (int i = 0; i < MANY; i++)
+        CHECK_OK(weir_group_spawn(&group, wait_for_it, f, NULL));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    after = resident_bytes();
+    CHECK(after - before < (size_t)MANY * 4400);
+    CHECK_OK(weir_future_set_result(f, NULL, NULL));
+    CHECK_OK(weir_group_join(&group));
+    CHECK(resident_bytes() < before + (size_t)MANY * 400); /* idle stacks are given back */
+    return NULL;
+}
+
+static weir_error *use_much_stack(void *arg)
+{
+    volatile char deep[32 * 1024];
+
+    memset((char *)deep, 1, sizeof deep);
+    WEIR_TRY(weir_sleep(WEIR_MS(0)));
+    *(int *)arg += deep[sizeof deep - 1];
+    return NULL;
+}
+
+static weir_error *half_of_a_stack_may_be_used(void *arg)
+{
+    int sum = 0;
+
+    (void)arg;
+    {
+        WEIR_GROUP(group);
+        for (int i = 0; i < 100; i++)
+            CHECK_OK(weir_group_spawn(&group, use_much_stack, &sum, NULL));
+        CHECK_OK(weir_group_join(&group));
+    }
+    CHECK(sum == 100);
+    return NULL;
+}
+
+static weir_error *never(void *arg)
+{
+    (void)arg;
+    WEIR_TRY(weir_sleep(WEIR_FOREVER));
+    return NULL;
+}
+
+static weir_error *spawn_to_the_budget(void *arg)
+{
+    weir_error *error = NULL;
+    char text[512];
+    int spawned = 0;
+
+    (void)arg;
+    while (!error && spawned < 200) {
+        error = weir_spawn(never, NULL, NULL);
+        spawned += !error;
+    }
+    CHECK(spawned == 49); /* this task has the fiftieth */
+    CHECK(weir_error_is(error, WEIR_EFULL));
+    weir_error_print(error, text, sizeof text);
+    weir_error_unref(error);
+    CHECK(strstr(text, "vm.max_map_count") != NULL);
+    return NULL;
+}
+
+static void spawn_past_the_budget_of_guards_is_refused_and_names_the_setting(void **state)
+{
+    (void)state;
+    weir__stack_limits.no_guard_advice = true;
+    weir__stack_limits.mapping_budget = 100;
+    run_in_loop(spawn_to_the_budget, NULL);
+    weir__stack_limits.no_guard_advice = false;
+    weir__stack_limits.mapping_budget = 0;
+}
+
+static void stacks_of_a_closed_loop_are_returned_to_the_budget(void **state)
+{
+    spawn_past_the_budget_of_guards_is_refused_and_names_the_setting(state);
+    spawn_past_the_budget_of_guards_is_refused_and_names_the_setting(state);
+}
+
+static __attribute__((noinline)) int overflow_the_stack(int depth)
+{
+    volatile char frame[1024];
+
+    frame[0] = (char)depth;
+    return overflow_the_stack(depth + 1) + frame[0];
+}
+
+static weir_error *run_over(void *arg)
+{
+    *(volatile int *)arg = overflow_the_stack(0);
+    return NULL;
+}
+
+static weir_error *start_what_runs_over(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+
+    WEIR_TRY(weir_spawn(run_over, arg, &t));
+    WEIR_TRY(weir_task_await(t));
+    return NULL;
+}
+
+/* Runs in a child process; what it says on standard error goes to `text`. */
+static int overflow_in_a_child(bool no_guard_advice, char *text, size_t size)
+{
+    int ends[2], status = 0, number = 0;
+    size_t used = 0;
+    ssize_t n;
+    pid_t pid;
+
+    assert_int_equal(pipe(ends), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct rlimit no_core = {0, 0};
+
+        setrlimit(RLIMIT_CORE, &no_core);
+        dup2(ends[1], STDERR_FILENO);
+        weir__stack_limits.no_guard_advice = no_guard_advice;
+        weir_ignore(weir_run(start_what_runs_over, &number, NULL));
+        _exit(0);
+    }
+    close(ends[1]);
+    while (used < size - 1 && (n = read(ends[0], text + used, size - 1 - used)) > 0)
+        used += (size_t)n;
+    text[used] = '\0';
+    close(ends[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+/* T88 */
+static void overflow_is_reported_by_task_and_size_and_ends_the_process(void **state)
+{
+    static char text[65536];
+    int status = overflow_in_a_child(false, text, sizeof text);
+
+    (void)state;
+    assert_non_null(strstr(text, "stack overflow in task run_over"));
+    assert_non_null(strstr(text, "test_stack.c"));
+    assert_non_null(strstr(text, "bytes is used up"));
+    assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void overflow_into_a_guard_by_mprotect_is_reported_too(void **state)
+{
+    static char text[65536];
+    int status = overflow_in_a_child(true, text, sizeof text);
+
+    (void)state;
+    assert_non_null(strstr(text, "stack overflow in task run_over"));
+    assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static weir_error *round_upwards(void *arg)
+{
+    (void)arg;
+    fesetround(FE_UPWARD);
+    WEIR_TRY(weir_sleep(WEIR_MS(0)));
+    CHECK(fegetround() == FE_UPWARD);
+    return NULL;
+}
+
+/* T89 */
+static weir_error *rounding_mode_belongs_to_the_task(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+
+    (void)arg;
+    CHECK_OK(weir_spawn(round_upwards, NULL, &t));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(fegetround() == FE_TONEAREST);
+    CHECK_OK(weir_task_await(t));
+    CHECK(fegetround() == FE_TONEAREST);
+    return NULL;
+}
+
+IN_LOOP(many_tasks_wait_for_one_future)
+IN_LOOP(suspended_shallow_task_is_one_resident_page)
+IN_LOOP(half_of_a_stack_may_be_used)
+IN_LOOP(rounding_mode_belongs_to_the_task)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_LOOP_TEST(many_tasks_wait_for_one_future),
+        IN_LOOP_TEST(suspended_shallow_task_is_one_resident_page),
+        IN_LOOP_TEST(half_of_a_stack_may_be_used),
+        IN_LOOP_TEST(rounding_mode_belongs_to_the_task),
+        ON_MAIN_TEST(spawn_past_the_budget_of_guards_is_refused_and_names_the_setting),
+        ON_MAIN_TEST(stacks_of_a_closed_loop_are_returned_to_the_budget),
+        ON_MAIN_TEST(overflow_is_reported_by_task_and_size_and_ends_the_process),
+        ON_MAIN_TEST(overflow_into_a_guard_by_mprotect_is_reported_too),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
