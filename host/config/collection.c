@@ -45,6 +45,14 @@ static bool refuse_empty(weir_config_context *c, const weir_option *option,
     return false;
 }
 
+static bool refuse_recursion(weir_config_context *c, const weir_config_node *node)
+{
+    struct diagnostic *d = weir__value_error(c, CONFIG_ALIAS, node, "this alias contains itself");
+
+    weir__diagnostic_label(c, d, "its anchor is not finished here");
+    return false;
+}
+
 /* The field that a value which is not a map sets; NULL when there is none. */
 static const weir_option *primary_of(weir_config_context *c, const weir_option *option,
                                      const weir_option *const *fields, size_t *ret_index)
@@ -191,7 +199,9 @@ static bool fill_named_entry(weir_config_context *c, const weir_option *option,
         weir__config_define(c, option->kind, name, entry);
     ok = check_name(c, option, key);
     weir__position_record(c, entry, key, key);
-    if (value->recursive || !option->element) {
+    if (value->recursive)
+        return refuse_recursion(c, value);
+    if (!option->element) {
         weir_option as_map = *option;
 
         as_map.type = WEIR_TYPE_MAP;
@@ -259,12 +269,10 @@ bool weir__fill_value(weir_config_context *c, const weir_option *option,
 {
     if (option->type != WEIR_TYPE_ANY)
         weir__position_record(c, field, key, node);
-    if (node->recursive) {
-        weir__diagnostic_label(
-            c, weir__value_error(c, CONFIG_ALIAS, node, "this alias contains itself"),
-            "its anchor is not finished here");
-        return false;
-    }
+    if (node->recursive)
+        return refuse_recursion(c, node);
+    if (option->secret && option->type != WEIR_TYPE_PEM)
+        weir__redact(c, (weir_config_node *)node);
     if (!is_container(option->type))
         return fill_single(c, option, key, node, field);
     switch (option->type) {

@@ -204,6 +204,13 @@ static void end_span(weir_config_node *node, const yaml_event_t *event)
     node->span.end_column = (uint32_t)event->end_mark.column;
 }
 
+/* The value that a syntax error follows is not what was meant: "info format" for want of a colon. */
+static void drop_last(weir_config_node *parent)
+{
+    if (parent->count > 0 && parent->items[parent->count - 1]->kind == WEIR_NODE_SCALAR)
+        parent->count--;
+}
+
 static weir_config_node *compose_list(struct reader *r, const yaml_event_t *start, unsigned depth)
 {
     weir_config_node *list = weir__node_new(r->c, WEIR_NODE_LIST, span_of(r, start));
@@ -224,6 +231,8 @@ static weir_config_node *compose_list(struct reader *r, const yaml_event_t *star
         if (item)
             weir__node_append(r->c, list, item);
     }
+    if (r->failed)
+        drop_last(list);
     finish_anchor(r, anchor);
     return list;
 }
@@ -340,6 +349,8 @@ static weir_config_node *compose_map(struct reader *r, const yaml_event_t *start
         else
             weir__node_put(r->c, map, key, value);
     }
+    if (r->failed)
+        drop_last(map);
     mark_duplicates(r->c, map);
     if (merged)
         merge(r, map, merged);

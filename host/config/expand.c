@@ -22,7 +22,7 @@ struct text {
 
 static void append(weir_config_context *c, struct text *t, const char *bytes, size_t len)
 {
-    if (len > t->room - t->len) {
+    if (!t->bytes || len > t->room - t->len) {
         size_t room = (t->len + len) * 2 + 32;
         char *larger = weir__arena_alloc(&c->arena, room + 1);
 

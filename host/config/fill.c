@@ -197,6 +197,8 @@ static bool fill_pair(weir_config_context *c, struct frame *frame, const weir_co
 
     if (strncmp(key->text, "x-", 2) == 0)
         return true;
+    if (!frame->parent)
+        c->section = key->text;
     n = find_options(c, frame, key->text, matches);
     if (n > 0 && matches[0].option->secret && key->duplicate_of)
         weir__redact(c, (weir_config_node *)value);

@@ -238,6 +238,7 @@ static weir_config_node *load(weir_config_context *c, struct source *source, uns
             weir__diagnostic_label(c, d, "%s",
                                    root->kind == WEIR_NODE_LIST ? "a list" : "a single value");
             d->cut = true;
+            c->incomplete = true;
         }
         return NULL;
     }

@@ -259,7 +259,7 @@ void weir__not_built(weir_config_context *c, struct span span, const char *what)
 struct position {
     const void *field;
     const weir_config_node *key, *node;
-    unsigned order;
+    unsigned rank, order;
 };
 
 void weir__position_record(weir_config_context *c, const void *field, const weir_config_node *key,
@@ -288,6 +288,7 @@ struct weir_config_context {
     struct diagnostic *last;
     struct diagnostic scratch;
     struct frame *frame;
+    const char *section; /* the top-level key being parsed */
     struct span *redacted; /* what excerpts do not show */
     size_t n_redacted, redacted_room;
     struct span checking; /* what an error at NULL points at */

@@ -3,8 +3,8 @@
  * From the address of a field to the place it was written at.
  *
  * Every filled field is recorded with its key and value. A struct and its first member share an
- * address; the later record, that of the inner one, is found. What was defaulted is at the nearest
- * map around it that is written.
+ * address: what is written goes before what is defaulted, a scalar before a map, and then the later
+ * record, that of the inner one. What was defaulted is at the nearest map around it that is written.
  */
 #include <config.h>
 #include <stdlib.h>
@@ -15,11 +15,13 @@
 void weir__position_record(weir_config_context *c, const void *field, const weir_config_node *key,
                            const weir_config_node *node)
 {
+    bool defaulted = false;
     struct position *position;
 
     if (!node || !node->span.source || node->span.source->origin == ORIGIN_DEFAULT) {
         const struct frame *frame = c->frame;
 
+        defaulted = true;
         while (frame && !frame->key && !(frame->node && frame->node->span.source))
             frame = frame->parent;
         key = frame ? frame->key : NULL;
@@ -35,6 +37,7 @@ void weir__position_record(weir_config_context *c, const void *field, const weir
     position->field = field;
     position->key = key;
     position->node = node;
+    position->rank = defaulted ? 0 : node->kind == WEIR_NODE_SCALAR ? 2 : 1;
     position->order = (unsigned)c->n_positions++;
     c->positions_sorted = false;
 }
@@ -45,6 +48,8 @@ static int compare(const void *left, const void *right)
 
     if (a->field != b->field)
         return (uintptr_t)a->field < (uintptr_t)b->field ? -1 : 1;
+    if (a->rank != b->rank)
+        return a->rank < b->rank ? -1 : 1;
     return a->order < b->order ? -1 : 1;
 }
 

@@ -331,7 +331,7 @@ bool weir__fill_scalar(weir_config_context *c, const weir_option *option,
                        const weir_config_node *node, void *field)
 {
     /* A path to a key is no secret; a key written out is. */
-    if (option->secret && (option->type != WEIR_TYPE_PEM || strstr(node->text, "-----BEGIN")))
+    if (option->secret && option->type == WEIR_TYPE_PEM && strstr(node->text, "-----BEGIN"))
         weir__redact(c, (weir_config_node *)node);
     switch (option->type) {
     case WEIR_TYPE_BOOL:

@@ -146,7 +146,7 @@ static void hide_secret(weir_config_context *c, const struct frame *frame,
 
 void weir__unknown_key(weir_config_context *c, struct frame *frame, const weir_config_node *key)
 {
-    const struct frame *above = find_above(c, frame, key->text), *named = frame;
+    const struct frame *above = find_above(c, frame, key->text);
     const weir_option *below = above ? NULL : find_below(c, frame, key->text);
     struct suggestion s;
     struct diagnostic *d;
@@ -172,11 +172,5 @@ void weir__unknown_key(weir_config_context *c, struct frame *frame, const weir_c
     if (s.best)
         mark_meant(c, frame, s.best);
     hide_secret(c, frame, key, s.best);
-    while (named->parent && named->parent->parent)
-        named = named->parent;
-    if (named->parent)
-        named = named->parent;
-    d->see = frame->parent && frame->name ? frame->name : NULL;
-    if (frame->kind && frame->parent && frame->parent->name)
-        d->see = frame->parent->name;
+    d->see = frame->parent ? c->section : NULL;
 }

@@ -55,8 +55,7 @@ WEIR_OPTIONS(tls_options,
                          .element_size = sizeof(struct test_certificate), .kind = "certificate",
                          .fields = certificate_options, .doc = "Certificates"),
              WEIR_OPTION_PLANNED("session_tickets", "Later"));
-WEIR_OPTIONS(server_options,
-             WEIR_OPTION_ADDRESS(struct test_server, address, NULL, "Where"),
+WEIR_OPTIONS(server_options, WEIR_OPTION_ADDRESS(struct test_server, address, NULL, "Where"),
              WEIR_OPTION_INT(struct test_server, weight, "1", "Share", .min = 1, .max = 100));
 WEIR_OPTIONS(health_options,
              WEIR_OPTION_ENUM(struct test_health, type, health_types, "http", "How"),
@@ -109,8 +108,8 @@ WEIR_OPTIONS(listener_options,
 WEIR_OPTIONS(http_timeout_options,
              WEIR_ELEMENT_("header", WEIR_TYPE_DURATION, 0, sizeof(weir_duration),
                            .default_text = "10s"),
-             WEIR_ELEMENT_("body", WEIR_TYPE_DURATION, sizeof(weir_duration),
-                           sizeof(weir_duration), .default_text = "30s"));
+             WEIR_ELEMENT_("body", WEIR_TYPE_DURATION, sizeof(weir_duration), sizeof(weir_duration),
+                           .default_text = "30s"));
 WEIR_OPTIONS(http_options, WEIR_OPTION_SIZE_OR(struct test_http, max_body, off, "off", "Limit"),
              WEIR_OPTION_MAP(struct test_http, timeouts, http_timeout_options, "Patience"));
 
@@ -130,8 +129,7 @@ static void extend_listener(weir_config_context *c, const weir_config_node *node
 }
 
 WEIR_OPTIONS(
-    top_options,
-    WEIR_ELEMENT_("version", WEIR_TYPE_ANY, 0, 0, .doc = "Format", .example = "1"),
+    top_options, WEIR_ELEMENT_("version", WEIR_TYPE_ANY, 0, 0, .doc = "Format", .example = "1"),
     WEIR_ELEMENT_("include", WEIR_TYPE_ANY, 0, 0, .doc = "Files", .optional = true),
     WEIR_ELEMENT_("log", WEIR_TYPE_MAP, 0, 0, .fields = log_options, .doc = "Log"),
     WEIR_ELEMENT_("debug", WEIR_TYPE_MAP, 0, 0, .fields = debug_options, .default_text = "false",
@@ -145,14 +143,14 @@ WEIR_OPTIONS(
     WEIR_OPTION_PLANNED("resolver", "Later"));
 
 WEIR_OPTIONS(proxy_options,
-             WEIR_OPTION_REF(struct test_proxy, upstream, "upstream", NULL, "To",
-                             .address = true, .primary = true),
+             WEIR_OPTION_REF(struct test_proxy, upstream, "upstream", NULL, "To", .address = true,
+                             .primary = true),
              WEIR_OPTION_DURATION(struct test_proxy, idle_timeout, "75s", "Patience"));
 WEIR_OPTIONS(static_options, WEIR_OPTION_PATH(struct test_static, root, NULL, "Folder"));
 WEIR_OPTIONS(headers_options,
              WEIR_OPTION_NAMED_VALUES(struct test_headers, set, struct test_header,
-                                      WEIR_ELEMENT_AT(WEIR_TYPE_TEMPLATE, struct test_header,
-                                                      value, .doc = "Value"),
+                                      WEIR_ELEMENT_AT(WEIR_TYPE_TEMPLATE, struct test_header, value,
+                                                      .doc = "Value"),
                                       "Headers", .any_name = true));
 WEIR_OPTIONS(no_options, NULL);
 

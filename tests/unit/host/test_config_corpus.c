@@ -12,15 +12,12 @@
  */
 #include "config.h"
 
-#include "host/config/internal.h"
-#include "tests/unit/host/config_tables.h"
-
 #include <dirent.h>
-#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "host/config/internal.h"
+#include "tests/unit/host/config_tables.h"
 
 #define MOST_MARKS 32
 
