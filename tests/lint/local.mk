@@ -18,6 +18,7 @@ EXTRA_DIST += \
 	$(lint_tests) \
 	tests/lint/banned.conf \
 	tests/lint/common.py \
+	tests/lint/installed \
 	tests/lint/layers.conf
 
 lint: libweir.la libweir-http.la libweir-host.la $(plugins_LTLIBRARIES)
