@@ -74,6 +74,7 @@ static weir_error *step(struct job *job)
 
     weir__current_task = task;
     task->state = TASK_RUNNING;
+    fiber_adopt(&task->future.home->main);
     fiber_switch(&task->future.home->main, &task->fiber, false);
     weir__current_task = NULL;
     if (task->state == TASK_DONE)
@@ -128,7 +129,6 @@ weir_error *weir__spawn(weir_loop *loop, const weir_site *site, const char *name
     task->arg = arg;
     task->name = name;
     task->state = TASK_READY;
-    fiber_adopt(&home->main);
     fiber_make(&task->fiber, weir__stack_base(&home->stacks, stack) + home->stacks.guard, task,
                task_entry, task);
     list_append(&home->tasks, &task->link);
