@@ -76,7 +76,7 @@ static bool fill_struct(weir_config_context *c, const weir_option *option,
     const weir_config_node *map = node->kind == WEIR_NODE_MAP ? node : NULL;
     const weir_option *primary;
     struct frame frame;
-    size_t index;
+    size_t index = 0;
     bool ok = true;
 
     primary = primary_of(c, option, option->fields, &index);

@@ -296,7 +296,7 @@ static void a_billion_laughs_are_refused(void **state)
 
         snprintf(line, sizeof line, "x-%d: &a%d [*a%d,*a%d,*a%d,*a%d,*a%d,*a%d]\n", i, i, i - 1,
                  i - 1, i - 1, i - 1, i - 1, i - 1);
-        strncat(text, line, sizeof text - strlen(text) - 1);
+        memcpy(text + strlen(text), line, strlen(line) + 1);
     }
     s.c = test_config_text(text, &s.top);
     assert_int_equal(weir__config_error_count(s.c), 1);
