@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The core's own settings, as structs that the option tables fill (configuration.md §1.4). What a
+ * protocol adds to a listener or an upstream hangs on the entry, filled by the protocol's tables.
+ */
+#ifndef WEIR_HOST_SCHEMA_SCHEMA_H
+#define WEIR_HOST_SCHEMA_SCHEMA_H
+
+#include "host/config/config.h"
+#include "host/plugin/plugin.h"
+#include "host/upstream/upstream.h"
+
+struct log_level_config {
+    const char *name;
+    int level; /* index in weir__log_levels */
+};
+
+enum log_format_word { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
+
+struct log_config {
+    int level;
+    weir_array levels;
+    int format;
+    const char *output; /* "auto", "stderr" or a path */
+};
+
+struct debug_config {
+    bool enabled;
+    weir_duration slow_callback;
+};
+
+#define BACKEND_EPOLL 1
+
+struct limits_config {
+    uint64_t connections;     /* WEIR_SIZE_WORD(0): auto */
+    uint64_t open_files;      /* likewise */
+    uint64_t coroutine_stack; /* 0: as the core has it */
+};
+
+struct runtime_config {
+    int64_t threads; /* WEIR_INT_WORD(0): auto */
+    int backend;
+    weir_duration shutdown_grace;
+    struct limits_config limits;
+};
+
+struct resolver_cache_config {
+    uint64_t max_entries;
+    weir_duration min_ttl, max_ttl, negative_ttl;
+};
+
+struct resolver_config {
+    weir_array servers; /* of const char * */
+    weir_duration timeout;
+    uint32_t tries;
+    struct resolver_cache_config cache;
+};
+
+struct executor_config {
+    const char *name;
+    int type;
+    int64_t threads; /* WEIR_INT_WORD(0): auto */
+    uint32_t queue;
+    int on_full; /* 0 wait, 1 reject */
+    weir_executor *made;
+};
+
+struct certificate_config {
+    const char *name;
+    weir_pem certificate, key;
+};
+
+struct tls_config {
+    weir_array certificates;
+    int profile;
+};
+
+struct plugin_config {
+    const char *name;
+    const char *path; /* NULL: of the plugin folder */
+    struct executor_config *executor;
+    bool optional;
+    /* host's: */
+    struct plugin *plugin; /* NULL: it could not be loaded */
+    void *config;
+};
+
+struct server_config {
+    weir_address address;
+};
+
+struct upstream_tls_config {
+    bool enabled;
+    const char *ca, *server_name;
+    bool verify;
+};
+
+struct upstream_config {
+    const char *name;
+    weir_array servers;
+    int balance;
+    weir_duration connect_timeout, response_timeout, idle_timeout;
+    uint32_t keepalive, retries;
+    const struct upstream_tls_config *tls;
+    /* host's: */
+    struct upstream_protocol_config *protocols;
+    size_t n_protocols;
+    weir_upstream *part;
+};
+
+struct listener_tls_config {
+    weir_array certificates; /* of struct certificate_config * */
+    int min_version;         /* 0: 1.2, 1: 1.3 */
+};
+
+struct listener_timeouts_config {
+    weir_duration handshake;
+};
+
+struct route_config {
+    const char *name;
+    weir_array match; /* of weir_choice */
+    weir_choice action;
+    weir_array routes; /* of struct route_config */
+};
+
+struct listener_config {
+    const char *name;
+    weir_array bind; /* of weir_address */
+    const char *protocol_name;
+    const struct listener_tls_config *tls;
+    struct listener_timeouts_config timeouts;
+    uint32_t backlog;
+    weir_array routes;
+    /* host's: */
+    const weir_protocol *protocol;
+    struct plugin *plugin;
+    void *protocol_config, *listener_config; /* of `echo: {…}`; of the keys on the listener */
+};
+
+struct config_top {
+    int64_t version;
+    struct log_config log;
+    const struct debug_config *debug; /* NULL: not said */
+    struct runtime_config runtime;
+    struct resolver_config resolver;
+    weir_array executors, plugins, upstreams, listeners;
+    struct tls_config tls;
+};
+
+extern const char *const weir__log_levels[];
+/* weir_log_level of an index of weir__log_levels. */
+int weir__log_level_at(int index);
+
+extern const weir_option *const weir__top_options[];
+extern const weir_option *const weir__plugin_options[];
+extern const weir_option *const weir__upstream_options[];
+extern const weir_option *const weir__listener_options[];
+extern const weir_option *const weir__executor_options[];
+
+/* Tables may load plugins while they are used: from this registry, by this thread. NULL ends it. */
+void weir__schema_begin(struct registry *registry);
+struct registry *weir__schema_registry(void);
+/* Loads what the document names, so that tables of one part may be needed by an earlier one. What
+ * fails is reported where it is parsed. */
+void weir__schema_load_plugins(weir_config_context *context, const weir_config_node *root);
+/* WEIR_OPTION `extend` functions. */
+void weir__plugin_extend(weir_config_context *context, const weir_config_node *node, void *map);
+void weir__upstream_extend(weir_config_context *context, const weir_config_node *node, void *map);
+void weir__listener_extend(weir_config_context *context, const weir_config_node *node, void *map);
+void weir__route_extend(weir_config_context *context, const weir_config_node *node, void *map);
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The top level and the process-wide settings. What is planned and not built is in the tables too:
+ * its use is one error that says so, and tests/config/not-built.txt holds the list.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "host/schema/schema.h"
+
+const char *const weir__log_levels[] = {"trace", "debug",    "info", "warning",
+                                        "error", "critical", "off",  NULL};
+
+int weir__log_level_at(int index)
+{
+    static const int levels[] = {WEIR_LOG_TRACE, WEIR_LOG_DEBUG,    WEIR_LOG_INFO, WEIR_LOG_WARNING,
+                                 WEIR_LOG_ERROR, WEIR_LOG_CRITICAL, WEIR_LOG_OFF};
+
+    return levels[index];
+}
+
+static const char *const auto_word[] = {"auto", NULL};
+static const char *const log_formats[] = {"auto", "text", "logfmt", "json", "journal", NULL};
+static const char *const log_formats_planned[] = {"journal", NULL};
+static const char *const backends[] = {"auto", "epoll", "io_uring", NULL};
+static const char *const backends_planned[] = {"io_uring", NULL};
+static const char *const executor_types[] = {"threads", "processes", NULL};
+static const char *const executor_types_planned[] = {"processes", NULL};
+static const char *const on_full_words[] = {"wait", "reject", NULL};
+static const char *const tls_profiles[] = {"intermediate", "modern", "custom", NULL};
+static const char *const tls_profiles_planned[] = {"custom", NULL};
+
+static bool output_parse(weir_config_context *context, const weir_config_node *node, void *field)
+{
+    const char *text = weir_config_node_text(node);
+
+    if (weir_config_node_get_kind(node) != WEIR_NODE_SCALAR) {
+        weir_config_error_at(context, node, "`output` takes auto, stderr or a path");
+        return false;
+    }
+    if (!strcmp(text, "journal") || !strcmp(text, "syslog")) {
+        weir_config_not_built(context, field, text);
+        return false;
+    }
+    if (!strcmp(text, "auto") || !strcmp(text, "stderr")) {
+        *(const char **)field = weir_config_strdup(context, text);
+        return true;
+    }
+    return weir_config_parse(context, node, WEIR_ELEMENT(WEIR_TYPE_PATH, const char *), field);
+}
+
+WEIR_OPTIONS(
+    log_options,
+    WEIR_OPTION_ENUM(struct log_config, level, weir__log_levels, "info",
+                     "What is logged: this level and above"),
+    WEIR_OPTION_NAMED_VALUES(struct log_config, levels, struct log_level_config,
+                             WEIR_ELEMENT_AT(WEIR_TYPE_ENUM, struct log_level_config, level,
+                                             .words = weir__log_levels),
+                             "Levels of single loggers; a name without `weir.` or `plugin.` in "
+                             "front means `weir.NAME`",
+                             .any_name = true, .example = "{tls: debug, plugin.echo: trace}"),
+    WEIR_OPTION_ENUM(struct log_config, format, log_formats, "auto",
+                     "auto is text on a terminal, logfmt elsewhere",
+                     .planned_words = log_formats_planned),
+    WEIR_OPTION_CUSTOM(struct log_config, output, output_parse, "auto",
+                       "Where records go: stderr, or a file", .reload = WEIR_RELOAD_RESTART),
+    WEIR_OPTION_PLANNED("access", "The access log"));
+
+WEIR_OPTIONS(debug_options,
+             WEIR_OPTION_BOOL(struct debug_config, enabled, "true", "Debug mode of the loops",
+                              .primary = true),
+             WEIR_OPTION_DURATION(struct debug_config, slow_callback, "100ms",
+                                  "A callback that takes this long is logged"),
+             WEIR_OPTION_PLANNED("backtrace_depth", "Frames kept of where tasks were made"),
+             WEIR_OPTION_PLANNED("warnings", "What happens when something is left unclosed"),
+             WEIR_OPTION_PLANNED("plugins", "Only these plugins"));
+
+WEIR_OPTIONS(limits_options,
+             WEIR_OPTION_SIZE_OR(struct limits_config, connections, auto_word, "auto",
+                                 "Client connections at most; auto leaves room for as many to "
+                                 "servers under open_files"),
+             WEIR_OPTION_SIZE_OR(struct limits_config, open_files, auto_word, "auto",
+                                 "Descriptors; auto is the hard limit",
+                                 .reload = WEIR_RELOAD_RESTART),
+             WEIR_OPTION_SIZE(struct limits_config, coroutine_stack, NULL,
+                              "Stack of a task; 64KiB when not set", .optional = true, .min = 16384,
+                              .max = 64 << 20, .reload = WEIR_RELOAD_RESTART),
+             WEIR_OPTION_PLANNED("memory", "Memory at most"));
+
+WEIR_OPTIONS(runtime_options,
+             WEIR_OPTION_INT_OR(struct runtime_config, threads, auto_word, "auto",
+                                "Traffic loops; auto is one for each processor that may be used",
+                                .min = 1, .max = HOST_MAX_LOOPS - 1, .reload = WEIR_RELOAD_RESTART),
+             WEIR_OPTION_ENUM(struct runtime_config, backend, backends, "auto",
+                              "How the loops wait for the kernel", .reload = WEIR_RELOAD_RESTART,
+                              .planned_words = backends_planned),
+             WEIR_OPTION_DURATION(struct runtime_config, shutdown_grace, "30s",
+                                  "Connections have this long to end when weir stops"),
+             WEIR_OPTION_MAP(struct runtime_config, limits, limits_options, "Limits"),
+             WEIR_OPTION_PLANNED("cpu_affinity", "Processors to run on"),
+             WEIR_OPTION_PLANNED("restart_grace", "The same for a restart"),
+             WEIR_OPTION_PLANNED("user", "Who to run as, without systemd"),
+             WEIR_OPTION_PLANNED("group", "Who to run as, without systemd"),
+             WEIR_OPTION_PLANNED("pid_file", "Where to write the process number"));
+
+WEIR_OPTIONS(cache_options,
+             WEIR_OPTION_SIZE(struct resolver_cache_config, max_entries, "10000",
+                              "Names kept at most, by each loop"),
+             WEIR_OPTION_DURATION(struct resolver_cache_config, min_ttl, "1s", "Kept at least"),
+             WEIR_OPTION_DURATION(struct resolver_cache_config, max_ttl, "1h", "Kept at most"),
+             WEIR_OPTION_DURATION(struct resolver_cache_config, negative_ttl, "10s",
+                                  "How long a name that does not exist is remembered"));
+
+WEIR_OPTIONS(resolver_options,
+             WEIR_OPTION_LIST(struct resolver_config, servers, const char *,
+                              WEIR_ELEMENT(WEIR_TYPE_STRING, const char *), NULL,
+                              "Name servers; those of /etc/resolv.conf when not set",
+                              .optional = true, .example = "[10.0.0.1, 10.0.0.2:5353]"),
+             WEIR_OPTION_DURATION(struct resolver_config, timeout, "2s", "Of one try",
+                                  .min = WEIR_OPTION_MS(10)),
+             WEIR_OPTION_INT(struct resolver_config, tries, "3", "Tries at most", .min = 1,
+                             .max = 100),
+             WEIR_OPTION_MAP(struct resolver_config, cache, cache_options, "What is remembered"),
+             WEIR_OPTION_PLANNED("prefer", "IPv4 or IPv6 first"));
+
+WEIR_OPTIONS(executor_options,
+             WEIR_OPTION_ENUM(struct executor_config, type, executor_types, "threads",
+                              "Threads or processes", .planned_words = executor_types_planned),
+             WEIR_OPTION_INT_OR(struct executor_config, threads, auto_word, "auto",
+                                "Threads at most; auto is processors + 4, at most 32", .min = 1,
+                                .max = 1024),
+             WEIR_OPTION_INT(struct executor_config, queue, "1024", "Jobs that wait at most",
+                             .min = 1, .max = 1000000),
+             WEIR_OPTION_ENUM(struct executor_config, on_full, on_full_words, "wait",
+                              "What a job does when the queue is full"));
+
+WEIR_OPTIONS(certificate_options,
+             WEIR_OPTION_PEM(struct certificate_config, certificate, NULL,
+                             "The chain, the certificate itself first: a path, or PEM text"),
+             WEIR_OPTION_PEM(struct certificate_config, key, NULL, "Its private key",
+                             .secret = true),
+             WEIR_OPTION_PLANNED("password", "Of an encrypted key"),
+             WEIR_OPTION_PLANNED("ocsp", "Stapled status"));
+
+WEIR_OPTIONS(tls_options,
+             WEIR_OPTION_NAMED(struct tls_config, certificates, struct certificate_config,
+                               "certificate", certificate_options, "Certificates, by name"),
+             WEIR_OPTION_ENUM(struct tls_config, profile, tls_profiles, "intermediate",
+                              "modern is TLS 1.3 only; intermediate is 1.2 and 1.3",
+                              .planned_words = tls_profiles_planned),
+             WEIR_OPTION_PLANNED("session_tickets", "Resumption by tickets"));
+
+const weir_option *const weir__top_options[] = {
+    WEIR_OPTION_INT(struct config_top, version, NULL, "Version of the file format: 1", .min = 1,
+                    .example = "1"),
+    WEIR_OPTION_AS(struct config_top, version, "include", WEIR_TYPE_ANY,
+                   .doc = "Further files, read before this one is parsed", .optional = true),
+    WEIR_OPTION_MAP(struct config_top, log, log_options, "Logging"),
+    WEIR_OPTION_OPTIONAL_MAP(struct config_top, debug, struct debug_config, debug_options,
+                             "Debug mode: true, or a map of its settings", .optional = true),
+    WEIR_OPTION_MAP(struct config_top, runtime, runtime_options, "Threads and limits"),
+    WEIR_OPTION_MAP(struct config_top, resolver, resolver_options, "Name resolution"),
+    WEIR_OPTION_NAMED(struct config_top, executors, struct executor_config, "executor",
+                      executor_options, "Pools for blocking work"),
+    WEIR_OPTION_MAP(struct config_top, tls, tls_options, "Certificates and versions"),
+    WEIR_OPTION_NAMED(struct config_top, plugins, struct plugin_config, "plugin",
+                      weir__plugin_options, "Plugins to load", .extend = weir__plugin_extend),
+    WEIR_OPTION_NAMED(struct config_top, upstreams, struct upstream_config, "upstream",
+                      weir__upstream_options, "Groups of servers", .extend = weir__upstream_extend),
+    WEIR_OPTION_NAMED(struct config_top, listeners, struct listener_config, "listener",
+                      weir__listener_options, "What is listened on",
+                      .extend = weir__listener_extend),
+    WEIR_OPTION_PLANNED("tests", "Requests and what is expected of them"),
+    WEIR_OPTION_PLANNED("telemetry", "Metrics and tracing"),
+    WEIR_OPTION_PLANNED("admin", "Control socket and dashboard"),
+    NULL,
+};
