@@ -1,0 +1,637 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The action `static`: files of a folder.
+ *
+ *   request ──▶ path below the root ──▶ open file of this loop's cache, or a look-up in an executor
+ *           ──▶ conditions, range ──▶ head ──▶ body: what the page cache holds is read on the
+ *               loop (RWF_NOWAIT), the rest by an executor
+ *
+ * So no request waits on a disk that another one uses, and no path leads out of the root.
+ */
+#include "plugins/http/static.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <weir/config.h>
+
+#include "plugins/http/http.h"
+
+#define READ_SIZE      WEIR_CHUNK_SIZE
+#define READS_PER_TURN 16
+
+struct static_config {
+    const char *root;
+    const char *index;
+    bool hidden;
+};
+
+WEIR_OPTIONS(static_options,
+             WEIR_OPTION_PATH(struct static_config, root, NULL,
+                              "Folder whose files are served, by the whole path of the request"),
+             WEIR_OPTION_STRING(struct static_config, index, "index.html",
+                                "File that stands for its folder"),
+             WEIR_OPTION_BOOL(struct static_config, hidden, "false",
+                              "Serve names that begin with a dot (.well-known always is)"));
+
+/* Of an instance, shared by all loops; constant after start. */
+struct static_state {
+    int root;
+    bool opened;
+};
+
+/* Of an exchange. */
+struct transfer {
+    weir_http *x;
+    weir_future *waiting; /* of an executor's job; NULL: none */
+    struct file *file;
+    uint64_t at, left; /* of the body to be sent */
+    weir_callback go_on;
+    bool paused, sending;
+    char *path; /* below the root */
+};
+
+struct look_up {
+    int root;
+    const char *index;
+    char path[];
+};
+
+/* Bytes that an executor read. */
+struct bytes {
+    size_t len;
+    char data[READ_SIZE];
+};
+
+struct read_job {
+    int fd;
+    uint64_t at;
+    size_t len;
+};
+
+static void pump(struct transfer *transfer);
+
+static weir_error *plain_answer(weir_http *x, int status)
+{
+    char text[64];
+    int len = snprintf(text, sizeof text, "%d %s\n", status, weir_http_reason(status));
+
+    return weir_http_respond(x, status, WEIR_SLICE("text/plain"), weir_slice_of(text, (size_t)len));
+}
+
+static void fail(struct transfer *transfer, weir_error *take_error)
+{
+    weir_http_fail(transfer->x, 500, WEIR_OUTCOME_PLUGIN_ERROR, take_error);
+}
+
+/* Waits for a job; `fn` is called with its future, which the transfer owns. */
+static weir_error *run_job(struct transfer *transfer, weir_fn job, void *take_arg,
+                           weir_drop_fn drop, weir_error *(*fn)(weir_future *, void *))
+{
+    weir_executor *executor = weir_instance_executor(weir_http_instance(transfer->x));
+    weir_error *error = weir_executor_submit(executor, job, take_arg, drop, &transfer->waiting);
+
+    if (error) {
+        drop(take_arg);
+        return weir_error_trace(error, WEIR_HERE);
+    }
+    WEIR_TRY(weir_future_add_done_callback(transfer->waiting, fn, transfer));
+    return NULL;
+}
+
+static void job_ended(struct transfer *transfer)
+{
+    weir_future_unref(transfer->waiting);
+    transfer->waiting = NULL;
+}
+
+/* Body. */
+
+static weir_error *read_now(void *arg)
+{
+    const struct read_job *job = arg;
+    struct bytes *bytes = malloc(sizeof *bytes);
+    ssize_t n;
+
+    if (!bytes)
+        return weir_raise(WEIR_ENOMEM, "file read");
+    do {
+        n = pread(job->fd, bytes->data, job->len, (off_t)job->at);
+    } while (n < 0 && errno == EINTR);
+    if (n <= 0) {
+        free(bytes);
+        return n < 0 ? weir_raise(errno, "read of a file")
+                     : weir_raise(WEIR_EINCOMPLETE, "a file became shorter while it was sent");
+    }
+    bytes->len = (size_t)n;
+    weir_job_set_result(bytes, free);
+    return NULL;
+}
+
+/* Passes bytes of the file on; false when the exchange is over with. */
+static bool send_piece(struct transfer *transfer, weir_slice data)
+{
+    weir_error *error;
+
+    transfer->at += data.len;
+    transfer->left -= data.len;
+    error = weir_http_pass(transfer->x, WEIR_HTTP_RESPONSE, data);
+    if (error)
+        fail(transfer, error);
+    return !error;
+}
+
+static weir_error *read_done(weir_future *future, void *arg)
+{
+    struct transfer *transfer = arg;
+    void *value;
+    weir_error *error = weir_future_get_result(future, &value);
+
+    if (error) {
+        job_ended(transfer);
+        fail(transfer, error);
+        return NULL;
+    }
+    {
+        const struct bytes *bytes = value;
+        bool good = send_piece(transfer, weir_slice_of(bytes->data, bytes->len));
+
+        job_ended(transfer);
+        if (good)
+            pump(transfer);
+    }
+    return NULL;
+}
+
+static void drop_read_job(void *arg)
+{
+    struct read_job *job = arg;
+
+    if (job->fd >= 0)
+        close(job->fd);
+    free(job);
+}
+
+static void read_elsewhere(struct transfer *transfer, size_t len)
+{
+    struct read_job *job = malloc(sizeof *job);
+    weir_error *error;
+
+    if (!job) {
+        fail(transfer, weir_raise(WEIR_ENOMEM, "file read"));
+        return;
+    }
+    /* A descriptor of its own: the exchange may end, and close the file, before the job does. */
+    *job = (struct read_job){
+        .fd = fcntl(transfer->file->fd, F_DUPFD_CLOEXEC, 0), .at = transfer->at, .len = len};
+    error = run_job(transfer, read_now, job, drop_read_job, read_done);
+    if (error)
+        fail(transfer, error);
+}
+
+/* Reads what is in memory into a chunk and passes it; false: not in memory, or over. */
+static bool send_resident(struct transfer *transfer, size_t len, bool *ret_over)
+{
+    weir_auto(weir_chunk) chunk = NULL;
+    weir_error *error = weir_chunk_new(len, &chunk);
+    struct iovec iov;
+    ssize_t n;
+
+    *ret_over = false;
+    if (error) {
+        weir_ignore(error);
+        return false;
+    }
+    iov = (struct iovec){.iov_base = weir_chunk_data(chunk), .iov_len = len};
+    n = preadv2(transfer->file->fd, &iov, 1, (off_t)transfer->at, RWF_NOWAIT);
+    if (n <= 0)
+        return false;
+    *ret_over = !send_piece(transfer, weir_slice_of(iov.iov_base, (size_t)n));
+    return !*ret_over;
+}
+
+static void pump(struct transfer *transfer)
+{
+    bool over = false;
+
+    for (int turn = 0; transfer->left && !transfer->paused; turn++) {
+        size_t len = transfer->left < READ_SIZE ? (size_t)transfer->left : READ_SIZE;
+
+        if (turn == READS_PER_TURN) {
+            weir_callback_schedule(&transfer->go_on);
+            return;
+        }
+        if (!send_resident(transfer, len, &over)) {
+            if (!over)
+                read_elsewhere(transfer, len);
+            return;
+        }
+    }
+    if (!transfer->left && transfer->sending) {
+        transfer->sending = false;
+        weir_ignore(weir_http_respond_end(transfer->x));
+    }
+}
+
+static weir_error *go_on(void *arg)
+{
+    pump(arg);
+    return NULL;
+}
+
+/* Head. */
+
+static bool earlier_or_same(weir_slice date, int64_t modified)
+{
+    int64_t seconds;
+
+    return weir_http_date_parse(date, time(NULL), &seconds) && modified <= seconds;
+}
+
+/* 0: send it; else the status that the conditions lead to (RFC 9110 13.2.2). */
+static int condition_status(const weir_http *x, const struct file *file)
+{
+    const weir_http_head *head = weir_http_request_head(x);
+    weir_slice etag = weir_slice_str(file->etag);
+    const weir_http_field *field;
+
+    if ((field = weir_http_head_field(head, WEIR_HTTP_IF_MATCH))) {
+        if (!weir_http_etag_matches(weir_http_field_value(field), etag, false))
+            return 412;
+    } else if ((field = weir_http_head_field(head, WEIR_HTTP_IF_UNMODIFIED_SINCE))) {
+        int64_t seconds;
+
+        if (weir_http_date_parse(weir_http_field_value(field), time(NULL), &seconds) &&
+            file->modified > seconds)
+            return 412;
+    }
+    if ((field = weir_http_head_field(head, WEIR_HTTP_IF_NONE_MATCH)))
+        return weir_http_etag_matches(weir_http_field_value(field), etag, true) ? 304 : 0;
+    if ((field = weir_http_head_field(head, WEIR_HTTP_IF_MODIFIED_SINCE)))
+        return earlier_or_same(weir_http_field_value(field), file->modified) ? 304 : 0;
+    return 0;
+}
+
+/* Whether a Range still means this file. */
+static bool if_range_holds(const weir_http_head *head, const struct file *file)
+{
+    const weir_http_field *field = weir_http_head_field(head, WEIR_HTTP_IF_RANGE);
+    weir_slice value;
+    int64_t seconds;
+
+    if (!field)
+        return true;
+    value = weir_http_field_value(field);
+    if (weir_http_is_etag(value))
+        return weir_http_etag_matches(value, weir_slice_str(file->etag), false);
+    return weir_http_date_parse(value, time(NULL), &seconds) && seconds == file->modified;
+}
+
+static weir_error *set_validators(weir_http *x, const struct file *file)
+{
+    char date[WEIR_HTTP_DATE_LEN];
+
+    weir_http_date_format(date, file->modified);
+    WEIR_TRY(weir_http_set_header(x, WEIR_HTTP_RESPONSE, "Last-Modified",
+                                  weir_slice_of(date, sizeof date)));
+    WEIR_TRY(weir_http_set_header(x, WEIR_HTTP_RESPONSE, "ETag", weir_slice_str(file->etag)));
+    return NULL;
+}
+
+/* Decides which part is sent; `ret_status` 200, 206 or 416. */
+static weir_error *choose_range(struct transfer *transfer, int *ret_status)
+{
+    const weir_http_head *head = weir_http_request_head(transfer->x);
+    const weir_http_field *field = weir_http_head_field(head, WEIR_HTTP_RANGE);
+    uint64_t size = transfer->file->size;
+    weir_http_range range;
+    char text[96];
+    size_t count;
+    int len;
+
+    *ret_status = 200;
+    transfer->at = 0;
+    transfer->left = size;
+    if (!field || head->method != WEIR_HTTP_GET || !if_range_holds(head, transfer->file))
+        return NULL;
+    switch (weir_http_range_parse(weir_http_field_value(field), size, &range, 1, &count)) {
+    case WEIR_HTTP_RANGE_IGNORE:
+        return NULL;
+    case WEIR_HTTP_RANGE_UNSATISFIABLE:
+        *ret_status = 416;
+        len = snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)size);
+        break;
+    case WEIR_HTTP_RANGE_OK:
+    default:
+        *ret_status = 206;
+        transfer->at = range.first;
+        transfer->left = range.last - range.first + 1;
+        len = snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)range.first,
+                       (unsigned long long)range.last, (unsigned long long)size);
+        break;
+    }
+    WEIR_TRY(weir_http_set_header(transfer->x, WEIR_HTTP_RESPONSE, "Content-Range",
+                                  weir_slice_of(text, (size_t)len)));
+    return NULL;
+}
+
+static weir_error *begin_body(struct transfer *transfer, int status)
+{
+    WEIR_TRY(weir_http_respond_head(transfer->x, status, (int64_t)transfer->left));
+    if (weir_http_request_head(transfer->x)->method == WEIR_HTTP_HEAD)
+        transfer->left = 0;
+    transfer->sending = true;
+    pump(transfer);
+    return NULL;
+}
+
+static weir_error *send_file(struct transfer *transfer)
+{
+    weir_http *x = transfer->x;
+    weir_transport *transport = weir_http_transport(x);
+    weir_error *error;
+    const struct static_config *config = weir_http_config(x);
+    const struct file *file = transfer->file;
+    int status = condition_status(x, file);
+
+    if (status == 412)
+        return plain_answer(x, 412);
+    WEIR_TRY(set_validators(x, file));
+    if (status == 304) {
+        WEIR_TRY(weir_http_respond_head(x, 304, -1));
+        return weir_http_respond_end(x);
+    }
+    WEIR_TRY(choose_range(transfer, &status));
+    if (status == 416)
+        return plain_answer(x, 416);
+    WEIR_TRY(weir_http_set_header(
+        x, WEIR_HTTP_RESPONSE, "Content-Type",
+        weir_slice_str(http_media_type(file->is_index ? config->index : file->path))));
+    WEIR_TRY(weir_http_set_header(x, WEIR_HTTP_RESPONSE, "Accept-Ranges", WEIR_SLICE("bytes")));
+    /* The head goes with the first bytes of the body. */
+    weir_transport_cork(transport);
+    error = begin_body(transfer, status);
+    weir_transport_uncork(transport);
+    return error;
+}
+
+/* To the folder's own address, which ends in a slash. */
+static weir_error *redirect_to_folder(weir_http *x)
+{
+    const weir_http_head *head = weir_http_request_head(x);
+    weir_auto(weir_buffer) target = NULL;
+    weir_slice text;
+
+    WEIR_TRY(weir_buffer_new(65536, &target));
+    WEIR_TRY(weir_buffer_append(target, weir_http_request_path(x)));
+    WEIR_TRY(weir_buffer_append(target, WEIR_SLICE("/")));
+    if (head->has_query) {
+        WEIR_TRY(weir_buffer_append(target, WEIR_SLICE("?")));
+        WEIR_TRY(weir_buffer_append(target, head->query));
+    }
+    WEIR_TRY(weir_buffer_linear(target, &text));
+    /* "//host" would lead to another server. */
+    while (text.len > 1 && ((const char *)text.data)[1] == '/')
+        text = weir_slice_skip(text, 1);
+    WEIR_TRY(weir_http_set_header(x, WEIR_HTTP_RESPONSE, "Location", text));
+    return weir_http_respond(x, 308, weir_slice_of(NULL, 0), weir_slice_of(NULL, 0));
+}
+
+static weir_error *answer(struct transfer *transfer)
+{
+    switch (transfer->file->kind) {
+    case FILE_REGULAR:
+        return send_file(transfer);
+    case FILE_DIRECTORY:
+        return redirect_to_folder(transfer->x);
+    case FILE_ABSENT:
+        return plain_answer(transfer->x, 404);
+    case FILE_FORBIDDEN:
+        return plain_answer(transfer->x, 403);
+    case FILE_BUSY:
+        return plain_answer(transfer->x, 503);
+    case FILE_ERROR:
+    default:
+        return weir_raise(EIO, "cannot open %s", transfer->file->path);
+    }
+}
+
+/* Look-up. */
+
+static weir_error *look_up_now(void *arg)
+{
+    const struct look_up *job = arg;
+    struct file *file = http_file_look_up(job->root, job->path, job->index);
+
+    if (!file)
+        return weir_raise(WEIR_ENOMEM, "look-up of a file");
+    weir_job_set_result(file, http_file_unref);
+    return NULL;
+}
+
+static weir_error *look_up_done(weir_future *future, void *arg)
+{
+    struct transfer *transfer = arg;
+    void *value;
+    weir_error *error = weir_future_take_result(future, &value);
+    struct file_cache *cache;
+
+    job_ended(transfer);
+    if (!error) {
+        transfer->file = value;
+        transfer->file->looked_up_ns =
+            weir_loop_time(weir_transport_loop(weir_http_transport(transfer->x))).ns;
+        cache = weir_instance_loop_state(weir_http_instance(transfer->x));
+        if (cache && transfer->file->kind == FILE_REGULAR)
+            http_file_cache_add(cache, transfer->file);
+        error = answer(transfer);
+    }
+    if (error)
+        fail(transfer, error);
+    return NULL;
+}
+
+static weir_error *look_up(struct transfer *transfer, const struct static_config *config, int root)
+{
+    size_t len = strlen(transfer->path);
+    struct look_up *job = malloc(sizeof *job + len + 1);
+
+    if (!job)
+        return weir_raise(WEIR_ENOMEM, "look-up of a file");
+    job->root = root;
+    job->index = config->index;
+    memcpy(job->path, transfer->path, len + 1);
+    WEIR_TRY(run_job(transfer, look_up_now, job, free, look_up_done));
+    return NULL;
+}
+
+/* Whether a segment of the path begins with a dot. */
+static bool is_hidden(const char *path)
+{
+    for (const char *at = path; at; at = strchr(at, '/')) {
+        at += *at == '/';
+        if (*at == '.' && strncmp(at, ".well-known", 11) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* The path below the root, decoded; false: there cannot be such a file. */
+static bool path_below(struct transfer *transfer, const struct static_config *config)
+{
+    weir_slice path = weir_http_request_path(transfer->x), decoded;
+    char *text = malloc(path.len + 2);
+
+    transfer->path = text;
+    if (!text || !weir_http_path_decode(path, text, path.len + 1, &decoded))
+        return false;
+    if (memchr(decoded.data, '\0', decoded.len))
+        return false;
+    while (decoded.len && *(const char *)decoded.data == '/')
+        decoded = weir_slice_skip(decoded, 1);
+    memmove(text, decoded.data, decoded.len);
+    text[decoded.len] = '\0';
+    return config->hidden || !is_hidden(text);
+}
+
+static weir_error *static_start(weir_http *x)
+{
+    const struct static_config *config = weir_http_config(x);
+    const struct static_state *state = weir_instance_state(weir_http_instance(x));
+    struct file_cache *cache = weir_instance_loop_state(weir_http_instance(x));
+    struct transfer *transfer = weir_http_state(x);
+    weir_loop *loop = weir_transport_loop(weir_http_transport(x));
+    weir_http_method method = (weir_http_method)weir_http_request_head(x)->method;
+
+    transfer->x = x;
+    weir_callback_init(&transfer->go_on, loop, go_on, transfer);
+    if (method != WEIR_HTTP_GET && method != WEIR_HTTP_HEAD) {
+        WEIR_TRY(weir_http_set_header(x, WEIR_HTTP_RESPONSE, "Allow", WEIR_SLICE("GET, HEAD")));
+        return plain_answer(x, 405);
+    }
+    if (!path_below(transfer, config))
+        return plain_answer(x, 404);
+    transfer->file =
+        cache ? http_file_cache_find(cache, transfer->path, weir_loop_time(loop).ns) : NULL;
+    if (!transfer->file)
+        return look_up(transfer, config, state->root);
+    transfer->file->references++;
+    return answer(transfer);
+}
+
+static void static_pause(weir_http *x, weir_http_side side)
+{
+    struct transfer *transfer = weir_http_state(x);
+
+    if (side == WEIR_HTTP_RESPONSE)
+        transfer->paused = true;
+}
+
+static void static_unpause(weir_http *x, weir_http_side side)
+{
+    struct transfer *transfer = weir_http_state(x);
+
+    if (side != WEIR_HTTP_RESPONSE || !transfer->paused)
+        return;
+    transfer->paused = false;
+    if (transfer->sending && !transfer->waiting)
+        weir_callback_schedule(&transfer->go_on);
+}
+
+static void static_ended(weir_http *x, const weir_error *reason)
+{
+    struct transfer *transfer = weir_http_state(x);
+
+    (void)reason;
+    if (!transfer->x)
+        return;
+    weir_callback_cancel(&transfer->go_on);
+    if (transfer->waiting) {
+        weir_future_remove_done_callback(transfer->waiting, look_up_done, transfer);
+        weir_future_remove_done_callback(transfer->waiting, read_done, transfer);
+        (void)weir_future_cancel(transfer->waiting);
+        job_ended(transfer);
+    }
+    http_file_unref(transfer->file);
+    free(transfer->path);
+}
+
+/* Instance. */
+
+static void static_check(weir_config_context *context, const void *config)
+{
+    const struct static_config *conf = config;
+    struct stat status;
+
+    if (strchr(conf->index, '/') || !*conf->index)
+        weir_config_error(context, &conf->index, "`index` is the name of a file, without `/`");
+    if (stat(conf->root, &status) != 0) {
+        char reason[128];
+
+        weir_config_error(context, &conf->root, "cannot serve files from %s: %s", conf->root,
+                          strerror_r(errno, reason, sizeof reason));
+    } else if (!S_ISDIR(status.st_mode)) {
+        weir_config_error(context, &conf->root, "%s is not a folder", conf->root);
+    }
+}
+
+static weir_error *static_instance_start(weir_instance *instance, void *state_, const void *config,
+                                         void *old_state)
+{
+    const struct static_config *conf = config;
+    struct static_state *state = state_;
+
+    (void)instance;
+    (void)old_state;
+    state->root = open(conf->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (state->root < 0)
+        return weir_raise(errno, "cannot serve files from %s", conf->root);
+    state->opened = true;
+    return NULL;
+}
+
+static void static_loop_stop(weir_instance *instance, void *loop_state, weir_loop *loop)
+{
+    (void)instance;
+    (void)loop;
+    http_file_cache_clear(loop_state);
+}
+
+static void static_instance_stop(weir_instance *instance, void *state_)
+{
+    struct static_state *state = state_;
+
+    (void)instance;
+    if (state->opened)
+        close(state->root);
+}
+
+static const weir_instance_ops static_instance = {
+    WEIR_SIZED(weir_instance_ops),
+    .state_size = sizeof(struct static_state),
+    .loop_state_size = sizeof(struct file_cache),
+    .check = static_check,
+    .start = static_instance_start,
+    .loop_stop = static_loop_stop,
+    .stop = static_instance_stop,
+};
+
+const weir_http_action http_static = {
+    WEIR_SIZED(weir_http_action),
+    .name = "static",
+    .options = static_options,
+    .config_size = sizeof(struct static_config),
+    .state_size = sizeof(struct transfer),
+    .instance = &static_instance,
+    .shorthand = "root",
+    .start = static_start,
+    .pause = static_pause,
+    .unpause = static_unpause,
+    .ended = static_ended,
+};
