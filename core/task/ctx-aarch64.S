@@ -6,6 +6,8 @@
  *     80  x29 (frame), x30 (where to go on)
  *     96  d8 … d15
  *    160  FPCR, unused
+ *
+ * DWARF numbers d8 … d15 as 72 … 79.
  */
         .text
 #define FRAME 176
@@ -42,14 +44,14 @@ weir__ctx_switch:
         stp     d10, d11, [sp, #112]
         stp     d12, d13, [sp, #128]
         stp     d14, d15, [sp, #144]
-        .cfi_offset v8, -80
-        .cfi_offset v9, -72
-        .cfi_offset v10, -64
-        .cfi_offset v11, -56
-        .cfi_offset v12, -48
-        .cfi_offset v13, -40
-        .cfi_offset v14, -32
-        .cfi_offset v15, -24
+        .cfi_offset 72, -80
+        .cfi_offset 73, -72
+        .cfi_offset 74, -64
+        .cfi_offset 75, -56
+        .cfi_offset 76, -48
+        .cfi_offset 77, -40
+        .cfi_offset 78, -32
+        .cfi_offset 79, -24
         mrs     x9, fpcr
         str     x9, [sp, #160]
 
@@ -88,14 +90,14 @@ weir__ctx_switch:
         .cfi_restore x28
         .cfi_restore x29
         .cfi_restore x30
-        .cfi_restore v8
-        .cfi_restore v9
-        .cfi_restore v10
-        .cfi_restore v11
-        .cfi_restore v12
-        .cfi_restore v13
-        .cfi_restore v14
-        .cfi_restore v15
+        .cfi_restore 72
+        .cfi_restore 73
+        .cfi_restore 74
+        .cfi_restore 75
+        .cfi_restore 76
+        .cfi_restore 77
+        .cfi_restore 78
+        .cfi_restore 79
         ret
         .cfi_endproc
         .size   weir__ctx_switch, .-weir__ctx_switch
