@@ -5,6 +5,7 @@
 
 lint_tests += \
 	tests/lint/banned \
+	tests/lint/counting \
 	tests/lint/dist \
 	tests/lint/exports \
 	tests/lint/format \
