@@ -10,25 +10,28 @@ struct list {
     struct list *next, *prev;
 };
 
-#define LIST_INIT(name) {&(name), &(name)}
+#define LIST_INIT(name)  \
+    {                    \
+        &(name), &(name) \
+    }
 
 /* The struct around a member; a pointer of another type than the member's does not compile. */
-#define container_of(pointer, type, member)                                                        \
-    (__extension__({                                                                               \
-        __typeof__(((type *)0)->member) *container_member_ = (pointer);                            \
-        (type *)(void *)((char *)container_member_ - offsetof(type, member));                      \
+#define container_of(pointer, type, member)                                   \
+    (__extension__({                                                          \
+        __typeof__(((type *)0)->member) *container_member_ = (pointer);       \
+        (type *)(void *)((char *)container_member_ - offsetof(type, member)); \
     }))
 
-#define weir_list_foreach(entry, head, type, member)                                               \
-    for (type *entry = container_of((head)->next, type, member); &entry->member != (head);         \
+#define weir_list_foreach(entry, head, type, member)                                       \
+    for (type *entry = container_of((head)->next, type, member); &entry->member != (head); \
          entry = container_of(entry->member.next, type, member))
 
 /* The current entry may be removed and freed, not the next one. */
-#define weir_list_foreach_safe(entry, head, type, member)                                          \
-    for (type *entry = container_of((head)->next, type, member),                                   \
-              *entry##_next_ = container_of(entry->member.next, type, member);                     \
-         &entry->member != (head); entry = entry##_next_,                                          \
-              entry##_next_ = container_of(entry->member.next, type, member))
+#define weir_list_foreach_safe(entry, head, type, member)                      \
+    for (type *entry = container_of((head)->next, type, member),               \
+              *entry##_next_ = container_of(entry->member.next, type, member); \
+         &entry->member != (head);                                             \
+         entry = entry##_next_, entry##_next_ = container_of(entry->member.next, type, member))
 
 static inline void list_init(struct list *node)
 {

@@ -97,8 +97,8 @@ struct io_backend_ops {
     void (*receive_stop)(struct io_backend *backend, struct io_file *file);
     void (*accept_start)(struct io_backend *backend, struct io_file *file);
     void (*accept_stop)(struct io_backend *backend, struct io_file *file);
-    void (*connect)(struct io_backend *backend, struct io_file *file, const struct sockaddr *address,
-                    socklen_t length);
+    void (*connect)(struct io_backend *backend, struct io_file *file,
+                    const struct sockaddr *address, socklen_t length);
     /* Stream sockets, pipes and the like. Bytes sent at once (possibly fewer than asked), -errno, or -EINPROGRESS: `sent` follows and
        the vectors must stay. */
     ssize_t (*send)(struct io_backend *backend, struct io_file *file, const struct iovec *iov,

@@ -1,1 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+libweir_core_la_SOURCES += \
+	core/loop/callback.c \
+	core/loop/handle.c \
+	core/loop/internal.h \
+	core/loop/loop.c \
+	core/loop/loop.h \
+	core/loop/post.c \
+	core/loop/report.c \
+	core/loop/run.c \
+	core/loop/signal.c \
+	core/loop/timer.c \
+	core/loop/watch.c

@@ -40,6 +40,7 @@ static inline void job_init(struct job *job, weir_error *(*run)(struct job *),
 void weir__loop_ready(weir_loop *loop, struct job *job);
 /* Unlinks; nothing happens when it is not queued. */
 void weir__job_cancel(struct job *job);
+
 static inline bool job_queued(const struct job *job)
 {
     return !list_empty(&job->link);
@@ -48,8 +49,10 @@ static inline bool job_queued(const struct job *job)
 void weir__timer_init(struct timer *timer, weir_error *(*fire)(struct timer *),
                       const weir_site *site);
 /* Starts or restarts. WEIR_ENOMEM only when the heap cannot grow. */
-weir_error *weir__timer_start(weir_loop *loop, struct timer *timer, weir_instant when) WEIR_MUST_USE;
+weir_error *weir__timer_start(weir_loop *loop, struct timer *timer,
+                              weir_instant when) WEIR_MUST_USE;
 void weir__timer_stop(weir_loop *loop, struct timer *timer);
+
 static inline bool timer_running(const struct timer *timer)
 {
     return timer->position != 0 || job_queued(&timer->job);
@@ -86,7 +89,13 @@ static inline weir_error *weir__loop_check_thread(const weir_loop *loop) WEIR_MU
 weir_error *weir__loop_wrong_thread(const weir_loop *loop) WEIR_MUST_USE;
 
 /* Slots by which upper layers hang their per-loop state on the loop without its knowing them. */
-enum loop_slot { LOOP_SLOT_TASKS, LOOP_SLOT_EXECUTOR, LOOP_SLOT_NET, LOOP_SLOT_RESOLVER, LOOP_SLOTS };
+enum loop_slot {
+    LOOP_SLOT_TASKS,
+    LOOP_SLOT_EXECUTOR,
+    LOOP_SLOT_NET,
+    LOOP_SLOT_RESOLVER,
+    LOOP_SLOTS
+};
 
 struct loop_slot_ops {
     /* Cancels or aborts what lives (weir_loop_close_force). */

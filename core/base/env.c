@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Switches in the environment: `WEIR_DEBUG=0` must mean off, whatever getenv() returns. */
+#include "config.h"
+
+#include "core/base/env.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+#include <weir/log.h>
+
+bool weir__flag_parse(const char *text, bool *ret_value)
+{
+    static const struct {
+        const char *word;
+        bool value;
+    } words[] = {{"1", true},      {"true", true}, {"on", true},  {"yes", true}, {"0", false},
+                 {"false", false}, {"off", false}, {"no", false}, {"", false}};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcasecmp(text, words[i].word) == 0) {
+            *ret_value = words[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool weir__env_flag(const char *name)
+{
+    const char *text = secure_getenv(name);
+    bool value = false;
+
+    if (text && !weir__flag_parse(text, &value))
+        weir_log(weir_logger_get("weir"), WEIR_LOG_WARNING,
+                 "%s=%s is taken as off: expected 1, true, on, yes, 0, false, off or no", name,
+                 text);
+    return value;
+}

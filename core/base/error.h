@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of an error, for its own files and for debug mode. */
+#ifndef WEIR_CORE_BASE_ERROR_H
+#define WEIR_CORE_BASE_ERROR_H
+
+#include <weir/error.h>
+
+#define ERROR_TRACE_MAX   16   /* sites of a trace; further ones are counted */
+#define ERROR_MESSAGE_MAX 1024 /* bytes of one message; longer ones end in "…" */
+#define ERROR_ARGS_MAX    4
+#define ERROR_POOL_SIZE   256 /* fast errors of a thread that live at once; then malloc */
+
+enum error_kind { ERROR_STATIC, ERROR_HEAP, ERROR_POOL };
+
+struct weir_error {
+    uint32_t magic;
+    uint32_t refs;
+    weir_code code;
+    uint8_t kind;
+    uint8_t nargs;
+    uint8_t ntrace;
+    bool read;
+    bool shares;      /* made by weir_error_share(): says what its cause says */
+    uint32_t omitted; /* sites that did not fit */
+    const weir_site *site;
+    const char *format; /* fast: literal; else the message itself, allocated with the error */
+    weir_error *cause;
+    weir_error *more; /* attached errors, newest last */
+    weir_error *next; /* in the list of who it is attached to */
+    char *hint;
+    struct error_pool *pool;
+    int64_t args[ERROR_ARGS_MAX];
+    const weir_site *trace[ERROR_TRACE_MAX];
+    char text[];
+};
+
+/* Debug mode of this thread: unread errors are warnings. Set by the loop. */
+extern __thread bool weir__thread_debug;
+
+/* Told each WEIR_TRY that a static error passes; debug mode keeps the last ones of each task. */
+extern void (*weir__error_static_hook)(const weir_error *error, const weir_site *site);
+
+/* Without marking it read. */
+weir_code weir__error_peek_code(const weir_error *error);
+bool weir__error_was_read(const weir_error *error);
+/* A fast error's message or a stored one, without causes; at most `size`, as snprintf. */
+size_t weir__error_own_message(const weir_error *error, char *buffer, size_t size);
+
+/* The error of a failed system call: `-errno` or `errno`, and what was tried. No formatting. */
+#define weir__raise_errno(result, literal) \
+    WEIR_RAISE_FAST((result) < 0 ? -(int)(result) : (int)(result), literal)
+
+#endif

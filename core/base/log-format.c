@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A record as a line:
+ *
+ *   text    2026-11-21T01:49:23.123456Z WARNING weir.loop: message name=value
+ *               error: … on the lines below, indented
+ *   logfmt  time=… level=warning logger=weir.loop msg="message" name="value" error="…"
+ *   json    {"time":"…","level":"warning","logger":"weir.loop","message":"…","name":"value"}
+ *
+ * Everything that came from outside is escaped: one record is one line (an error's lines come from
+ * weir_error_print(), which escapes its parts).
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "core/base/log.h"
+
+static void add_time(struct text *text, int64_t ns)
+{
+    time_t seconds = (time_t)(ns / 1000000000);
+    struct tm utc = {0};
+
+    gmtime_r(&seconds, &utc);
+    text_printf(text, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900, utc.tm_mon + 1,
+                utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, (int)(ns % 1000000000 / 1000));
+}
+
+/* The names of <3>: emergency is 0, debug 7. */
+static int priority_of(int level)
+{
+    if (level >= WEIR_LOG_CRITICAL)
+        return 2;
+    if (level >= WEIR_LOG_ERROR)
+        return 3;
+    if (level >= WEIR_LOG_WARNING)
+        return 4;
+    return level >= WEIR_LOG_INFO ? 6 : 7;
+}
+
+static const char *color_of(int level)
+{
+    if (level >= WEIR_LOG_ERROR)
+        return "\033[31m";
+    if (level >= WEIR_LOG_WARNING)
+        return "\033[33m";
+    return level >= WEIR_LOG_INFO ? "\033[32m" : "\033[2m";
+}
+
+static void add_level(struct text *text, const struct log_style *style, int level)
+{
+    const char *name = weir_log_level_name(level);
+
+    if (style->color)
+        text_add(text, color_of(level));
+    for (const char *c = name; *c; c++) {
+        char big = *c >= 'a' && *c <= 'z' ? (char)(*c - 32) : *c;
+
+        text_add_bytes(text, &big, 1);
+    }
+    if (style->color)
+        text_add(text, "\033[0m");
+    for (size_t n = strlen(name); n < 7; n++)
+        text_add_bytes(text, " ", 1);
+}
+
+/* Names and values of fields, one after the other. */
+struct field_reader {
+    const char *at;
+    unsigned left;
+};
+
+static struct field_reader fields_of(const struct log_record *record)
+{
+    const char *texts = (const char *)(record + 1);
+
+    return (struct field_reader){texts + record->message_size + record->body_size, record->nfields};
+}
+
+static bool next_field(struct field_reader *reader, const char **ret_name, const char **ret_value)
+{
+    if (reader->left == 0)
+        return false;
+    reader->left--;
+    *ret_name = reader->at;
+    *ret_value = *ret_name + strlen(*ret_name) + 1;
+    reader->at = *ret_value + strlen(*ret_value) + 1;
+    return true;
+}
+
+static void add_key(struct text *text, const char *name)
+{
+    for (const char *c = name; *c; c++) {
+        bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+                     (*c >= '0' && *c <= '9') || *c == '_' || *c == '.' || *c == '-';
+
+        text_add_bytes(text, plain ? c : "_", 1);
+    }
+}
+
+static void add_quoted(struct text *text, const char *value)
+{
+    bool plain = *value != '\0';
+
+    for (const unsigned char *c = (const unsigned char *)value; *c; c++)
+        plain = plain && *c > ' ' && *c < 0x7F && *c != '"' && *c != '=' && *c != '\\';
+    if (plain) {
+        text_add(text, value);
+        return;
+    }
+    text_add(text, "\"");
+    text_add_escaped(text, value, strlen(value), "\"\\");
+    text_add(text, "\"");
+}
+
+static void add_fields(struct text *text, const struct log_record *record)
+{
+    struct field_reader reader = fields_of(record);
+    const char *name, *value;
+
+    while (next_field(&reader, &name, &value)) {
+        text_add(text, " ");
+        add_key(text, name);
+        text_add(text, "=");
+        add_quoted(text, value);
+    }
+}
+
+static void format_text(struct text *text, const struct log_style *style,
+                        const struct log_record *record)
+{
+    const char *message = (const char *)(record + 1);
+    const char *body = message + record->message_size;
+
+    if (style->priority_prefix)
+        text_printf(text, "<%d>", priority_of(record->level));
+    else {
+        add_time(text, record->time);
+        text_add(text, " ");
+        add_level(text, style, record->level);
+        text_add(text, " ");
+    }
+    text_printf(text, "%s: ", weir_logger_name(record->logger));
+    text_add_escaped(text, message, strlen(message), "");
+    add_fields(text, record);
+    text_add(text, "\n");
+    while (*body) {
+        size_t len = strcspn(body, "\n");
+
+        if (style->priority_prefix)
+            text_printf(text, "<%d>", priority_of(record->level));
+        text_add(text, "    ");
+        text_add_escaped(text, body, len, "");
+        text_add(text, "\n");
+        body += len + (body[len] == '\n');
+    }
+}
+
+static void format_logfmt(struct text *text, const struct log_style *style,
+                          const struct log_record *record)
+{
+    const char *message = (const char *)(record + 1);
+    const char *body = message + record->message_size;
+
+    if (style->priority_prefix)
+        text_printf(text, "<%d>", priority_of(record->level));
+    text_add(text, "time=");
+    add_time(text, record->time);
+    text_printf(text, " level=%s logger=%s msg=", weir_log_level_name(record->level),
+                weir_logger_name(record->logger));
+    add_quoted(text, message);
+    add_fields(text, record);
+    if (*body) {
+        text_add(text, " error=");
+        add_quoted(text, body);
+    }
+    text_add(text, "\n");
+}
+
+static void add_member(struct text *text, const char *name, const char *value)
+{
+    text_add(text, ",");
+    text_add_json(text, name, strlen(name));
+    text_add(text, ":");
+    text_add_json(text, value, strlen(value));
+}
+
+static void format_json(struct text *text, const struct log_style *style,
+                        const struct log_record *record)
+{
+    struct field_reader reader = fields_of(record);
+    const char *message = (const char *)(record + 1);
+    const char *body = message + record->message_size;
+    const char *name, *value;
+
+    if (style->priority_prefix)
+        text_printf(text, "<%d>", priority_of(record->level));
+    text_add(text, "{\"time\":\"");
+    add_time(text, record->time);
+    text_add(text, "\"");
+    add_member(text, "level", weir_log_level_name(record->level));
+    add_member(text, "logger", weir_logger_name(record->logger));
+    add_member(text, "message", message);
+    while (next_field(&reader, &name, &value))
+        add_member(text, name, value);
+    if (*body)
+        add_member(text, "error", body);
+    if (record->site)
+        text_printf(text, ",\"source\":\"%s:%d\"", text_site_file(record->site),
+                    record->site->line);
+    text_add(text, "}\n");
+}
+
+void weir__log_format(struct text *text, const struct log_style *style,
+                      const struct log_record *record)
+{
+    switch (style->format) {
+    case WEIR_LOG_LOGFMT:
+        format_logfmt(text, style, record);
+        break;
+    case WEIR_LOG_JSON:
+        format_json(text, style, record);
+        break;
+    case WEIR_LOG_TEXT:
+        format_text(text, style, record);
+        break;
+    }
+}

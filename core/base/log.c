@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loggers and records. A logger keeps the level in force in its first word, so that a disabled
+ * record costs one load and a compare. Loggers are few, made once, never freed: a list under a
+ * mutex. Making a record formats it into the thread's scratch space and copies it to the thread's
+ * ring; nothing here waits for anybody. What does not fit is counted (log-writer.c tells).
+ */
+#include "config.h"
+
+#include "core/base/log.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+#include <time.h>
+
+#include <weir/error.h>
+
+#include "core/base/alloc.h"
+#include "core/base/invariant.h"
+
+static weir_logger root = {.head = {WEIR_LOG_INFO}, .own_level = WEIR_LOG_INFO, .name = ""};
+
+static weir_logger *loggers;
+static pthread_mutex_t loggers_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void weir__loggers_lock(void)
+{
+    pthread_mutex_lock(&loggers_lock);
+}
+
+void weir__loggers_unlock(void)
+{
+    pthread_mutex_unlock(&loggers_lock);
+}
+
+int64_t weir__wall_clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static weir_logger *find(const char *name, size_t len)
+{
+    for (weir_logger *logger = loggers; logger; logger = logger->next) {
+        if (strlen(logger->name) == len && memcmp(logger->name, name, len) == 0)
+            return logger;
+    }
+    return NULL;
+}
+
+static weir_logger *find_or_make(const char *name, size_t len)
+{
+    weir_logger *logger = len ? find(name, len) : &root;
+    const char *dot;
+    char *copy;
+
+    if (logger)
+        return logger;
+    logger = weir__malloc(sizeof(*logger) + len + 1);
+    if (!logger)
+        return &root;
+    copy = (char *)(logger + 1);
+    memcpy(copy, name, len);
+    copy[len] = '\0';
+    logger->name = copy;
+    dot = memrchr(name, '.', len);
+    logger->parent = find_or_make(name, dot ? (size_t)(dot - name) : 0);
+    logger->own_level = 0;
+    logger->head.level_in_force = logger->parent->head.level_in_force;
+    logger->next = loggers;
+    loggers = logger;
+    return logger;
+}
+
+weir_logger *weir_logger_get(const char *name)
+{
+    weir_logger *logger;
+
+    pthread_mutex_lock(&loggers_lock);
+    logger = find_or_make(name ? name : "", name ? strlen(name) : 0);
+    pthread_mutex_unlock(&loggers_lock);
+    return logger;
+}
+
+const char *weir_logger_name(const weir_logger *logger)
+{
+    return logger == &root ? "root" : logger->name;
+}
+
+static int level_of(const weir_logger *logger)
+{
+    while (logger->own_level == 0 && logger->parent)
+        logger = logger->parent;
+    return logger->own_level ? logger->own_level : WEIR_LOG_INFO;
+}
+
+static void put_in_force(weir_logger *logger)
+{
+    __atomic_store_n(&logger->head.level_in_force, level_of(logger), __ATOMIC_RELAXED);
+}
+
+void weir_logger_set_level(weir_logger *logger, int level)
+{
+    pthread_mutex_lock(&loggers_lock);
+    logger->own_level = level;
+    put_in_force(&root);
+    for (weir_logger *other = loggers; other; other = other->next)
+        put_in_force(other);
+    pthread_mutex_unlock(&loggers_lock);
+}
+
+int weir_logger_level(const weir_logger *logger)
+{
+    return __atomic_load_n(&logger->head.level_in_force, __ATOMIC_RELAXED);
+}
+
+static const struct {
+    const char *name;
+    int level;
+} level_names[] = {
+    {"trace", WEIR_LOG_TRACE},     {"debug", WEIR_LOG_DEBUG},  {"info", WEIR_LOG_INFO},
+    {"warning", WEIR_LOG_WARNING}, {"error", WEIR_LOG_ERROR},  {"critical", WEIR_LOG_CRITICAL},
+    {"off", WEIR_LOG_OFF},         {"warn", WEIR_LOG_WARNING},
+};
+
+#define LEVEL_NAMES (sizeof(level_names) / sizeof(level_names[0]))
+
+bool weir_log_level_parse(const char *text, int *ret_level)
+{
+    for (size_t i = 0; text && i < LEVEL_NAMES; i++) {
+        if (strcasecmp(text, level_names[i].name) == 0) {
+            *ret_level = level_names[i].level;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *weir_log_level_name(int level)
+{
+    const char *name = level_names[0].name;
+
+    for (size_t i = 0; i < LEVEL_NAMES - 1; i++) {
+        if (level >= level_names[i].level)
+            name = level_names[i].name;
+    }
+    return name;
+}
+
+/* Bytes with the NUL, at most `max`; cut texts end before a broken UTF-8 sequence or not: the
+   writer escapes what is no UTF-8. */
+static size_t text_size(const char *text, size_t max)
+{
+    return strnlen(text ? text : "", max - 1) + 1;
+}
+
+static char *put_text(char *at, const char *text, size_t size)
+{
+    if (size > 1)
+        memcpy(at, text, size - 1);
+    at[size - 1] = '\0';
+    return at + size;
+}
+
+struct pending {
+    const weir_site *site;
+    weir_logger *logger;
+    int level;
+    const char *message, *body;
+    const weir_log_field *fields;
+    size_t nfields;
+};
+
+static void enqueue(struct log_ring *ring, const struct pending *pending)
+{
+    size_t message_size = text_size(pending->message, LOG_MESSAGE_MAX);
+    size_t body_size = text_size(pending->body, LOG_BODY_MAX);
+    size_t nfields = pending->nfields < LOG_FIELDS_MAX ? pending->nfields : LOG_FIELDS_MAX;
+    size_t size = sizeof(struct log_record) + message_size + body_size;
+    struct log_record *record;
+    uint64_t head;
+    char *at;
+
+    for (size_t i = 0; i < nfields; i++)
+        size += text_size(pending->fields[i].name, LOG_FIELD_MAX) +
+                text_size(pending->fields[i].value, LOG_FIELD_MAX);
+    size = (size + 7) & ~(size_t)7;
+    record = weir__log_ring_reserve(ring, size, &head);
+    if (!record)
+        return;
+    *record = (struct log_record){
+        .size = (uint32_t)size,
+        .level = (uint16_t)pending->level,
+        .nfields = (uint16_t)nfields,
+        .time = weir__wall_clock_ns(),
+        .site = pending->site,
+        .logger = pending->logger,
+        .message_size = (uint32_t)message_size,
+        .body_size = (uint32_t)body_size,
+    };
+    at = put_text((char *)(record + 1), pending->message, message_size);
+    at = put_text(at, pending->body, body_size);
+    for (size_t i = 0; i < nfields; i++) {
+        const weir_log_field *field = &pending->fields[i];
+
+        at = put_text(at, field->name, text_size(field->name, LOG_FIELD_MAX));
+        at = put_text(at, field->value, text_size(field->value, LOG_FIELD_MAX));
+    }
+    weir__log_ring_commit(ring, head);
+    weir__log_writer_wake();
+}
+
+void weir_log_at(const weir_site *site, weir_logger *logger, int level,
+                 const weir_log_field *fields, size_t nfields, const char *format, ...)
+{
+    struct log_ring *ring;
+    va_list args;
+
+    if (!weir_logger_enabled(logger, level))
+        return;
+    ring = weir__log_ring();
+    if (!ring) {
+        weir__log_count_lost();
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(ring->scratch.message, sizeof(ring->scratch.message), format, args);
+    va_end(args);
+    enqueue(ring, &(struct pending){.site = site,
+                                    .logger = logger,
+                                    .level = level,
+                                    .message = ring->scratch.message,
+                                    .fields = fields,
+                                    .nfields = nfields});
+}
+
+void weir_log_error_at(const weir_site *site, weir_logger *logger, int level,
+                       weir_error *take_error, const char *format, ...)
+{
+    bool enabled = weir_logger_enabled(logger, level);
+    struct log_ring *ring = enabled ? weir__log_ring() : NULL;
+    va_list args;
+
+    if (!ring) {
+        if (enabled)
+            weir__log_count_lost();
+        weir_ignore(take_error);
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(ring->scratch.message, sizeof(ring->scratch.message), format, args);
+    va_end(args);
+    ring->scratch.body[0] = '\0';
+    if (take_error)
+        weir_error_print(take_error, ring->scratch.body, sizeof(ring->scratch.body));
+    enqueue(ring, &(struct pending){.site = site,
+                                    .logger = logger,
+                                    .level = level,
+                                    .message = ring->scratch.message,
+                                    .body = ring->scratch.body});
+    weir_ignore(take_error);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of logging: records in rings, and how they become lines.
+ *
+ *   log.c         loggers and their levels; making a record
+ *   log-ring.c    one bounded ring per thread, single producer, single consumer
+ *   log-writer.c  the one thread that merges the rings by time and writes
+ *   log-format.c  a record as a line of text, logfmt or JSON
+ */
+#ifndef WEIR_CORE_BASE_LOG_H
+#define WEIR_CORE_BASE_LOG_H
+
+#include <stdatomic.h>
+
+#include <weir/log.h>
+
+#include "core/base/text.h"
+
+#define LOG_RING_SIZE   ((size_t)64 * 1024) /* bytes per thread; a power of two */
+#define LOG_MESSAGE_MAX 2048                /* bytes of a message; longer ones are cut */
+#define LOG_BODY_MAX    4096                /* bytes of an error's print */
+#define LOG_FIELDS_MAX  16
+#define LOG_FIELD_MAX   512
+#define LOG_RECORD_MAX  16384
+#define LOG_LINE_MAX    ((size_t)64 * 1024) /* one record when formatted */
+
+/* The head of a record in a ring; texts follow, each with its NUL: message, body, then name and
+   value of each field. */
+struct log_record {
+    uint32_t size; /* with padding; a multiple of 8 */
+    uint16_t level;
+    uint16_t nfields; /* LOG_WRAP: no record, the ring goes on at its start */
+    int64_t time;     /* ns since 1970 */
+    const weir_site *site;
+    const weir_logger *logger;
+    uint32_t message_size, body_size; /* with the NUL */
+};
+
+#define LOG_WRAP UINT16_MAX
+
+enum log_ring_state { LOG_RING_FREE, LOG_RING_USED, LOG_RING_LEFT };
+
+struct log_ring {
+    struct log_ring *next;     /* never unlinked */
+    atomic_int state;          /* left: its thread ended, the writer empties it */
+    _Atomic(uint64_t) head;    /* bytes ever put in; the producer's */
+    _Atomic(uint64_t) tail;    /* bytes written out; the writer's */
+    _Atomic(uint64_t) dropped; /* records that did not fit */
+    uint64_t read;             /* the writer's: bytes formatted, not yet written */
+    uint64_t reported;         /* the writer's: of `dropped` */
+
+    struct {
+        char message[LOG_MESSAGE_MAX];
+        char body[LOG_BODY_MAX];
+    } scratch; /* the producer's */
+
+    _Alignas(8) char data[LOG_RING_SIZE];
+};
+
+/* The ring of this thread; NULL without memory. */
+struct log_ring *weir__log_ring(void);
+struct log_ring *weir__log_rings(void); /* the first of all */
+/* Room for a record, or NULL. It becomes visible with weir__log_ring_commit(). */
+struct log_record *weir__log_ring_reserve(struct log_ring *ring, size_t size, uint64_t *ret_head);
+void weir__log_ring_commit(struct log_ring *ring, uint64_t head);
+/* The next record that was not read; NULL: none. */
+const struct log_record *weir__log_ring_peek(struct log_ring *ring);
+void weir__log_ring_advance(struct log_ring *ring, const struct log_record *record);
+/* In a forked child: what is queued is the parent's to write. */
+void weir__log_rings_forked(void);
+uint64_t weir__log_lost(void);
+void weir__log_count_lost(void);
+
+/* A record to be written is there. */
+void weir__log_writer_wake(void);
+
+struct log_style {
+    weir_log_format format;
+    bool priority_prefix;
+    bool color;
+};
+
+/* Appends the record's lines, newline included. */
+void weir__log_format(struct text *text, const struct log_style *style,
+                      const struct log_record *record);
+
+/* A value kept by loggers. */
+struct weir_logger {
+    struct weir_logger_head_ head;
+    int own_level; /* 0: inherits */
+    weir_logger *parent;
+    weir_logger *next;
+    const char *name; /* behind the struct */
+};
+
+int64_t weir__wall_clock_ns(void);
+
+/* Around fork(). */
+void weir__loggers_lock(void);
+void weir__loggers_unlock(void);
+
+#endif

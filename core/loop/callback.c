@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The public face of jobs and timers: opaque words inside the caller's state, so that scheduling
+ * allocates nothing. The site of the init is the one that reports name.
+ */
+#include "config.h"
+
+#include <weir/callback.h>
+
+#include "core/loop/internal.h"
+
+struct callback {
+    struct job job;
+    weir_loop *loop;
+    weir_fn fn;
+    void *arg;
+};
+
+struct public_timer {
+    struct timer timer;
+    weir_loop *loop;
+    weir_fn fn;
+    void *arg;
+};
+
+WEIR_STATIC_ASSERT(sizeof(struct callback) <= sizeof(weir_callback), "fits its opaque words");
+WEIR_STATIC_ASSERT(sizeof(struct public_timer) <= sizeof(weir_timer), "fits its opaque words");
+
+static struct callback *callback_of(weir_callback *callback)
+{
+    return (struct callback *)(void *)callback;
+}
+
+static struct public_timer *timer_of(const weir_timer *timer)
+{
+    return (struct public_timer *)(uintptr_t)timer;
+}
+
+static weir_error *callback_run(struct job *job)
+{
+    struct callback *callback = container_of(job, struct callback, job);
+
+    return callback->fn(callback->arg);
+}
+
+static weir_error *timer_fire(struct timer *timer)
+{
+    struct public_timer *mine = container_of(timer, struct public_timer, timer);
+
+    return mine->fn(mine->arg);
+}
+
+void weir_callback_init_at(const weir_site *site, weir_callback *callback, weir_loop *loop,
+                           weir_fn fn, void *arg)
+{
+    struct callback *mine = callback_of(callback);
+
+    *mine = (struct callback){.loop = loop, .fn = fn, .arg = arg};
+    job_init(&mine->job, callback_run, site);
+}
+
+void weir_callback_schedule(weir_callback *callback)
+{
+    struct callback *mine = callback_of(callback);
+
+    weir_require(mine->loop == weir__thread_loop);
+    weir__loop_ready(mine->loop, &mine->job);
+}
+
+bool weir_callback_cancel(weir_callback *callback)
+{
+    struct callback *mine = callback_of(callback);
+    bool queued = job_queued(&mine->job);
+
+    weir__job_cancel(&mine->job);
+    return queued;
+}
+
+void weir_timer_init_at(const weir_site *site, weir_timer *timer, weir_loop *loop, weir_fn fn,
+                        void *arg)
+{
+    struct public_timer *mine = timer_of(timer);
+
+    *mine = (struct public_timer){.loop = loop, .fn = fn, .arg = arg};
+    weir__timer_init(&mine->timer, timer_fire, site);
+}
+
+void weir_timer_start(weir_timer *timer, weir_duration after)
+{
+    struct public_timer *mine = timer_of(timer);
+    weir_error *error;
+
+    weir_require(mine->loop == weir__thread_loop);
+    if (weir_is_forever(after)) {
+        weir__timer_stop(mine->loop, &mine->timer);
+        return;
+    }
+    error = weir__timer_start(mine->loop, &mine->timer,
+                              weir_instant_after(weir_loop_time(mine->loop), after));
+    if (error)
+        weir__loop_report(mine->loop, mine->timer.job.site, "a timer could not be started", error);
+}
+
+bool weir_timer_stop(weir_timer *timer)
+{
+    struct public_timer *mine = timer_of(timer);
+    bool running = timer_running(&mine->timer);
+
+    if (running)
+        weir__timer_stop(mine->loop, &mine->timer);
+    return running;
+}
+
+bool weir_timer_running(const weir_timer *timer)
+{
+    return timer_running(&timer_of(timer)->timer);
+}

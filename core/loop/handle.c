@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Handles: the public callbacks of call_soon, call_later and call_at. A handle is a timer with a
+ * function; call_soon uses only the job inside. The queue holds one reference and `ret_handle`
+ * another. Freed handles are kept by the loop, so that call_soon does not allocate.
+ *
+ * The argument moves into `fn` when it starts, else `drop` gets it: at cancel or at close.
+ */
+#include "config.h"
+
+#include "core/base/alloc.h"
+#include "core/loop/internal.h"
+
+static weir_handle *handle_of(struct job *job)
+{
+    return container_of(job, weir_handle, timer.job);
+}
+
+bool weir__job_is_handle(const struct job *job)
+{
+    if (job->run == weir__timer_run)
+        return container_of((struct job *)job, struct timer, job)->fire == weir__handle_fire;
+    return job->run == weir__handle_run;
+}
+
+weir_handle *weir__handle_new(weir_loop *loop, const weir_site *site, weir_fn fn, void *arg,
+                              weir_drop_fn drop)
+{
+    weir_handle *handle;
+
+    if (loop == weir__thread_loop && loop->free_handles) {
+        handle = loop->free_handles;
+        loop->free_handles = handle->next;
+        loop->nfree_handles--;
+    } else {
+        handle = weir__malloc(sizeof(*handle));
+        if (!handle)
+            return NULL;
+    }
+    handle->magic = HANDLE_MAGIC;
+    handle->refs = 1;
+    handle->state = HANDLE_QUEUED;
+    handle->timed = false;
+    handle->loop = loop;
+    handle->fn = fn;
+    handle->arg = arg;
+    handle->drop = drop;
+    handle->next = NULL;
+    handle->timer.position = 0;
+    handle->timer.fire = weir__handle_fire;
+    job_init(&handle->timer.job, weir__handle_run, site);
+    return handle;
+}
+
+static void handle_free(weir_handle *handle)
+{
+    weir_loop *loop = weir__thread_loop;
+
+    weir_magic_clear(handle);
+    if (loop && loop->nfree_handles < HANDLES_KEPT) {
+        handle->next = loop->free_handles;
+        loop->free_handles = handle;
+        loop->nfree_handles++;
+        return;
+    }
+    weir__free(handle);
+}
+
+void weir__handles_free(weir_loop *loop)
+{
+    while (loop->free_handles) {
+        weir_handle *handle = loop->free_handles;
+
+        loop->free_handles = handle->next;
+        weir__free(handle);
+    }
+    loop->nfree_handles = 0;
+}
+
+weir_handle *weir_handle_ref(weir_handle *handle)
+{
+    if (handle) {
+        weir_check(handle, HANDLE_MAGIC);
+        handle->refs++;
+    }
+    return handle;
+}
+
+void weir_handle_unref(weir_handle *handle)
+{
+    if (!handle)
+        return;
+    weir_check(handle, HANDLE_MAGIC);
+    if (--handle->refs == 0)
+        handle_free(handle);
+}
+
+static weir_error *handle_call(weir_handle *handle)
+{
+    weir_error *error;
+
+    weir_check(handle, HANDLE_MAGIC);
+    handle->state = HANDLE_RAN;
+    error = handle->fn(handle->arg);
+    weir_handle_unref(handle);
+    return error;
+}
+
+weir_error *weir__handle_run(struct job *job)
+{
+    return handle_call(handle_of(job));
+}
+
+weir_error *weir__handle_fire(struct timer *timer)
+{
+    return handle_call(container_of(timer, weir_handle, timer));
+}
+
+void weir__handle_drop(weir_handle *handle, enum handle_state state)
+{
+    handle->state = state;
+    if (handle->drop)
+        handle->drop(handle->arg);
+    weir_handle_unref(handle);
+}
+
+bool weir_handle_cancel(weir_handle *handle)
+{
+    weir_require(handle != NULL, false);
+    weir_check(handle, HANDLE_MAGIC);
+    if (handle->state != HANDLE_QUEUED && handle->state != HANDLE_PARKED)
+        return false;
+    weir_require(handle->loop == weir__thread_loop, false);
+    if (handle->timed)
+        weir__timer_stop(handle->loop, &handle->timer);
+    else
+        weir__job_cancel(&handle->timer.job);
+    weir__handle_drop(handle, HANDLE_CANCELLED);
+    return true;
+}
+
+bool weir_handle_cancelled(const weir_handle *handle)
+{
+    weir_require(handle != NULL, false);
+    weir_check(handle, HANDLE_MAGIC);
+    return handle->state == HANDLE_CANCELLED;
+}
+
+static weir_error *check_call(const weir_loop *loop, weir_fn fn)
+{
+    weir_error *error = weir__loop_check_thread(loop);
+
+    if (weir_unlikely(error != NULL))
+        return error;
+    if (weir_unlikely(loop->closed))
+        return weir_raise(WEIR_ECLOSED, "loop \"%s\" is closed", loop->name);
+    if (weir_unlikely(!fn))
+        return weir_raise(WEIR_EINVAL, "a callback is needed, not NULL");
+    return NULL;
+}
+
+static void give(weir_handle *handle, weir_handle **ret_handle)
+{
+    if (ret_handle)
+        *ret_handle = weir_handle_ref(handle);
+}
+
+weir_error *weir_loop_call_soon_at(const weir_site *site, weir_loop *loop, weir_fn fn, void *arg,
+                                   weir_drop_fn drop, weir_handle **ret_handle)
+{
+    weir_handle *handle;
+
+    WEIR_TRY(check_call(loop, fn));
+    handle = weir__handle_new(loop, site, fn, arg, drop);
+    if (!handle)
+        return weir_raise(WEIR_ENOMEM, " ");
+    give(handle, ret_handle);
+    weir__loop_ready(loop, &handle->timer.job);
+    return NULL;
+}
+
+weir_error *weir_loop_call_at_at(const weir_site *site, weir_loop *loop, weir_instant when,
+                                 weir_fn fn, void *arg, weir_drop_fn drop, weir_handle **ret_handle)
+{
+    weir_handle *handle;
+    weir_error *error;
+
+    WEIR_TRY(check_call(loop, fn));
+    handle = weir__handle_new(loop, site, fn, arg, drop);
+    if (!handle)
+        return weir_raise(WEIR_ENOMEM, " ");
+    if (when.ns == INT64_MAX) {
+        handle->state = HANDLE_PARKED;
+        list_append(&loop->parked, &handle->timer.job.link);
+    } else {
+        handle->timed = true;
+        weir__timer_init(&handle->timer, weir__handle_fire, site);
+        error = weir__timer_start(loop, &handle->timer, when);
+        if (error) {
+            weir_handle_unref(handle);
+            return error;
+        }
+    }
+    give(handle, ret_handle);
+    return NULL;
+}
+
+weir_error *weir_loop_call_later_at(const weir_site *site, weir_loop *loop, weir_duration delay,
+                                    weir_fn fn, void *arg, weir_drop_fn drop,
+                                    weir_handle **ret_handle)
+{
+    WEIR_TRY(check_call(loop, fn));
+    return weir_loop_call_at_at(site, loop, weir_instant_after(weir_loop_time(loop), delay), fn,
+                                arg, drop, ret_handle);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of a loop, shared by the files of core/loop only. */
+#ifndef WEIR_CORE_LOOP_INTERNAL_H
+#define WEIR_CORE_LOOP_INTERNAL_H
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "core/base/chunk.h"
+#include "core/base/invariant.h"
+#include "core/loop/loop.h"
+
+#define LOOP_MAGIC   WEIR_MAGIC('W', 'l', 'o', 'p')
+#define HANDLE_MAGIC WEIR_MAGIC('W', 'h', 'd', 'l')
+
+/* Freed handles kept for the next call_soon, and how long unused chunks keep their memory. */
+#define HANDLES_KEPT     256
+#define TRIM_PERIOD_NS   ((int64_t)5 * 1000000000)
+#define SLOW_CALLBACK_NS ((int64_t)100 * 1000000)
+
+struct heap_entry {
+    int64_t deadline;
+    uint64_t sequence;
+    struct timer *timer;
+};
+
+/* A 4-ary heap; entries[0] is the first. */
+struct timer_heap {
+    struct heap_entry *entries;
+    size_t count, capacity;
+    uint64_t sequence;
+};
+
+enum handle_state { HANDLE_QUEUED, HANDLE_PARKED, HANDLE_RAN, HANDLE_CANCELLED };
+
+struct weir_handle {
+    uint32_t magic;
+    uint32_t refs;
+    enum handle_state state;
+    bool timed; /* `timer` is in use, else its job alone */
+    weir_loop *loop;
+    weir_fn fn;
+    void *arg;
+    weir_drop_fn drop;
+    weir_handle *next; /* of the posts, or of the free handles */
+    struct timer timer;
+};
+
+struct watch;
+
+struct loop_slot_state {
+    void *state;
+    const struct loop_slot_ops *ops;
+};
+
+struct weir_loop {
+    struct loop_head head; /* magic and now */
+    atomic_uint refs;
+    bool running;
+    bool closed;
+    bool debug;
+    int fork_generation;
+    pid_t tid;
+
+    struct list ready;  /* of jobs */
+    struct list parked; /* handles that wait for ever, to be dropped at close */
+    struct timer_heap timers;
+    struct io_backend *io;
+    struct chunk_pool *pool;
+    struct timer trim;
+    struct loop_clock *clock;
+    weir_handle *free_handles;
+    size_t nfree_handles;
+
+    /* From other threads. */
+    _Atomic(weir_handle *) posts; /* newest first; POSTS_CLOSED after close */
+    atomic_bool stop;
+    atomic_bool polling;        /* is or is about to be in the backend's wait */
+    atomic_bool signals_raised; /* some signal of ours is pending */
+    atomic_uint visitors;       /* foreign threads inside post or stop */
+
+    struct watch **watches; /* by descriptor */
+    size_t nwatches;
+
+    void (*handler)(weir_loop *, const weir_exception_context *, void *);
+    void *handler_arg;
+    int64_t slow_ns;
+    int64_t step_started; /* ns, debug mode */
+    struct io_observer observer;
+
+    struct loop_slot_state slots[LOOP_SLOTS];
+    const weir_site *site;
+    size_t stack_size;
+    char name[];
+};
+
+/* timer.c */
+void weir__timers_done(struct timer_heap *heap);
+/* Moves what is due at `now` to the ready queue. */
+void weir__timers_due(weir_loop *loop, int64_t now);
+
+weir_error *weir__timer_run(struct job *job);
+
+/* handle.c */
+/* Whether this queued job is a handle, soon or timed. */
+bool weir__job_is_handle(const struct job *job);
+weir_error *weir__handle_run(struct job *job);
+weir_error *weir__handle_fire(struct timer *timer);
+weir_handle *weir__handle_new(weir_loop *loop, const weir_site *site, weir_fn fn, void *arg,
+                              weir_drop_fn drop);
+/* Ends a queued handle without running it; its drop function runs. */
+void weir__handle_drop(weir_handle *handle, enum handle_state state);
+void weir__handles_free(weir_loop *loop);
+
+/* post.c */
+void weir__posts_drain(weir_loop *loop);
+/* From now on posts are refused; drops what had not been drained and waits for visitors. */
+void weir__posts_close(weir_loop *loop);
+bool weir__posts_pending(weir_loop *loop);
+
+/* watch.c */
+void weir__watches_close(weir_loop *loop);
+
+/* signal.c */
+void weir__signals_collect(weir_loop *loop);
+void weir__signals_close(weir_loop *loop);
+/* In a forked child: what was there before our handlers is there again. */
+void weir__signals_forked(void);
+
+/* report.c */
+extern weir_logger *weir__loop_logger;
+void weir__loop_report_init(void);
+void weir__loop_step_began(weir_loop *loop);
+void weir__loop_step_ended(weir_loop *loop, const weir_site *site);
+void weir__loop_observe(weir_loop *loop);
+
+/* run.c */
+void weir__loop_iterate(weir_loop *loop, int64_t max_wait_ns);
+extern int weir__fork_generation;
+
+#endif

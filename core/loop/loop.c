@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a loop. It is bound to the thread that makes it: `weir__thread_loop` is set from here
+ * to the close, and a function that is called elsewhere finds it different. A forked child finds it
+ * NULL, so inherited loops answer WEIR_EFORKED there and the parent's epoll instance stays untouched.
+ *
+ * Closing goes from the top down: upper layers hang their state on slots and are asked what lives
+ * (WEIR_EBUSY names it), then destroyed, then callbacks that never ran are dropped, then descriptors
+ * and memory go.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/alloc.h"
+#include "core/base/env.h"
+#include "core/base/error.h"
+#include "core/base/text.h"
+#include "core/loop/internal.h"
+
+__thread weir_loop *weir__thread_loop;
+int weir__fork_generation;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void in_child(void)
+{
+    weir__fork_generation++;
+    weir__thread_loop = NULL;
+    weir__thread_pool = NULL;
+    weir__signals_forked();
+}
+
+static void init_once(void)
+{
+    pthread_atfork(NULL, NULL, in_child);
+    weir__loop_report_init();
+}
+
+weir_error *weir__loop_wrong_thread(const weir_loop *loop)
+{
+    if (!loop)
+        return weir_raise(WEIR_EINVAL, "a loop is needed, not NULL");
+    if (loop->fork_generation != weir__fork_generation)
+        return weir_raise(WEIR_EFORKED,
+                          "loop \"%s\" belongs to the parent process: make a new one after fork()",
+                          loop->name);
+    if (loop->closed)
+        return weir_raise(WEIR_ECLOSED, "loop \"%s\" is closed", loop->name);
+    return weir_raise(WEIR_ETHREAD,
+                      "loop \"%s\" belongs to thread %d: use weir_loop_call_soon_threadsafe()",
+                      loop->name, (int)loop->tid);
+}
+
+/* Fields that the caller's struct was compiled with; the others keep their defaults. */
+static weir_loop_options full_options(const weir_loop_options *given)
+{
+    weir_loop_options options = {.backend = "auto", .debug = -1};
+
+    if (given)
+        memcpy(&options, given, given->size < sizeof(options) ? given->size : sizeof(options));
+    if (!options.backend)
+        options.backend = "auto";
+    if (!options.name)
+        options.name = "loop";
+    return options;
+}
+
+static bool debug_of(const weir_loop_options *options)
+{
+    if (options->debug >= 0)
+        return options->debug > 0;
+    return weir__env_flag("WEIR_DEBUG") || weir__env_flag("WEIR_DEV");
+}
+
+static void loop_setup(weir_loop *loop, const weir_site *site, const weir_loop_options *options)
+{
+    loop->head.magic = LOOP_MAGIC;
+    atomic_init(&loop->refs, 1);
+    loop->fork_generation = weir__fork_generation;
+    loop->tid = gettid();
+    list_init(&loop->ready);
+    list_init(&loop->parked);
+    weir__timer_init(&loop->trim, NULL, site);
+    loop->debug = debug_of(options);
+    loop->slow_ns = SLOW_CALLBACK_NS;
+    loop->stack_size = options->stack_size;
+    loop->site = site;
+}
+
+weir_error *weir_loop_new(const weir_loop_options *given, weir_loop **ret)
+{
+    weir_loop_options options = full_options(given);
+    size_t name_size = strlen(options.name) + 1;
+    weir_error *error;
+    weir_loop *loop;
+
+    pthread_once(&once, init_once);
+    if (weir__thread_loop)
+        return weir_raise(WEIR_EBUSY, "this thread has loop \"%s\" already",
+                          weir__thread_loop->name);
+    loop = weir__calloc(1, sizeof(*loop) + name_size);
+    if (!loop)
+        return weir_raise(WEIR_ENOMEM, " ");
+    memcpy(loop->name, options.name, name_size);
+    loop_setup(loop, WEIR_HERE, &options);
+    error = weir__chunk_pool_new(options.max_chunks, &loop->pool);
+    if (error)
+        goto fail;
+    error = weir__io_backend_new(options.backend, &loop->io);
+    if (error)
+        goto fail;
+    loop->io->pool = loop->pool;
+    weir__thread_loop = loop;
+    weir__thread_pool = loop->pool;
+    weir__thread_debug = loop->debug;
+    weir__loop_observe(loop);
+    loop->head.now = weir_now().ns;
+    *ret = loop;
+    return NULL;
+
+fail:
+    weir__chunk_pool_free(loop->pool);
+    weir__free(loop);
+    return weir_error_trace(error, WEIR_HERE);
+}
+
+weir_loop *weir_loop_ref(weir_loop *loop)
+{
+    if (loop)
+        atomic_fetch_add_explicit(&loop->refs, 1, memory_order_relaxed);
+    return loop;
+}
+
+/* The last reference of a loop that nobody closed. */
+static void close_forgotten(weir_loop *loop)
+{
+    weir_log(weir__loop_logger, WEIR_LOG_WARNING, "loop \"%s\" was never closed", loop->name);
+    if (loop != weir__thread_loop)
+        return; /* only its own thread may; it is leaked */
+    atomic_fetch_add(&loop->refs, 1);
+    weir_loop_close_force(loop, WEIR_NS(0));
+    atomic_fetch_sub(&loop->refs, 1);
+}
+
+void weir_loop_unref(weir_loop *loop)
+{
+    if (!loop)
+        return;
+    weir_assert(loop->head.magic == LOOP_MAGIC);
+    if (atomic_fetch_sub_explicit(&loop->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (loop->fork_generation != weir__fork_generation)
+        return; /* the parent's: its descriptors and threads are not ours to end */
+    if (!loop->closed)
+        close_forgotten(loop);
+    if (!loop->closed || atomic_load(&loop->refs) != 0)
+        return;
+    loop->head.magic = 0;
+    weir__free(loop);
+}
+
+weir_loop *weir_loop_current(void)
+{
+    weir_loop *loop = weir__thread_loop;
+
+    return loop && loop->running ? loop : NULL;
+}
+
+const char *weir_loop_backend(const weir_loop *loop)
+{
+    return loop->io ? loop->io->ops->name : "closed";
+}
+
+struct io_backend *weir__loop_io(weir_loop *loop)
+{
+    return loop->io;
+}
+
+size_t weir__loop_stack_size(const weir_loop *loop)
+{
+    return loop->stack_size;
+}
+
+const char *weir__loop_name(const weir_loop *loop)
+{
+    return loop->name;
+}
+
+bool weir__loop_closed(const weir_loop *loop)
+{
+    return loop->closed;
+}
+
+void weir__loop_set_clock(weir_loop *loop, struct loop_clock *clock)
+{
+    loop->clock = clock;
+    loop->head.now = clock ? clock->now(clock) : weir_now().ns;
+}
+
+void *weir__loop_slot(const weir_loop *loop, enum loop_slot slot)
+{
+    return loop->slots[slot].state;
+}
+
+void weir__loop_set_slot(weir_loop *loop, enum loop_slot slot, void *state,
+                         const struct loop_slot_ops *ops)
+{
+    loop->slots[slot] = (struct loop_slot_state){state, ops};
+}
+
+/* What upper layers still have; names of some of it in `names`. */
+static size_t count_live(weir_loop *loop, char *names, size_t size)
+{
+    struct text text = text_over(names, size);
+    size_t live = 0;
+
+    for (int i = LOOP_SLOTS; i-- > 0;) {
+        struct loop_slot_state *slot = &loop->slots[i];
+        char some[256] = "";
+        size_t n = slot->ops && slot->ops->live
+                       ? slot->ops->live(loop, slot->state, some, sizeof(some))
+                       : 0;
+
+        if (n && some[0]) {
+            if (text.len)
+                text_add(&text, "; ");
+            text_add(&text, some);
+        }
+        live += n;
+    }
+    return live;
+}
+
+static void destroy_slots(weir_loop *loop)
+{
+    for (int i = LOOP_SLOTS; i-- > 0;) {
+        struct loop_slot_state slot = loop->slots[i];
+        char names[64];
+
+        loop->slots[i] = (struct loop_slot_state){0};
+        if (!slot.ops || !slot.ops->destroy)
+            continue;
+        /* Somebody's stack or buffers may still be in there: leaked rather than corrupted. */
+        if (slot.ops->live && slot.ops->live(loop, slot.state, names, sizeof(names)) > 0) {
+            weir_loop_ref(loop);
+            continue;
+        }
+        slot.ops->destroy(loop, slot.state);
+    }
+}
+
+/* Callbacks that never ran; other jobs are their owners' and only unlinked. */
+static void drop_jobs(struct list *queue)
+{
+    while (!list_empty(queue)) {
+        struct job *job = container_of(queue->next, struct job, link);
+
+        list_remove(&job->link);
+        if (weir__job_is_handle(job))
+            weir__handle_drop(container_of(job, weir_handle, timer.job), HANDLE_CANCELLED);
+    }
+}
+
+static void drop_timers(weir_loop *loop)
+{
+    while (loop->timers.count > 0) {
+        struct timer *timer = loop->timers.entries[0].timer;
+
+        weir__timer_stop(loop, timer);
+        if (timer->fire == weir__handle_fire)
+            weir__handle_drop(container_of(timer, weir_handle, timer), HANDLE_CANCELLED);
+    }
+    weir__timers_done(&loop->timers);
+}
+
+static void close_now(weir_loop *loop)
+{
+    weir_loop_ref(loop);
+    destroy_slots(loop);
+    loop->closed = true;
+    weir__posts_close(loop);
+    drop_jobs(&loop->ready);
+    drop_timers(loop);
+    drop_jobs(&loop->parked);
+    weir__watches_close(loop);
+    weir__signals_close(loop);
+    weir__handles_free(loop);
+    weir__thread_loop = NULL;
+    weir__thread_pool = NULL;
+    weir__thread_debug = false;
+    loop->io->ops->destroy(loop->io);
+    loop->io = NULL;
+    weir__chunk_pool_free(loop->pool);
+    loop->pool = NULL;
+    weir_loop_unref(loop);
+}
+
+weir_error *weir_loop_close(weir_loop *loop)
+{
+    char names[512] = "";
+    size_t live;
+
+    if (loop->closed)
+        return NULL;
+    WEIR_TRY(weir__loop_check_thread(loop));
+    if (loop->running)
+        return weir_raise(WEIR_EBUSY, "loop \"%s\" is running: stop it first", loop->name);
+    live = count_live(loop, names, sizeof(names));
+    if (live)
+        return weir_raise(WEIR_EBUSY, "loop \"%s\" still has %zu live: %s", loop->name, live,
+                          names);
+    close_now(loop);
+    return NULL;
+}
+
+static void cancel_all(weir_loop *loop)
+{
+    for (int i = 0; i < LOOP_SLOTS; i++) {
+        struct loop_slot_state *slot = &loop->slots[i];
+
+        if (slot->ops && slot->ops->cancel_all)
+            slot->ops->cancel_all(loop, slot->state);
+    }
+}
+
+/* ns until `end`; -1: for ever. */
+static int64_t time_left(const weir_loop *loop, weir_instant end)
+{
+    int64_t now = weir_loop_time(loop).ns;
+
+    if (end.ns == INT64_MAX)
+        return -1;
+    return end.ns > now ? end.ns - now : 0;
+}
+
+void weir_loop_close_force(weir_loop *loop, weir_duration grace)
+{
+    char names[512] = "";
+    weir_instant end;
+    size_t live;
+
+    if (loop->closed)
+        return;
+    weir_require(loop == weir__thread_loop && !loop->running);
+    end = weir_instant_after(weir_loop_time(loop), grace);
+    cancel_all(loop);
+    /* One iteration at least: what was cancelled mostly ends in it. */
+    do {
+        live = count_live(loop, names, sizeof(names));
+        weir_ignore(weir__loop_run_once(loop, live ? time_left(loop, end) : 0));
+        live = count_live(loop, names, sizeof(names));
+    } while (live && time_left(loop, end) != 0);
+    if (live)
+        weir_log(weir__loop_logger, WEIR_LOG_ERROR,
+                 "loop \"%s\" is closed, and these ignored it and are leaked: %s", loop->name,
+                 names);
+    close_now(loop);
+}

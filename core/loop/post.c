@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The door from other threads: a stack of handles that posters push with one compare-and-swap, and
+ * that the loop takes whole and reverses, so calls of one thread keep their order.
+ *
+ * Waking is coalesced: only who finds the stack empty, while the loop waits or is about to, writes
+ * to the eventfd. The loop says `polling` first and looks at the stack then; the poster pushes first
+ * and looks at `polling` then: one of the two sees the other. A poster counts itself as a visitor
+ * while it touches the loop, and close waits for the visitors before the eventfd goes.
+ */
+#include "config.h"
+
+#include <sched.h>
+
+#include "core/loop/internal.h"
+
+static weir_handle posts_closed_mark;
+#define POSTS_CLOSED (&posts_closed_mark)
+
+static void wake_if_polling(weir_loop *loop)
+{
+    if (atomic_load(&loop->polling))
+        loop->io->ops->wake(loop->io);
+}
+
+weir_error *weir_loop_call_soon_threadsafe_at(const weir_site *site, weir_loop *loop, weir_fn fn,
+                                              void *take_arg, weir_drop_fn drop)
+{
+    weir_handle *handle, *newest;
+
+    if (weir_unlikely(!fn))
+        return weir_raise(WEIR_EINVAL, "a callback is needed, not NULL");
+    if (weir_unlikely(loop->fork_generation != weir__fork_generation))
+        return weir__loop_wrong_thread(loop);
+    handle = weir__handle_new(loop, site, fn, take_arg, drop);
+    if (!handle)
+        return weir_raise(WEIR_ENOMEM, " ");
+    atomic_fetch_add(&loop->visitors, 1);
+    newest = atomic_load(&loop->posts);
+    do {
+        if (newest == POSTS_CLOSED) {
+            atomic_fetch_sub(&loop->visitors, 1);
+            weir_handle_unref(handle);
+            return weir_raise(WEIR_ECLOSED, "loop \"%s\" is closed", loop->name);
+        }
+        handle->next = newest;
+    } while (!atomic_compare_exchange_weak(&loop->posts, &newest, handle));
+    if (!newest)
+        wake_if_polling(loop);
+    atomic_fetch_sub(&loop->visitors, 1);
+    return NULL;
+}
+
+void weir_loop_stop(weir_loop *loop)
+{
+    if (loop->fork_generation != weir__fork_generation)
+        return;
+    atomic_fetch_add(&loop->visitors, 1);
+    atomic_store(&loop->stop, true);
+    if (atomic_load(&loop->posts) != POSTS_CLOSED)
+        wake_if_polling(loop);
+    atomic_fetch_sub(&loop->visitors, 1);
+}
+
+bool weir__posts_pending(weir_loop *loop)
+{
+    return atomic_load(&loop->posts) != NULL;
+}
+
+static weir_handle *in_order(weir_handle *newest)
+{
+    weir_handle *oldest = NULL;
+
+    while (newest) {
+        weir_handle *next = newest->next;
+
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    return oldest;
+}
+
+void weir__posts_drain(weir_loop *loop)
+{
+    weir_handle *handle;
+
+    if (!atomic_load_explicit(&loop->posts, memory_order_relaxed))
+        return;
+    for (handle = in_order(atomic_exchange(&loop->posts, NULL)); handle;) {
+        weir_handle *next = handle->next;
+
+        weir__loop_ready(loop, &handle->timer.job);
+        handle = next;
+    }
+}
+
+void weir__posts_close(weir_loop *loop)
+{
+    weir_handle *handle = atomic_exchange(&loop->posts, POSTS_CLOSED);
+
+    if (handle == POSTS_CLOSED)
+        return;
+    for (handle = in_order(handle); handle;) {
+        weir_handle *next = handle->next;
+
+        weir__handle_drop(handle, HANDLE_CANCELLED);
+        handle = next;
+    }
+    /* Each visit is a few instructions and at most one write to an eventfd. */
+    while (atomic_load(&loop->visitors) > 0)
+        sched_yield();
+}

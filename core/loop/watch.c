@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * add_reader and add_writer: one watch per descriptor with two directions. Readiness puts the
+ * direction's job into the ready queue; it is level-triggered, so what the callback leaves unread is
+ * reported again. Error and hang-up count as ready both ways, as they do for select.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/loop/internal.h"
+
+struct direction {
+    struct job job;
+    weir_loop *loop;
+    weir_fn fn; /* NULL: not watched */
+    void *arg;
+};
+
+struct watch {
+    struct io_file file;
+    struct direction reader, writer;
+};
+
+static weir_error *direction_run(struct job *job)
+{
+    struct direction *direction = container_of(job, struct direction, job);
+
+    return direction->fn(direction->arg);
+}
+
+static void watch_polled(struct io_file *file, unsigned events)
+{
+    struct watch *watch = container_of(file, struct watch, file);
+
+    if (watch->reader.fn && (events & (POLLIN | POLLERR | POLLHUP)))
+        weir__loop_ready(watch->reader.loop, &watch->reader.job);
+    if (watch->writer.fn && (events & (POLLOUT | POLLERR | POLLHUP)))
+        weir__loop_ready(watch->writer.loop, &watch->writer.job);
+}
+
+static const struct io_file_ops watch_ops = {.polled = watch_polled};
+
+static weir_error *watches_reach(weir_loop *loop, int fd)
+{
+    size_t count = loop->nwatches ? loop->nwatches : 32;
+    struct watch **watches;
+
+    if (fd < 0)
+        return weir_raise(EBADF, "descriptor %d", fd);
+    if ((size_t)fd < loop->nwatches)
+        return NULL;
+    while (count <= (size_t)fd)
+        count *= 2;
+    watches = weir__reallocarray(loop->watches, count, sizeof(watches[0]));
+    if (!watches)
+        return weir_raise(WEIR_ENOMEM, " ");
+    memset(watches + loop->nwatches, 0, (count - loop->nwatches) * sizeof(watches[0]));
+    loop->watches = watches;
+    loop->nwatches = count;
+    return NULL;
+}
+
+static weir_error *watch_find_or_make(weir_loop *loop, const weir_site *site, int fd,
+                                      struct watch **ret)
+{
+    struct watch *watch;
+
+    WEIR_TRY(watches_reach(loop, fd));
+    watch = loop->watches[fd];
+    if (!watch) {
+        watch = weir__calloc(1, sizeof(*watch));
+        if (!watch)
+            return weir_raise(WEIR_ENOMEM, " ");
+        io_file_init(&watch->file, &watch_ops, fd, site);
+        job_init(&watch->reader.job, direction_run, site);
+        job_init(&watch->writer.job, direction_run, site);
+        watch->reader.loop = watch->writer.loop = loop;
+        loop->watches[fd] = watch;
+    }
+    *ret = watch;
+    return NULL;
+}
+
+static unsigned wanted(const struct watch *watch)
+{
+    return (watch->reader.fn ? (unsigned)POLLIN : 0) | (watch->writer.fn ? (unsigned)POLLOUT : 0);
+}
+
+/* Tells the backend what is wanted now; a watch that wants nothing ends. */
+static weir_error *watch_update(weir_loop *loop, struct watch *watch)
+{
+    unsigned events = wanted(watch);
+    weir_error *error = NULL;
+
+    if (events != watch->file.poll_events)
+        error = loop->io->ops->poll(loop->io, &watch->file, events);
+    if (events == 0) {
+        loop->watches[watch->file.fd] = NULL;
+        loop->io->ops->close(loop->io, &watch->file, true);
+        weir__free(watch);
+    }
+    return error;
+}
+
+static weir_error *watch_add(const weir_site *site, weir_loop *loop, int fd, bool write, weir_fn fn,
+                             void *arg)
+{
+    struct watch *watch = NULL;
+    struct direction *direction;
+    weir_error *error;
+
+    WEIR_TRY(weir__loop_check_thread(loop));
+    if (loop->closed)
+        return weir_raise(WEIR_ECLOSED, "loop \"%s\" is closed", loop->name);
+    if (!fn)
+        return weir_raise(WEIR_EINVAL, "a callback is needed, not NULL");
+    WEIR_TRY(watch_find_or_make(loop, site, fd, &watch));
+    direction = write ? &watch->writer : &watch->reader;
+    if (!direction->fn) {
+        direction->fn = fn;
+        error = watch_update(loop, watch);
+        if (error) {
+            direction->fn = NULL;
+            weir_ignore(watch_update(loop, watch));
+            return error;
+        }
+    }
+    direction->fn = fn;
+    direction->arg = arg;
+    direction->job.site = site;
+    return NULL;
+}
+
+static bool watch_remove(weir_loop *loop, int fd, bool write)
+{
+    struct watch *watch;
+    struct direction *direction;
+
+    weir_require(loop == weir__thread_loop || loop->closed, false);
+    watch = fd >= 0 && (size_t)fd < loop->nwatches ? loop->watches[fd] : NULL;
+    if (!watch)
+        return false;
+    direction = write ? &watch->writer : &watch->reader;
+    if (!direction->fn)
+        return false;
+    direction->fn = NULL;
+    weir__job_cancel(&direction->job);
+    weir_ignore(watch_update(loop, watch));
+    return true;
+}
+
+weir_error *weir_loop_add_reader_at(const weir_site *site, weir_loop *loop, int fd, weir_fn fn,
+                                    void *arg)
+{
+    return watch_add(site, loop, fd, false, fn, arg);
+}
+
+weir_error *weir_loop_add_writer_at(const weir_site *site, weir_loop *loop, int fd, weir_fn fn,
+                                    void *arg)
+{
+    return watch_add(site, loop, fd, true, fn, arg);
+}
+
+bool weir_loop_remove_reader(weir_loop *loop, int fd)
+{
+    return watch_remove(loop, fd, false);
+}
+
+bool weir_loop_remove_writer(weir_loop *loop, int fd)
+{
+    return watch_remove(loop, fd, true);
+}
+
+void weir__watches_close(weir_loop *loop)
+{
+    for (size_t fd = 0; fd < loop->nwatches; fd++) {
+        weir_loop_remove_reader(loop, (int)fd);
+        weir_loop_remove_writer(loop, (int)fd);
+    }
+    weir__free(loop->watches);
+    loop->watches = NULL;
+    loop->nwatches = 0;
+}
