@@ -92,6 +92,9 @@ WEIR_DEFINE_CLEANUP(weir_config_context, weir__config_unref)
 
 void weir__config_set_lookup(weir_config_context *context, const struct config_lookup *lookup);
 
+/* The lookup's `arg`, for `extend` and `parse` functions. */
+void *weir__config_lookup_arg(const weir_config_context *context);
+
 /* Reads the file, its includes and the overlays. False when there is nothing to
  * parse; what is wrong has been reported. True also with errors, so that the
  * rest can be checked. */

@@ -9,6 +9,7 @@
  * the rest of the map is still parsed.
  */
 #include <config.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "host/config/internal.h"
@@ -52,8 +53,12 @@ void weir__frame_pop(weir_config_context *c)
 void weir__frame_add(struct frame *frame, const weir_option *const *options, void *base,
                      const char *owner)
 {
-    if (frame->n_parts == CONFIG_MAX_PARTS || !options)
+    if (!options)
         return;
+    if (frame->n_parts == CONFIG_MAX_PARTS) { /* a mistake of the host, never of the file */
+        fprintf(stderr, "weir: more than %d tables describe one map\n", CONFIG_MAX_PARTS);
+        abort();
+    }
     frame->parts[frame->n_parts].options = options;
     frame->parts[frame->n_parts].base = base;
     frame->parts[frame->n_parts++].owner = owner;

@@ -288,7 +288,7 @@ struct weir_config_context {
     struct diagnostic *last;
     struct diagnostic scratch;
     struct frame *frame;
-    const char *section; /* the top-level key being parsed */
+    const char *section;   /* the top-level key being parsed */
     struct span *redacted; /* what excerpts do not show */
     size_t n_redacted, redacted_room;
     struct span checking; /* what an error at NULL points at */

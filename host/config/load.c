@@ -39,6 +39,11 @@ void weir__config_set_lookup(weir_config_context *c, const struct config_lookup 
     c->lookup = *lookup;
 }
 
+void *weir__config_lookup_arg(const weir_config_context *c)
+{
+    return c->lookup.arg;
+}
+
 static void check_version(weir_config_context *c, const struct source *main_source)
 {
     ptrdiff_t at = weir__node_index(c->root, "version");

@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * Option tables: a setting is declared once, and parsed, checked, defaulted and
- * documented from it.
+ * Option tables: a setting is declared once, and parsed, checked, defaulted and documented from it.
  *
- *     typedef struct { const char *greeting; weir_duration idle; }
- * hello_config;
+ *     typedef struct { const char *greeting; weir_duration idle; } hello_config;
  *
  *     WEIR_OPTIONS(hello_options,
- *         WEIR_OPTION_STRING  (hello_config, greeting, "hello", "First line
- * sent to each client"), WEIR_OPTION_DURATION(hello_config, idle,     "30s",
- * "Close after this long without a line", .min = WEIR_OPTION_MS(10)));
+ *         WEIR_OPTION_STRING  (hello_config, greeting, "hello", "First line sent to each client"),
+ *         WEIR_OPTION_DURATION(hello_config, idle, "30s", "Close after this long without a line",
+ *                              .min = WEIR_OPTION_MS(10)));
  *
- * Each macro takes the struct, the member (also the key's name), the default as
- * YAML text and the documentation, then any of the designators below `doc` in
- * struct weir_option, in that order. A member of the wrong type does not
- * compile. A NULL default makes the key required, unless
- * `.optional = true`: then the member stays zero. Everything a filled struct
- * points at lives as long as the configuration it came from, and never changes.
+ * Each macro takes the struct, the member (also the key's name), the default as YAML text and the
+ * documentation, then any of the designators below `doc` in struct weir_option, in that order. A
+ * member of the wrong type does not compile. A NULL default makes a single value required, unless
+ * `.optional = true`: then the member stays zero. Maps that are absent have their defaults, lists and
+ * named maps are empty, unless `.required = true`. Everything a filled struct points at lives as long
+ * as the configuration it came from, and never changes.
  *
- * YAML's own types play no part: `off`, `0644`, `1e3` mean what the option says
- * they mean.
+ * YAML's own types play no part: `off`, `0644`, `1e3` mean what the option says they mean.
  */
 #ifndef WEIR_OPTION_H
 #define WEIR_OPTION_H
@@ -36,8 +33,7 @@ WEIR_BEGIN_DECLS
 typedef struct weir_option weir_option;
 /** What is being parsed or checked; see config.h. */
 typedef struct weir_config_context weir_config_context;
-/** A value of the document: scalar, list or map, with its place; see config.h.
- */
+/** A value of the document: scalar, list or map, with its place; see config.h. */
 typedef struct weir_config_node weir_config_node;
 
 /** What a value looks like, and the C type of the member it fills. */
@@ -121,9 +117,8 @@ typedef struct weir_array {
     for (type *var = (type *)(array).items, *var##_end_ = var + (array).count; var != var##_end_; \
          var++)
 
-/** An entry of an extension kind with its parsed configuration. `table` is what
- * its provider registered (struct weir_http_filter, …), `host` belongs to the
- * host. */
+/** An entry of an extension kind with its parsed configuration. `table` is what its provider
+ * registered (struct weir_http_filter, …), `host` belongs to the host. */
 typedef struct weir_choice {
     const char *name;
     const void *table;
@@ -131,27 +126,22 @@ typedef struct weir_choice {
     void *host;
 } weir_choice;
 
-/** A number outside any range: the word at `index` in `words` of an int64_t,
- * size or duration. */
+/** A number outside any range: the word at `index` in `words` of an int64_t, size or duration. */
 #define WEIR_INT_WORD(index)  (INT64_MIN + (int64_t)(index))
 #define WEIR_SIZE_WORD(index) (UINT64_MAX - (uint64_t)(index))
 
-/** Constants for `.min` and `.max` of durations, in the unit of the table
- * (nanoseconds). */
+/** Constants for `.min` and `.max` of durations, in the unit of the table (nanoseconds). */
 #define WEIR_OPTION_MS(n) ((int64_t)(n)*1000000)
 #define WEIR_OPTION_S(n)  ((int64_t)(n)*1000000000)
 
-/** Fills `field` from `node`; reports with weir_config_error_at() and gives
- * false. */
+/** Fills `field` from `node`; reports with weir_config_error_at() and gives false. */
 typedef bool (*weir_option_parse_fn)(weir_config_context *context, const weir_config_node *node,
                                      void *field);
-/** Before a map's keys are parsed into `map`: may add tables to it
- * (weir_config_add_options). */
+/** Before a map's keys are parsed into `map`: may add tables to it (weir_config_add_options). */
 typedef void (*weir_option_extend_fn)(weir_config_context *context, const weir_config_node *node,
                                       void *map);
 
-/** One setting. Grows at its end only; zero means "as before". Declare with the
- * macros below. */
+/** One setting. Grows at its end only; zero means "as before". Declare with the macros below. */
 struct weir_option {
     size_t size;
     const char *name;
@@ -192,14 +182,12 @@ struct weir_option {
     const char *since; /**< version of weir, or of the plugin */
 };
 
-/** A NULL-ended table of options: `WEIR_OPTIONS(name, WEIR_OPTION_STRING(…),
- * …);` */
+/** A NULL-ended table of options: `WEIR_OPTIONS(name, WEIR_OPTION_STRING(…), …);` */
 #define WEIR_OPTIONS(name, ...) static const weir_option *const name[] = {__VA_ARGS__, NULL}
 
 #ifdef __cplusplus
 
-/* C++20: a static inside a lambda stands for the compound literal,
- * static_assert for _Generic. */
+/* C++20: a static inside a lambda stands for the compound literal, static_assert for _Generic. */
 #    define WEIR_FIELD_(T, m, key, ty, check, ...)                                                \
         ([]() -> const weir_option * {                                                            \
             _Pragma("GCC diagnostic push")                                                        \
@@ -236,8 +224,8 @@ struct weir_option {
 
 #endif
 
-/* Scalars: (struct, member, default or NULL, doc, more designators …). A key whose name is not that
- * of the member is declared with WEIR_OPTION_AS, below. */
+/* Scalars: (struct, member, default or NULL, doc, more designators …). A key whose name is not
+ * that of the member is declared with WEIR_OPTION_AS, below. */
 #define WEIR_OPTION_BOOL(T, m, dflt, ...)                                             \
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_BOOL, WEIR_IS_(T, m, bool), .default_text = dflt, \
                 .doc = __VA_ARGS__)
@@ -284,12 +272,11 @@ struct weir_option {
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_SIZE, WEIR_IS_(T, m, uint64_t) || WEIR_IS_(T, m, size_t), \
                 .words = words_, .default_text = dflt, .doc = __VA_ARGS__)
 
-/** A map into a struct that is always there: absent means every default. With
- * `.default_text` in the designators' stead use WEIR_OPTION_MAP_OR. */
+/** A map into a struct that is always there: absent means every default. With `.default_text` in
+ * the designators' stead use WEIR_OPTION_MAP_OR. */
 #define WEIR_OPTION_MAP(T, m, fields_, ...) \
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_MAP, 1, .fields = fields_, .doc = __VA_ARGS__)
-/** The same with a default, which may use the shorthand: `debug: false` for
- * `{enabled: false}`. */
+/** The same with a default, which may use the shorthand: `debug: false` for `{enabled: false}`. */
 #define WEIR_OPTION_MAP_OR(T, m, fields_, dflt, ...)                                 \
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_MAP, 1, .fields = fields_, .default_text = dflt, \
                 .doc = __VA_ARGS__)
@@ -297,41 +284,34 @@ struct weir_option {
 #define WEIR_OPTION_OPTIONAL_MAP(T, m, S, fields_, ...)                                           \
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_MAP, WEIR_IS_POINTER_TO_(T, m, S), .element_size = sizeof(S), \
                 .fields = fields_, .doc = __VA_ARGS__)
-/** A list whose elements are of C type E and are parsed by `element`
- * (WEIR_ELEMENT). */
+/** A list whose elements are of C type E and are parsed by `element` (WEIR_ELEMENT). */
 #define WEIR_OPTION_LIST(T, m, E, element_, dflt, ...)                                           \
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_LIST, WEIR_IS_(T, m, weir_array), .element_size = sizeof(E), \
                 .element = element_, .default_text = dflt, .doc = __VA_ARGS__)
-/** Names to maps: E begins with `const char *name`. Its kind lets REF options
- * name the entries. */
+/** Names to maps: E begins with `const char *name`. Its kind lets REF options name the entries. */
 #define WEIR_OPTION_NAMED(T, m, E, kind_, fields_, ...)                                          \
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_NAMED, WEIR_IS_(T, m, weir_array) && offsetof(E, name) == 0, \
                 .element_size = sizeof(E), .kind = kind_, .fields = fields_, .doc = __VA_ARGS__)
-/** Names to single values, parsed by `element` (WEIR_ELEMENT_AT): `levels:
- * {tls: debug}`. */
+/** Names to single values, parsed by `element` (WEIR_ELEMENT_AT): `levels: {tls: debug}`. */
 #define WEIR_OPTION_NAMED_VALUES(T, m, E, element_, ...)                                         \
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_NAMED, WEIR_IS_(T, m, weir_array) && offsetof(E, name) == 0, \
                 .element_size = sizeof(E), .element = element_, .doc = __VA_ARGS__)
-/** A map with exactly one key, an entry of the kind: `use: [ headers: {…} ]`.
- */
+/** A map with exactly one key, an entry of the kind: `use: [ headers: {…} ]`. */
 #define WEIR_OPTION_ONE_OF(T, m, kind_, ...)                                            \
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_ONE_OF, WEIR_IS_(T, m, weir_choice), .kind = kind_, \
                 .doc = __VA_ARGS__)
-/** A map each of whose keys is an entry of the kind: `match: {host: …, path:
- * …}`. */
+/** A map each of whose keys is an entry of the kind: `match: {host: …, path: …}`. */
 #define WEIR_OPTION_ANY_OF(T, m, kind_, ...)                                           \
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_ANY_OF, WEIR_IS_(T, m, weir_array), .kind = kind_, \
                 .doc = __VA_ARGS__)
-/** The name of a part; the member, any pointer, is set by the host when all is
- * parsed. */
+/** The name of a part; the member, any pointer, is set by the host when all is parsed. */
 #define WEIR_OPTION_REF(T, m, kind_, dflt, ...)                                 \
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_REF, WEIR_IS_POINTER_(T, m), .kind = kind_, \
                 .default_text = dflt, .doc = __VA_ARGS__)
 #define WEIR_OPTION_CUSTOM(T, m, parse_, dflt, ...)                                   \
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_CUSTOM, 1, .parse = parse_, .default_text = dflt, \
                 .doc = __VA_ARGS__)
-/** The general form: everything after the type is designators. Checks nothing
- * about the member. */
+/** The general form: everything after the type is designators. Checks nothing about the member. */
 #define WEIR_OPTION_AS(T, m, key, type, ...) WEIR_FIELD_(T, m, key, type, 1, __VA_ARGS__)
 
 #ifdef __cplusplus
@@ -348,14 +328,12 @@ struct weir_option {
         ((const weir_option[1]){{WEIR_SIZED(weir_option), .name = key, .type = ty, .offset = off, \
                                  .width = width_, __VA_ARGS__}})
 #endif
-/** What a list's element is: `WEIR_ELEMENT(WEIR_TYPE_ADDRESS, weir_address,
- * .doc = "…")`. */
+/** What a list's element is: `WEIR_ELEMENT(WEIR_TYPE_ADDRESS, weir_address, .doc = "…")`. */
 #define WEIR_ELEMENT(type, E, ...) WEIR_ELEMENT_("", type, 0, sizeof(E), __VA_ARGS__)
 /** The same for the member of a NAMED entry: (type, E, member, …). */
 #define WEIR_ELEMENT_AT(type, E, m, ...) \
     WEIR_ELEMENT_("", type, offsetof(E, m), sizeof(((E *)0)->m), __VA_ARGS__)
-/** A key that is known but not built yet: its use is exactly one error,
- * whatever it holds. */
+/** A key that is known but not built yet: its use is exactly one error, whatever it holds. */
 #define WEIR_OPTION_PLANNED(key, ...) \
     WEIR_ELEMENT_(key, WEIR_TYPE_ANY, 0, 0, .doc = __VA_ARGS__, .optional = true, .planned = true)
 
