@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Accepting connections of a listener: the server's `accepted` hook gives each a record, the
+ * protocol's configuration and instance, and counts it. All of it belongs to one loop, but for the
+ * one count of the process that the limit of connections needs.
+ */
+#include "config.h"
+
+#include "host/listener/listener.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <weir/log.h>
+#include <weir/tls.h>
+
+#include "host/generation/durable.h"
+
+const char weir__connection_kind = 0;
+
+struct slot_spec {
+    const char *name;
+    unsigned n_loops;
+    struct connection_limit *limit;
+};
+
+static weir_error *slot_make(void *state, void *arg)
+{
+    struct slot *slot = state;
+    const struct slot_spec *spec = arg;
+
+    slot->name = strdup(spec->name);
+    if (!slot->name)
+        return weir_raise(WEIR_ENOMEM, "listener");
+    slot->n_loops = spec->n_loops;
+    slot->limit = spec->limit;
+    for (unsigned i = 0; i < spec->n_loops; i++)
+        hlist_init(&slot->loops[i].connections);
+    return NULL;
+}
+
+static void slot_drop(void *state)
+{
+    free(((struct slot *)state)->name);
+}
+
+weir_error *weir__listener_new(const char *name, size_t n_addresses, unsigned n_loops,
+                               struct durable_map *durables, struct connection_limit *limit,
+                               weir_listener **ret)
+{
+    struct slot_spec spec = {name, n_loops, limit};
+    size_t size = sizeof(weir_listener) + n_loops * sizeof(struct listener_uses);
+    weir_listener *listener;
+    void *slot;
+
+    WEIR_TRY(weir__durable_get(durables, "listener", name,
+                               sizeof(struct slot) + n_loops * sizeof(struct slot_loop), slot_make,
+                               &spec, slot_drop, &slot));
+    size = (size + HOST_CACHE_LINE - 1) & ~(size_t)(HOST_CACHE_LINE - 1);
+    listener = aligned_alloc(HOST_CACHE_LINE, size);
+    if (!listener)
+        return weir_raise(WEIR_ENOMEM, "listener");
+    memset(listener, 0, size);
+    listener->slot = slot;
+    listener->n_loops = n_loops;
+    listener->name = strdup(name);
+    listener->addresses = calloc(n_addresses + 1, sizeof *listener->addresses);
+    if (!listener->name || !listener->addresses) {
+        weir__listener_free(listener);
+        return weir_raise(WEIR_ENOMEM, "listener");
+    }
+    listener->n_addresses = n_addresses;
+    for (size_t i = 0; i < n_addresses; i++)
+        listener->addresses[i].fd = -1;
+    *ret = listener;
+    return NULL;
+}
+
+void weir__listener_close_sockets(weir_listener *listener)
+{
+    for (size_t i = 0; i < listener->n_addresses; i++) {
+        if (listener->addresses[i].fd >= 0)
+            close(listener->addresses[i].fd);
+        listener->addresses[i].fd = -1;
+    }
+}
+
+void weir__listener_free(weir_listener *listener)
+{
+    if (!listener)
+        return;
+    weir__listener_close_sockets(listener);
+    weir__routes_free(listener->routes);
+    if (listener->tls)
+        weir_tls_context_unref(listener->tls);
+    free(listener->addresses);
+    free(listener->name);
+    free(listener);
+}
+
+weir_error *weir__listener_bind(weir_listener *listener, size_t index, const char *text)
+{
+    struct bound_address *address = &listener->addresses[index];
+    weir_server_options options = {WEIR_SIZED(weir_server_options), .backlog = listener->backlog};
+
+    WEIR_TRY(weir_listen_socket(text, &options, &address->fd));
+    return weir_socket_name(address->fd, address->name, sizeof address->name);
+}
+
+/* Connections. */
+
+static void connection_drop(void *context)
+{
+    struct connection *connection = context;
+    struct listener_counters *counters = &connection->local->counters;
+
+    hlist_remove(&connection->link);
+    HOST_COUNT(counters->open, -1);
+    HOST_COUNT(counters->bytes_in, weir_transport_bytes_received(connection->transport));
+    HOST_COUNT(counters->bytes_out, weir_transport_bytes_sent(connection->transport));
+    __atomic_sub_fetch(&connection->slot->limit->open, 1, __ATOMIC_RELAXED);
+    free(connection);
+}
+
+static void complain_of_limit(struct slot *slot)
+{
+    int64_t now = weir_now().ns, last = __atomic_load_n(&slot->limit->complained, __ATOMIC_RELAXED);
+
+    /* Once in ten seconds, by whoever comes first. */
+    if (last && now - last < (int64_t)10 * 1000 * 1000 * 1000)
+        return;
+    if (__atomic_compare_exchange_n(&slot->limit->complained, &last, now, false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED))
+        weir_log(weir_logger_get("weir.listener"), WEIR_LOG_WARNING,
+                 "listener %s: connections are refused, all %llu of runtime.limits.connections "
+                 "are open",
+                 slot->name, (unsigned long long)slot->limit->limit);
+}
+
+static weir_error *refuse(struct slot *slot, struct slot_loop *local)
+{
+    __atomic_sub_fetch(&slot->limit->open, 1, __ATOMIC_RELAXED);
+    HOST_COUNT(local->counters.refused, 1);
+    HOST_COUNT(local->counters.outcomes[WEIR_OUTCOME_LIMIT_CONNECTIONS], 1);
+    complain_of_limit(slot);
+    return WEIR_RAISE_FAST(WEIR_ELIMIT, "all %lld connections are open",
+                           (int64_t)slot->limit->limit);
+}
+
+static weir_error *accepted(weir_transport *transport, const weir_protocol **protocol,
+                            const void **config, void *arg)
+{
+    struct slot *slot = arg;
+    struct traffic *traffic = weir__traffic();
+    struct slot_loop *local = &slot->loops[traffic->index];
+    const weir_listener *listener = local->current;
+    struct connection *connection;
+    uint64_t open = __atomic_add_fetch(&slot->limit->open, 1, __ATOMIC_RELAXED);
+
+    if (slot->limit->limit && open > slot->limit->limit)
+        return refuse(slot, local);
+    connection = calloc(1, sizeof *connection);
+    if (!connection) {
+        __atomic_sub_fetch(&slot->limit->open, 1, __ATOMIC_RELAXED);
+        return weir_raise(WEIR_ENOMEM, "connection");
+    }
+    connection->kind = &weir__connection_kind;
+    connection->transport = transport;
+    connection->slot = slot;
+    connection->local = local;
+    hlist_append(&local->connections, &connection->link);
+    HOST_COUNT(local->counters.accepted, 1);
+    HOST_COUNT(local->counters.open, 1);
+    weir_transport_set_context(transport, connection, connection_drop);
+    weir_transport_set_instance(transport, listener->instance);
+    *protocol = listener->protocol;
+    *config = listener->protocol_config;
+    return NULL;
+}
+
+void weir__listener_enter(weir_listener *listener, struct traffic *traffic)
+{
+    listener->slot->loops[traffic->index].current = listener;
+}
+
+weir_error *weir__listener_serve(weir_listener *listener, size_t index, struct traffic *traffic,
+                                 weir_server **ret)
+{
+    weir_server_options options = {WEIR_SIZED(weir_server_options), .tls = listener->tls,
+                                   .handshake_timeout = listener->handshake_timeout,
+                                   .accepted = accepted, .arg = listener->slot};
+
+    return weir_server_new(traffic->loop, listener->addresses[index].fd, &options,
+                           listener->protocol, listener->protocol_config, ret);
+}
+
+void weir__listener_drain(weir_listener *listener, struct traffic *traffic)
+{
+    struct slot_loop *local = &listener->slot->loops[traffic->index];
+    struct hlist waiting;
+
+    hlist_init(&waiting);
+    hlist_splice(&waiting, &local->connections);
+    while (!hlist_empty(&waiting)) {
+        struct connection *connection = HLIST_ENTRY(waiting.next, struct connection, link);
+        void (*fn)(weir_transport *, void *) = connection->on_drain;
+
+        /* Moved first: the call may end the connection. */
+        hlist_remove(&connection->link);
+        hlist_append(&local->connections, &connection->link);
+        connection->on_drain = NULL;
+        if (fn)
+            fn(connection->transport, connection->on_drain_arg);
+    }
+}
+
+uint64_t weir__slot_open(const struct slot *slot)
+{
+    uint64_t open = 0;
+
+    for (unsigned i = 0; i < slot->n_loops; i++)
+        open += __atomic_load_n(&slot->loops[i].counters.open, __ATOMIC_RELAXED);
+    return open;
+}
+
+/* What protocols see. */
+
+static struct connection *connection_of(const weir_transport *transport)
+{
+    struct connection *connection = weir_transport_context(transport);
+
+    return connection && connection->kind == &weir__connection_kind ? connection : NULL;
+}
+
+weir_listener *weir_listener_acquire(weir_transport *transport)
+{
+    struct connection *connection = connection_of(transport);
+    weir_listener *listener = connection ? connection->local->current : NULL;
+
+    if (listener)
+        listener->uses[connection->local - connection->slot->loops].count++;
+    return listener;
+}
+
+void weir_listener_release(weir_listener *listener)
+{
+    struct traffic *traffic = weir__traffic();
+
+    if (listener && traffic)
+        listener->uses[traffic->index].count--;
+}
+
+const char *weir_listener_name(const weir_listener *listener)
+{
+    return listener->name;
+}
+
+const weir_routes *weir_listener_routes(const weir_listener *listener)
+{
+    return listener->routes;
+}
+
+const void *weir_listener_config(const weir_listener *listener)
+{
+    return listener->listener_config;
+}
+
+bool weir_listener_draining(const weir_listener *listener)
+{
+    struct traffic *traffic = weir__traffic();
+
+    return !traffic || traffic->draining ||
+           listener->slot->loops[traffic->index].current != listener;
+}
+
+void weir_listener_on_drain(weir_transport *transport,
+                            void (*fn)(weir_transport *transport, void *arg), void *arg)
+{
+    struct connection *connection = connection_of(transport);
+
+    if (!connection)
+        return;
+    connection->on_drain = fn;
+    connection->on_drain_arg = arg;
+}

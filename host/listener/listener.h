@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Listeners: the part of a configuration (weir_listener, immutable), and the durable thing of that
+ * name (struct slot) with the counters, and for each loop the part in force and the connections.
+ */
+#ifndef WEIR_HOST_LISTENER_LISTENER_H
+#define WEIR_HOST_LISTENER_LISTENER_H
+
+#include <weir/listener.h>
+#include <weir/plugin.h>
+#include <weir/server.h>
+
+#include "host/generation/list.h"
+#include "host/generation/traffic.h"
+#include "host/route/routes.h"
+
+struct durable_map;
+
+/* What all listeners share; one for the process. */
+struct connection_limit {
+    uint64_t limit;     /* 0: none */
+    uint64_t open;      /* atomic */
+    int64_t complained; /* when the log said so last; atomic */
+};
+
+/* Written by the loop that owns them, read by any thread. */
+struct listener_counters {
+    uint64_t accepted, refused, open;
+    uint64_t bytes_in, bytes_out;
+    uint64_t outcomes[WEIR_OUTCOME_COUNT];
+};
+
+struct slot_loop {
+    weir_listener *current;   /* the part in force on this loop */
+    struct hlist connections; /* struct connection */
+    struct listener_counters counters;
+} __attribute__((aligned(HOST_CACHE_LINE)));
+
+/* Durable, found by the listener's name. */
+struct slot {
+    char *name;
+    unsigned n_loops;
+    struct connection_limit *limit;
+    struct slot_loop loops[];
+};
+
+/* A client's connection: the transport's context. */
+struct connection {
+    const void *kind; /* &weir__connection_kind */
+    weir_transport *transport;
+    struct slot *slot;
+    struct slot_loop *local;
+    struct hlist link;
+    void (*on_drain)(weir_transport *transport, void *arg);
+    void *on_drain_arg;
+};
+
+extern const char weir__connection_kind;
+
+struct listener_uses {
+    uint64_t count;
+} __attribute__((aligned(HOST_CACHE_LINE)));
+
+struct bound_address {
+    const void *field; /* where it is written */
+    int fd;            /* -1: not bound */
+    char name[128];    /* with the port that the kernel chose */
+};
+
+struct weir_listener {
+    char *name;
+    struct slot *slot;
+    const weir_protocol *protocol;
+    const void *protocol_config, *listener_config;
+    weir_instance *instance; /* borrowed from the generation */
+    weir_routes *routes;     /* owned */
+    weir_tls_context *tls;   /* owned; NULL: plain */
+    weir_duration handshake_timeout;
+    int backlog;
+    struct bound_address *addresses;
+    size_t n_addresses;
+    unsigned n_loops;
+    struct listener_uses uses[];
+};
+
+weir_error *weir__listener_new(const char *name, size_t n_addresses, unsigned n_loops,
+                               struct durable_map *durables, struct connection_limit *limit,
+                               weir_listener **ret) WEIR_MUST_USE;
+void weir__listener_free(weir_listener *listener);
+/* Binds an address. Errors: as weir_listen_socket(). */
+weir_error *weir__listener_bind(weir_listener *listener, size_t index,
+                                const char *text) WEIR_MUST_USE;
+void weir__listener_close_sockets(weir_listener *listener);
+/* Puts the part into force on a loop, on its thread, and serves one of its addresses. */
+void weir__listener_enter(weir_listener *listener, struct traffic *traffic);
+weir_error *weir__listener_serve(weir_listener *listener, size_t index, struct traffic *traffic,
+                                 weir_server **ret) WEIR_MUST_USE;
+/* Calls what connections of this loop left for the moment when draining begins. */
+void weir__listener_drain(weir_listener *listener, struct traffic *traffic);
+uint64_t weir__slot_open(const struct slot *slot);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What happened to a request or connection: counted always; a line of the log for what failed, with
+ * the outcome in words, so that the log says why before anyone turns the access log on.
+ */
+#include "config.h"
+
+#include <stdio.h>
+
+#include <weir/log.h>
+
+#include "host/listener/listener.h"
+
+static weir_logger *logger(void)
+{
+    static weir_logger *made;
+    weir_logger *l = __atomic_load_n(&made, __ATOMIC_ACQUIRE);
+
+    if (!l) {
+        l = weir_logger_get("weir.access");
+        __atomic_store_n(&made, l, __ATOMIC_RELEASE);
+    }
+    return l;
+}
+
+/* What clients do of their own accord is not worth a line by default. */
+static int level_of(weir_outcome outcome)
+{
+    return outcome == WEIR_OUTCOME_OK || outcome == WEIR_OUTCOME_CLIENT_GONE ||
+                   outcome == WEIR_OUTCOME_DRAINING
+               ? WEIR_LOG_DEBUG
+               : WEIR_LOG_INFO;
+}
+
+#define LIMITED(slice, limit) \
+    (int)((slice).len < (limit) ? (slice).len : (limit)), (const char *)((slice).data)
+
+static void log_record(const weir_listener *listener, weir_transport *transport,
+                       const weir_access_record *record, int level)
+{
+    char status[16], duration[32], bytes_out[24], retries[16];
+    const char *outcome = weir_outcome_name(record->outcome);
+    weir_log_field fields[10];
+    size_t n = 0;
+
+    snprintf(status, sizeof status, "%d", record->status);
+    snprintf(duration, sizeof duration, "%.3f", (double)record->duration_ns / 1e6);
+    snprintf(bytes_out, sizeof bytes_out, "%llu", (unsigned long long)record->bytes_out);
+    snprintf(retries, sizeof retries, "%u", record->retries);
+    fields[n++] = (weir_log_field){"listener", listener->name};
+    fields[n++] = (weir_log_field){"client", weir_transport_peer_name(transport)};
+    fields[n++] = (weir_log_field){"outcome", outcome};
+    if (record->status)
+        fields[n++] = (weir_log_field){"status", status};
+    if (record->route)
+        fields[n++] = (weir_log_field){"route", record->route};
+    if (record->upstream)
+        fields[n++] = (weir_log_field){"upstream", record->upstream};
+    if (record->server)
+        fields[n++] = (weir_log_field){"server", record->server};
+    fields[n++] = (weir_log_field){"duration_ms", duration};
+    fields[n++] = (weir_log_field){"bytes_out", bytes_out};
+    if (record->retries)
+        fields[n++] = (weir_log_field){"retries", retries};
+    if (record->method.len)
+        weir_log_at(WEIR_HERE, logger(), level, fields, n, "%.*s %.*s%.*s: %s",
+                    LIMITED(record->method, 32), LIMITED(record->host, 128),
+                    LIMITED(record->path, 256), outcome);
+    else
+        weir_log_at(WEIR_HERE, logger(), level, fields, n, "connection: %s", outcome);
+}
+
+void weir_listener_record(weir_listener *listener, weir_transport *transport,
+                          const weir_access_record *record)
+{
+    struct traffic *traffic = weir__traffic();
+    struct listener_counters *counters;
+    int level = level_of(record->outcome);
+
+    if (traffic && (unsigned)record->outcome < WEIR_OUTCOME_COUNT) {
+        counters = &listener->slot->loops[traffic->index].counters;
+        HOST_COUNT(counters->outcomes[record->outcome], 1);
+    }
+    if (weir_logger_enabled(logger(), level))
+        log_record(listener, transport, record, level);
+}
