@@ -1,1 +1,77 @@
 # SPDX-License-Identifier: Apache-2.0
+#
+# The targets run over their corpus as plain tests in every build; `make fuzz` lets libFuzzer look
+# for new inputs, FUZZ_SECONDS (20) for each target.
+
+fuzz_sources = tests/fuzz/driver.c tests/fuzz/fuzz.h
+
+unit_tests += tests/fuzz/fuzz_body
+tests_fuzz_fuzz_body_SOURCES = tests/fuzz/fuzz-body.c $(fuzz_sources)
+tests_fuzz_fuzz_body_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/body"'
+tests_fuzz_fuzz_body_LDADD = $(HTTP_TEST_LDADD)
+
+unit_tests += tests/fuzz/fuzz_path
+tests_fuzz_fuzz_path_SOURCES = tests/fuzz/fuzz-path.c $(fuzz_sources)
+tests_fuzz_fuzz_path_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/path"'
+tests_fuzz_fuzz_path_LDADD = $(HTTP_TEST_LDADD)
+
+unit_tests += tests/fuzz/fuzz_request
+tests_fuzz_fuzz_request_SOURCES = tests/fuzz/fuzz-request.c $(fuzz_sources) tests/fuzz/head.h
+tests_fuzz_fuzz_request_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/request"'
+tests_fuzz_fuzz_request_LDADD = $(HTTP_TEST_LDADD)
+
+unit_tests += tests/fuzz/fuzz_response
+tests_fuzz_fuzz_response_SOURCES = tests/fuzz/fuzz-response.c $(fuzz_sources) tests/fuzz/head.h
+tests_fuzz_fuzz_response_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/response"'
+tests_fuzz_fuzz_response_LDADD = $(HTTP_TEST_LDADD)
+
+unit_tests += tests/fuzz/fuzz_scan
+tests_fuzz_fuzz_scan_SOURCES = tests/fuzz/fuzz-scan.c $(fuzz_sources)
+tests_fuzz_fuzz_scan_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/scan"'
+tests_fuzz_fuzz_scan_LDADD = $(HTTP_TEST_LDADD)
+
+unit_tests += tests/fuzz/fuzz_values
+tests_fuzz_fuzz_values_SOURCES = tests/fuzz/fuzz-values.c $(fuzz_sources)
+tests_fuzz_fuzz_values_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/values"'
+tests_fuzz_fuzz_values_LDADD = $(HTTP_TEST_LDADD)
+
+.PHONY: fuzz
+fuzz:
+	$(top_srcdir)/tests/fuzz/run --build $(abs_builddir)/fuzz
+
+EXTRA_DIST += \
+	tests/fuzz/run \
+	tests/fuzz/corpus/body/bad-end \
+	tests/fuzz/corpus/body/chunks \
+	tests/fuzz/corpus/body/extensions \
+	tests/fuzz/corpus/body/large-size \
+	tests/fuzz/corpus/body/length \
+	tests/fuzz/corpus/body/trailers \
+	tests/fuzz/corpus/body/trailers-kept \
+	tests/fuzz/corpus/path/climb \
+	tests/fuzz/corpus/path/cut \
+	tests/fuzz/corpus/path/dots \
+	tests/fuzz/corpus/path/double \
+	tests/fuzz/corpus/path/encodings \
+	tests/fuzz/corpus/request/absolute \
+	tests/fuzz/corpus/request/both \
+	tests/fuzz/corpus/request/connect \
+	tests/fuzz/corpus/request/get \
+	tests/fuzz/corpus/request/options \
+	tests/fuzz/corpus/request/post-chunked \
+	tests/fuzz/corpus/request/post-length \
+	tests/fuzz/corpus/request/upgrade \
+	tests/fuzz/corpus/response/chunked \
+	tests/fuzz/corpus/response/interim \
+	tests/fuzz/corpus/response/no-body \
+	tests/fuzz/corpus/response/ok \
+	tests/fuzz/corpus/response/switching \
+	tests/fuzz/corpus/response/until-close \
+	tests/fuzz/corpus/scan/value \
+	tests/fuzz/corpus/values/date \
+	tests/fuzz/corpus/values/date-850 \
+	tests/fuzz/corpus/values/date-asctime \
+	tests/fuzz/corpus/values/etags \
+	tests/fuzz/corpus/values/host \
+	tests/fuzz/corpus/values/list \
+	tests/fuzz/corpus/values/ranges

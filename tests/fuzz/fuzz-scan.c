@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The accelerated scanner of field values against its scalar twin, from every start. */
+#include "config.h"
+
+#include "http/message/scan.h"
+#include "tests/fuzz/fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *bytes = block_of(data, size);
+
+    for (const char *p = bytes; p <= bytes + size; p++)
+        CLAIM(weir__scan_value(p, bytes + size) == weir__scan_value_scalar(p, bytes + size));
+    free(bytes);
+    return 0;
+}
