@@ -3,9 +3,9 @@
  * its poison can tell AddressSanitizer. */
 #include "config.h"
 
-#include "tests/unit/support/support.h"
-
 #include <weir/chunk.h>
+
+#include "tests/unit/support/support.h"
 
 static weir_error *write_late(void *arg)
 {

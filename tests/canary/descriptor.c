@@ -2,9 +2,9 @@
 /* A canary: a test opens a descriptor and forgets it. The leak count around each test must fail it. */
 #include "config.h"
 
-#include "tests/unit/support/support.h"
-
 #include <fcntl.h>
+
+#include "tests/unit/support/support.h"
 
 static void a_test_that_leaves_a_descriptor_open(void **state)
 {

@@ -3,12 +3,12 @@
  * text of the error and the place that raised it. */
 #include "config.h"
 
-#include "tests/unit/support/support.h"
-
 #include <weir/log.h>
 #include <weir/time.h>
 
-static weir_error *fail(void *arg)
+#include "tests/unit/support/support.h"
+
+static weir_error *sing(void *arg)
 {
     (void)arg;
     return weir_raise(WEIR_EINVAL, "the canary sings");
@@ -19,7 +19,7 @@ static weir_error *spawn_and_forget(void *arg)
     weir_task *task = NULL;
 
     (void)arg;
-    WEIR_TRY(weir_spawn(fail, NULL, &task));
+    WEIR_TRY(weir_spawn(sing, NULL, &task));
     WEIR_TRY(weir_sleep(WEIR_MS(0)));
     weir_task_unref(task);
     return NULL;

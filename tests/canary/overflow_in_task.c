@@ -13,6 +13,7 @@ static weir_error *write_past(void *arg)
 
     (void)arg;
     array[past] = 1;
+    CHECK(array[past] == 1);
     return NULL;
 }
 

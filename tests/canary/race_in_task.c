@@ -3,9 +3,9 @@
  * task's own function on the stack: it follows the switch of stacks. */
 #include "config.h"
 
-#include "tests/unit/support/support.h"
-
 #include <pthread.h>
+
+#include "tests/unit/support/support.h"
 
 static int counter;
 
