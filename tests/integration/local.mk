@@ -8,6 +8,7 @@ EXTRA_DIST += \
 	tests/integration/data/examples/l4.yaml \
 	tests/integration/data/examples/quickstart.yaml \
 	tests/integration/data/examples/site.yaml \
+	tests/integration/data/faults/test_faults.py \
 	tests/integration/data/not-built.txt \
 	tests/integration/harness/__init__.py \
 	tests/integration/harness/config.py \
@@ -19,6 +20,7 @@ EXTRA_DIST += \
 	tests/integration/harness/runner.py \
 	tests/integration/harness/weir.py \
 	tests/integration/run \
+	tests/integration/selftest \
 	tests/integration/test_bodies.py \
 	tests/integration/test_check.py \
 	tests/integration/test_l4.py \
@@ -33,6 +35,9 @@ EXTRA_DIST += \
 	tests/integration/test_tls.py \
 	tests/integration/test_upstreams.py \
 	tests/integration/test_vectors.py
+
+# The harness judged by faults of its own making; needs no weir.
+lint_tests += tests/integration/selftest
 
 integration_root = $(abs_top_builddir)/integration-root
 

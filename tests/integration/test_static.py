@@ -142,12 +142,12 @@ def test_etag_conditions(env):
     assert client.ask("GET", "/digits.txt", f'If-None-Match: "x", {tag}').status == 304
     assert client.ask("GET", "/digits.txt", "If-None-Match: *").status == 304
     assert client.ask("GET", "/digits.txt", 'If-None-Match: "other"').status == 200
-    assert client.ask("GET", "/digits.txt", 'If-Match: "other"').status == 412
     assert client.ask("GET", "/digits.txt", "Range: bytes=0-1", "If-Range: " + tag).status == (200 if tag.startswith("W/") else 206)
     assert client.ask("GET", "/digits.txt", "Range: bytes=0-1", 'If-Range: "other"').status == 200
     (root / "digits.txt").write_bytes(b"9876543210!")
     changed = client.ask("GET", "/digits.txt", "If-None-Match: " + tag)
     assert changed.status == 200 and changed.body == b"9876543210!" and changed.get("etag") != tag, changed.headers
+    assert client.ask("GET", "/digits.txt", 'If-Match: "other"').status == 412
 
 
 def test_date_conditions(env):

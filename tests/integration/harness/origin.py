@@ -207,7 +207,10 @@ class _Child:
     def listen_for_orders(self):
         with os.fdopen(self.control) as orders:
             for line in orders:
-                self.gate(line.strip()).set()
+                if line.startswith("sync "):
+                    self.report("sync", number=int(line.split()[1]))
+                else:
+                    self.gate(line.strip()).set()
         os._exit(0)     # the test has gone
 
     def serve(self):
@@ -246,6 +249,7 @@ class ScriptedOrigin:
         self.events = []
         self._news = threading.Condition()
         self._ended = False
+        self._synced = 0
         if unix:
             listener = socket.socket(socket.AF_UNIX)
             listener.bind(str(unix))
@@ -295,10 +299,23 @@ class ScriptedOrigin:
 
     def excerpt(self):
         with self._news:
-            shown = [json.dumps(e)[:300] for e in self.events[-15:]]
+            shown = [json.dumps(e)[:300] for e in self.events if e["event"] != "sync"][-15:]
         return "\n".join([f"--- origin {self.address}, last {len(shown)} events", *shown])
 
+    def _sync(self):
+        """Until all that the origin saw so far is here: an answer may overtake the pipe."""
+        if self.pid is None:
+            return
+        self._synced += 1
+        number = self._synced
+        os.write(self._control, f"sync {number}\n".encode())
+        with self._news:
+            self._news.wait_for(lambda: self._ended or {"event": "sync", "number": number} in self.events[-50:],
+                                scaled(5))
+
     def seen(self, event):
+        """Every event of this kind so far."""
+        self._sync()
         with self._news:
             return [e for e in self.events if e["event"] == event]
 
