@@ -23,3 +23,19 @@ bench: all tests/bench/forwarder$(EXEEXT) tests/bench/origin$(EXEEXT)
 	$(MAKE) -s install DESTDIR=$(bench_root)
 	$(PYTHON3) $(top_srcdir)/tests/bench/run --programs tests/bench --weir $(bench_root)$(bindir)/weir \
 	  --libdir $(bench_root)$(libdir) --plugin-dir $(bench_root)$(plugindir) $(BENCH)
+
+# What reading a head costs, and what the accelerated scan of field values is worth.
+EXTRA_PROGRAMS += \
+	tests/bench/bench_http_parse \
+	tests/bench/bench_http_parse_scalar
+
+tests_bench_bench_http_parse_SOURCES = tests/bench/bench-http-parse.c
+tests_bench_bench_http_parse_LDADD = libweir-http-core.la libweir.la
+tests_bench_bench_http_parse_scalar_SOURCES = tests/bench/bench-http-parse.c http/message/head.c
+tests_bench_bench_http_parse_scalar_CPPFLAGS = $(AM_CPPFLAGS) -DWEIR__SCAN_SCALAR
+tests_bench_bench_http_parse_scalar_LDADD = libweir-http-core.la libweir.la
+
+EXTRA_DIST += tests/bench/http-parse
+
+bench-http-parse: tests/bench/bench_http_parse$(EXEEXT) tests/bench/bench_http_parse_scalar$(EXEEXT)
+	$(top_srcdir)/tests/bench/http-parse tests/bench
