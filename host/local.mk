@@ -38,3 +38,40 @@ libweir_host_core_la_SOURCES += \
 	host/config/units.c \
 	host/config/unknown.c \
 	host/config/yaml_hint.c
+
+libweir_host_core_la_SOURCES += \
+	host/generation/build.c \
+	host/generation/build_routes.c \
+	host/generation/build_upstreams.c \
+	host/generation/durable.c \
+	host/generation/durable.h \
+	host/generation/generation.h \
+	host/generation/host.c \
+	host/generation/list.h \
+	host/generation/prepare.c \
+	host/generation/run.c \
+	host/generation/settings.c \
+	host/generation/traffic.c \
+	host/generation/traffic.h \
+	host/listener/listener.c \
+	host/listener/listener.h \
+	host/listener/record.c \
+	host/plugin/instance.c \
+	host/plugin/open.c \
+	host/plugin/plugin.h \
+	host/plugin/registry.c \
+	host/route/client_ip.c \
+	host/route/find.c \
+	host/route/index.c \
+	host/route/routes.c \
+	host/route/routes.h \
+	host/schema/extend.c \
+	host/schema/parts.c \
+	host/schema/schema.h \
+	host/schema/top.c \
+	host/upstream/lease.c \
+	host/upstream/outcome.c \
+	host/upstream/pool.c \
+	host/upstream/server.c \
+	host/upstream/upstream.c \
+	host/upstream/upstream.h

@@ -44,7 +44,8 @@
     X(210, NO_SUCH_ENTRY, "Nothing that is loaded provides this name.")                           \
     X(211, NO_SUCH_PART, "The name is not defined anywhere in the configuration.")                \
     X(301, REFUSED, "The part that uses this setting refused it.")                                \
-    X(302, SUSPICIOUS, "It will work, and is probably not what is meant.")
+    X(302, SUSPICIOUS, "It will work, and is probably not what is meant.")                        \
+    X(412, LISTEN, "The system refuses the address: it is in use, or not this machine's.")
 
 enum {
 

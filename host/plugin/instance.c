@@ -47,6 +47,7 @@ void weir__instance_free(weir_instance *instance)
     for (unsigned i = 0; i < instance->n_loops; i++)
         free(instance->loop_states[i]);
     free(instance->loop_states);
+    free(instance->loop_started);
     free(instance->state);
     free(instance->path);
     free(instance);
@@ -55,7 +56,8 @@ void weir__instance_free(weir_instance *instance)
 weir_error *weir__instance_start(weir_instance *instance, unsigned n_loops)
 {
     instance->loop_states = calloc(n_loops, sizeof *instance->loop_states);
-    if (!instance->loop_states)
+    instance->loop_started = calloc(n_loops, sizeof *instance->loop_started);
+    if (!instance->loop_states || !instance->loop_started)
         return weir_raise(WEIR_ENOMEM, "instance");
     instance->n_loops = n_loops;
     if (instance->ops && instance->ops->start)
@@ -89,12 +91,16 @@ weir_error *weir__instance_loop_start(weir_instance *instance, struct traffic *t
         instance->loop_states[traffic->index] = NULL;
         free(state);
     }
+    instance->loop_started[traffic->index] = !error;
     return error;
 }
 
 void weir__instance_loop_stop(weir_instance *instance, struct traffic *traffic)
 {
-    if (instance->ops && instance->ops->loop_stop)
+    if (!instance->loop_started || !instance->loop_started[traffic->index])
+        return;
+    instance->loop_started[traffic->index] = false;
+    if (instance->ops->loop_stop)
         instance->ops->loop_stop(instance, instance->loop_states[traffic->index], traffic->loop);
 }
 

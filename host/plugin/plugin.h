@@ -85,6 +85,7 @@ struct weir_instance {
     const void *config;
     void *state;
     void **loop_states;
+    bool *loop_started;
     unsigned n_loops;
     bool started;
     char *path;

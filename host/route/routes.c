@@ -51,14 +51,21 @@ static void drop_test(struct match_test *test)
             test->matcher->drop(test->texts[i].compiled);
 }
 
+static void drop_tests(const weir_route *route)
+{
+    for (struct match_test *test = route->tests; test; test = test->next)
+        if (!test->shared)
+            drop_test(test);
+}
+
 void weir__routes_free(weir_routes *routes)
 {
     if (!routes)
         return;
     for (size_t i = 0; i < routes->n_routes; i++)
-        for (struct match_test *test = routes->routes[i]->tests; test; test = test->next)
-            if (!test->shared)
-                drop_test(test);
+        drop_tests(routes->routes[i]);
+    for (weir_route *holder = routes->holders; holder; holder = holder->next_holder)
+        drop_tests(holder);
     for (struct route_memory *block = routes->memory, *older; block; block = older) {
         older = block->older;
         free(block);
@@ -88,6 +95,18 @@ weir_error *weir__routes_add(weir_routes *routes, const char *name, weir_route *
     route->name = copy;
     route->number = (uint32_t)routes->n_routes;
     routes->routes[routes->n_routes++] = route;
+    *ret = route;
+    return NULL;
+}
+
+weir_error *weir__routes_add_holder(weir_routes *routes, weir_route **ret)
+{
+    weir_route *route = weir__routes_alloc(routes, sizeof *route);
+
+    if (!route)
+        return weir_raise(WEIR_ENOMEM, "route");
+    route->next_holder = routes->holders;
+    routes->holders = route;
     *ret = route;
     return NULL;
 }

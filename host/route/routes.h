@@ -47,6 +47,7 @@ struct weir_route {
     struct route_filter *filters;
     size_t n_filters;
     struct match_test *tests;
+    weir_route *next_holder;
 };
 
 /* A route in a leaf; the i-th bit of `verified` says that the index answers its i-th test. */
@@ -83,6 +84,7 @@ struct weir_routes {
     struct route_memory *memory;
     struct weir_route **routes;
     size_t n_routes, room;
+    struct weir_route *holders;
     struct route_node *root;
     const weir_matcher *levels[ROUTES_LEVELS];
     size_t n_levels;
@@ -101,6 +103,8 @@ void weir__routes_free(weir_routes *routes);
 void *weir__routes_alloc(weir_routes *routes, size_t size);
 /* Adds a route after the others; strings are copied. */
 weir_error *weir__routes_add(weir_routes *routes, const char *name, weir_route **ret) WEIR_MUST_USE;
+/* A route that is never found, for the tests that the routes nested in it share. */
+weir_error *weir__routes_add_holder(weir_routes *routes, weir_route **ret) WEIR_MUST_USE;
 /* Adds a test; the texts (room for `n_texts`) are filled by the caller, their `compiled` then
  * belongs to the table, which drops it. */
 weir_error *weir__route_add_test(weir_routes *routes, weir_route *route,

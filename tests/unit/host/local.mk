@@ -15,3 +15,7 @@ tests_unit_host_test_config_report_SOURCES = tests/unit/host/test_config_report.
 tests_unit_host_test_config_report_LDADD = $(HOST_TEST_LDADD)
 
 EXTRA_DIST += tests/config
+
+unit_tests += tests/unit/host/test_routes
+tests_unit_host_test_routes_SOURCES = tests/unit/host/test_routes.c tests/unit/host/host_test.h
+tests_unit_host_test_routes_LDADD = $(HOST_TEST_LDADD)

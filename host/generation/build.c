@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From filled structs to parts. Nothing is opened here: what this finds wrong is wrong in the file.
+ * Matchers compile even when other things are wrong, so that one run shows as much as it can; parts
+ * that lean on others are only made when all of those are right.
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/generation/generation.h"
+
+weir_error *weir__generation_add_instance(weir_host *host, const weir_instance_ops *ops,
+                                          struct plugin *plugin, const void *config,
+                                          const char *path, weir_instance **ret)
+{
+    struct generation *g = &host->generation;
+
+    WEIR_TRY(weir__instance_new(ops, plugin, config, path, ret));
+    (*ret)->durables = host->durables;
+    *g->instances_end = *ret;
+    g->instances_end = &(*ret)->next;
+    return NULL;
+}
+
+static weir_error *build_plugin(weir_host *host, struct plugin *plugin)
+{
+    const weir_plugin *descriptor = plugin->descriptor;
+    const struct plugin_config *said = NULL;
+    char path[200];
+
+    WEIR_ARRAY_EACH(const struct plugin_config, p, host->generation.top->plugins)
+    if (p->plugin == plugin)
+        said = p;
+    if (said) {
+        plugin->config = said->config;
+    } else if (descriptor->options) {
+        void *config = weir_config_alloc(host->generation.config, descriptor->config_size);
+
+        /* Loaded on demand: its settings have their defaults. */
+        weir__config_parse(host->generation.config, NULL, descriptor->options, config);
+        plugin->config = config;
+    }
+    snprintf(path, sizeof path, "plugins.%s", descriptor->name);
+    return weir__generation_add_instance(host, descriptor->instance, plugin, plugin->config, path,
+                                         &plugin->instance);
+}
+
+static weir_error *build_listener(weir_host *host, const struct listener_config *said,
+                                  weir_listener **ret)
+{
+    const weir_address *addresses = said->bind.items;
+    struct generation *g = &host->generation;
+    weir_listener *listener;
+    char path[200];
+
+    WEIR_TRY(weir__listener_new(said->name, said->bind.count, g->n_loops, host->durables,
+                                &host->limit, &listener));
+    *ret = listener;
+    listener->protocol = said->protocol;
+    listener->protocol_config = said->protocol_config;
+    listener->listener_config = said->listener_config;
+    listener->handshake_timeout = said->timeouts.handshake;
+    listener->backlog = (int)said->backlog;
+    for (size_t i = 0; i < said->bind.count; i++)
+        listener->addresses[i].field = &addresses[i];
+    WEIR_TRY(weir__generation_build_routes(host, said, &listener->routes));
+    snprintf(path, sizeof path, "listeners.%s", said->name);
+    return weir__generation_add_instance(host, said->protocol->instance, said->plugin,
+                                         said->protocol_config, path, &listener->instance);
+}
+
+static weir_error *build_listeners(weir_host *host)
+{
+    struct generation *g = &host->generation;
+
+    g->listeners = calloc(g->top->listeners.count + 1, sizeof(weir_listener *));
+    if (!g->listeners)
+        return weir_raise(WEIR_ENOMEM, "listeners");
+    WEIR_ARRAY_EACH(const struct listener_config, said, g->top->listeners)
+    {
+        weir_listener *listener = NULL;
+        weir_error *error;
+
+        if (!said->protocol)
+            continue; /* reported */
+        error = build_listener(host, said, &listener);
+        if (listener)
+            g->listeners[g->n_listeners++] = listener;
+        WEIR_TRY(error);
+    }
+    return NULL;
+}
+
+/* The same address twice would fail when it is bound; it is clear before. */
+static void check_addresses(weir_host *host)
+{
+    struct generation *g = &host->generation;
+
+    for (size_t l = 0; l < g->n_listeners; l++) {
+        for (size_t i = 0; i < g->listeners[l]->n_addresses; i++) {
+            const weir_address *mine = g->listeners[l]->addresses[i].field;
+
+            for (size_t k = 0; k <= l; k++) {
+                size_t n = k == l ? i : g->listeners[k]->n_addresses;
+
+                for (size_t j = 0; j < n; j++) {
+                    const weir_address *other = g->listeners[k]->addresses[j].field;
+
+                    if (!mine->text || !other->text || strcmp(mine->text, other->text) != 0 ||
+                        (mine->kind == WEIR_ADDRESS_INET && mine->port == 0))
+                        continue;
+                    weir_config_error(g->config, mine, "%s is listened on twice", mine->text);
+                    weir_config_label_also(g->config, other, "by listener `%s`",
+                                           g->listeners[k]->name);
+                }
+            }
+        }
+    }
+}
+
+static void check_instances(weir_host *host)
+{
+    struct generation *g = &host->generation;
+
+    for (weir_instance *i = g->instances; i; i = i->next)
+        if (i->ops && i->ops->check)
+            weir__config_check(g->config, i->ops->check, i->config, i->config);
+}
+
+static weir_error *build(weir_host *host)
+{
+    struct generation *g = &host->generation;
+    bool clean = weir__config_resolve(g->config) && weir__config_error_count(g->config) == 0;
+
+    if (clean)
+        WEIR_TRY(weir__generation_build_upstreams(host));
+    for (struct plugin *plugin = host->registry->plugins; plugin; plugin = plugin->next)
+        WEIR_TRY(build_plugin(host, plugin));
+    WEIR_TRY(build_listeners(host));
+    check_addresses(host);
+    if (clean && weir__config_error_count(g->config) == 0)
+        check_instances(host);
+    return NULL;
+}
+
+void weir__generation_build(weir_host *host)
+{
+    struct generation *g = &host->generation;
+    weir_error *error;
+    char text[400];
+
+    g->instances_end = &g->instances;
+    error = build(host);
+    if (!error)
+        return;
+    weir_error_message(error, text, sizeof text);
+    weir_error_unref(error);
+    weir_config_error(g->config, NULL, "%s", text);
+}
+
+void weir__generation_free(weir_host *host)
+{
+    struct generation *g = &host->generation;
+
+    /* Those that started last stop first. */
+    while (g->instances) {
+        weir_instance **last = &g->instances;
+
+        while ((*last)->next)
+            last = &(*last)->next;
+        weir__instance_free(WEIR_TAKE(*last));
+    }
+    for (size_t i = 0; i < g->n_listeners; i++)
+        weir__listener_free(g->listeners[i]);
+    for (size_t i = 0; i < g->n_upstreams; i++)
+        weir__upstream_unref(g->upstreams[i]);
+    if (g->top)
+        WEIR_ARRAY_EACH(struct executor_config, executor, g->top->executors)
+    if (executor->made)
+        weir_executor_unref(executor->made);
+    free(g->listeners);
+    free(g->upstreams);
+    free(g->upstream_configs);
+    weir__config_unref(g->config);
+    memset(g, 0, sizeof *g);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Upstreams of the configuration: the named ones, and those that an address in a reference stands
+ * for, of which each address has one, named by it. Then every reference points at its part.
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/generation/generation.h"
+
+static weir_error *add(weir_host *host, struct upstream_config *config)
+{
+    struct generation *g = &host->generation;
+    struct upstream_spec spec = {
+        .name = config->name,
+        .n_addresses = config->servers.count,
+        .connect_timeout = config->connect_timeout,
+        .response_timeout = config->response_timeout,
+        .idle_timeout = config->idle_timeout,
+        .keepalive = config->keepalive,
+        .retries = config->retries,
+        .server_name = config->tls ? config->tls->server_name : NULL,
+        .protocol_configs = config->protocols,
+        .n_protocol_configs = config->n_protocols,
+        .n_loops = g->n_loops,
+    };
+    const struct server_config *servers = config->servers.items;
+    const char **addresses =
+        weir_config_alloc(g->config, (spec.n_addresses + 1) * sizeof *addresses);
+
+    for (size_t i = 0; i < spec.n_addresses; i++)
+        addresses[i] = servers[i].address.text;
+    spec.addresses = addresses;
+    if (g->n_upstreams == g->upstreams_room) {
+        size_t room = g->upstreams_room ? g->upstreams_room * 2 : 16;
+        void *parts = realloc(g->upstreams, room * sizeof *g->upstreams);
+        void *configs;
+
+        if (parts)
+            g->upstreams = parts;
+        configs = parts ? realloc(g->upstream_configs, room * sizeof *g->upstream_configs) : NULL;
+        if (!configs)
+            return weir_raise(WEIR_ENOMEM, "upstream");
+        g->upstream_configs = configs;
+        g->upstreams_room = room;
+    }
+    WEIR_TRY(weir__upstream_new(&spec, host->durables, &config->part));
+    g->upstream_configs[g->n_upstreams] = config;
+    g->upstreams[g->n_upstreams++] = config->part;
+    return NULL;
+}
+
+/* All defaults, from the tables; `servers`, the first option, has none. */
+static bool fill_defaults(weir_host *host, struct upstream_config *config)
+{
+    weir_config_context *c = host->generation.config;
+    bool ok = weir__config_parse(c, NULL, weir__upstream_options + 1, config);
+
+    config->protocols = weir_config_alloc(c, 64 * sizeof *config->protocols);
+    for (struct plugin *plugin = host->registry->plugins; plugin; plugin = plugin->next) {
+        for (const weir_protocol *const *p = plugin->descriptor->protocols; p && *p; p++) {
+            void *filled;
+
+            if (!(*p)->upstream_options || config->n_protocols == 64)
+                continue;
+            filled = weir_config_alloc(c, (*p)->upstream_config_size);
+            ok = weir__config_parse(c, NULL, (*p)->upstream_options, filled) && ok;
+            config->protocols[config->n_protocols++] =
+                (struct upstream_protocol_config){*p, filled};
+        }
+    }
+    return ok;
+}
+
+static weir_error *add_unnamed(weir_host *host, const struct config_reference *reference,
+                               weir_upstream **ret)
+{
+    struct generation *g = &host->generation;
+    bool tls = !strcmp(reference->scheme, "https");
+    struct upstream_config *config;
+    struct server_config *server;
+    char name[400];
+
+    snprintf(name, sizeof name, "%s%s", tls ? "https://" : "", reference->address.text);
+    for (size_t i = 0; i < g->n_upstreams; i++) {
+        if (strcmp(g->upstream_configs[i]->name, name) != 0)
+            continue;
+        *ret = g->upstreams[i];
+        return NULL;
+    }
+    config = weir_config_alloc(g->config, sizeof *config);
+    server = weir_config_alloc(g->config, sizeof *server);
+    if (!fill_defaults(host, config))
+        return weir_raise(WEIR_ECONFIG, "an upstream needs settings that an address cannot give");
+    config->name = weir_config_strdup(g->config, name);
+    server->address = reference->address;
+    config->servers = (weir_array){server, 1};
+    if (tls) {
+        struct upstream_tls_config *said = weir_config_alloc(g->config, sizeof *said);
+
+        said->enabled = said->verify = true;
+        config->tls = said;
+    }
+    WEIR_TRY(add(host, config));
+    *ret = config->part;
+    return NULL;
+}
+
+static weir_error *point(weir_host *host, struct config_reference *reference)
+{
+    weir_config_context *c = host->generation.config;
+    weir_upstream *part;
+
+    if (strcmp(reference->kind, "upstream") != 0) {
+        *reference->field = (void *)reference->target;
+        return NULL;
+    }
+    if (reference->name) {
+        *reference->field = ((struct upstream_config *)reference->target)->part;
+        return NULL;
+    }
+    if (*reference->url_path && strcmp(reference->url_path, "/") != 0) {
+        weir_config_error_at(c, reference->node, "an upstream's address has no path");
+        weir_config_label(c, "`%s` would be ignored", reference->url_path);
+        return NULL;
+    }
+    WEIR_TRY(add_unnamed(host, reference, &part));
+    *reference->field = part;
+    return NULL;
+}
+
+weir_error *weir__generation_build_upstreams(weir_host *host)
+{
+    struct generation *g = &host->generation;
+
+    WEIR_ARRAY_EACH(struct upstream_config, upstream, g->top->upstreams)
+    WEIR_TRY(add(host, upstream));
+    for (size_t i = 0; i < weir__config_reference_count(g->config); i++)
+        WEIR_TRY(point(host, weir__config_reference_at(g->config, i)));
+    return NULL;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A generation: the parts that one configuration became. It is built completely (load, prepare)
+ * before loops see it. What changes at run time is not here but in durable objects (slots, servers).
+ *
+ * The host holds the generation in force, the durable objects, the registry and the traffic loops.
+ */
+#ifndef WEIR_HOST_GENERATION_GENERATION_H
+#define WEIR_HOST_GENERATION_GENERATION_H
+
+#include <pthread.h>
+
+#include <weir/callback.h>
+#include <weir/host.h>
+#include <weir/server.h>
+
+#include "host/config/config.h"
+#include "host/generation/durable.h"
+#include "host/generation/traffic.h"
+#include "host/listener/listener.h"
+#include "host/plugin/plugin.h"
+#include "host/schema/schema.h"
+
+struct generation {
+    weir_config_context *config;
+    struct config_top *top;
+    weir_listener **listeners;
+    size_t n_listeners;
+    weir_upstream **upstreams; /* those without a name are last */
+    struct upstream_config **upstream_configs;
+    size_t n_upstreams, upstreams_room;
+    weir_instance *instances, **instances_end; /* in the order in which they start */
+    size_t n_routes;
+    unsigned n_loops;
+};
+
+struct traffic_thread {
+    struct traffic traffic;
+    weir_host *host;
+    pthread_t thread;
+    bool started, ended, told;
+    weir_error *error;
+    weir_server **servers;
+    size_t n_servers, n_open;
+};
+
+enum host_state {
+    HOST_NEW,
+    HOST_REFUSED,
+    HOST_LOADED,
+    HOST_PREPARED,
+    HOST_RUNNING,
+    HOST_STOPPING,
+    HOST_STOPPED
+};
+
+struct weir_host {
+    enum host_state state;
+    size_t n_system_errors; /* of the errors: what the system refused */
+    char *config_path, *plugin_dir;
+    bool plugins_in_place;
+    struct registry *registry;
+    struct durable_map *durables;
+    struct generation generation;
+    struct connection_limit limit;
+    weir_host_settings settings;
+    weir_executor *executor;
+    int log_fd; /* -1: stderr */
+
+    weir_loop *control;
+    struct traffic_thread *threads;
+    unsigned n_threads;
+    pthread_mutex_t mutex; /* for n_ready */
+    pthread_cond_t ready;
+    unsigned n_ready, n_ended;
+    weir_timer deadline;
+    bool has_deadline, aborted;
+    bool serving; /* atomic: all threads began well */
+    weir_fn stopped;
+    void *stopped_arg;
+};
+
+/* build.c */
+void weir__generation_build(weir_host *host);
+void weir__generation_free(weir_host *host);
+weir_error *weir__generation_add_instance(weir_host *host, const weir_instance_ops *ops,
+                                          struct plugin *plugin, const void *config,
+                                          const char *path, weir_instance **ret) WEIR_MUST_USE;
+/* build_upstreams.c: makes the parts and points references at them. */
+weir_error *weir__generation_build_upstreams(weir_host *host) WEIR_MUST_USE;
+/* build_routes.c */
+weir_error *weir__generation_build_routes(weir_host *host, const struct listener_config *config,
+                                          weir_routes **ret) WEIR_MUST_USE;
+/* prepare.c */
+void weir__generation_prepare(weir_host *host);
+/* settings.c */
+unsigned weir__processor_count(void);
+/* "max 100000" or "150000 100000" to processors, rounded up; 0: no limit or no such text. */
+unsigned weir__cpu_quota(const char *cpu_max);
+void weir__host_settle(weir_host *host);
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host as the daemon sees it: load, prepare, report; what runs is in run.c. */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/generation/generation.h"
+
+static weir_error *new_config(weir_host *host, const weir_host_options *options)
+{
+    struct config_settings settings = {.path = host->config_path,
+                                       .sets = options->sets,
+                                       .set_names = options->set_names,
+                                       .n_sets = options->set_count,
+                                       .version = 1};
+    struct config_lookup lookup;
+
+    WEIR_TRY(weir__config_new(&settings, &host->generation.config));
+    lookup = weir__registry_lookup(host->registry);
+    weir__config_set_lookup(host->generation.config, &lookup);
+    return NULL;
+}
+
+static weir_error *init(weir_host *host, const weir_host_options *options)
+{
+    host->config_path = strdup(options->config_path);
+    host->plugin_dir = strdup(options->plugin_dir ? options->plugin_dir : WEIR_PLUGINDIR);
+    if (!host->config_path || !host->plugin_dir)
+        return weir_raise(WEIR_ENOMEM, "host");
+    WEIR_TRY(weir__durable_map_new(&host->durables));
+    WEIR_TRY(weir__registry_new(host->plugin_dir, options->plugins_in_place, &host->registry));
+    return new_config(host, options);
+}
+
+weir_error *weir_host_new(const weir_host_options *options, weir_host **ret)
+{
+    weir_host *host = calloc(1, sizeof *host);
+    weir_error *error;
+
+    if (!host)
+        return weir_raise(WEIR_ENOMEM, "host");
+    host->log_fd = -1;
+    pthread_mutex_init(&host->mutex, NULL);
+    pthread_cond_init(&host->ready, NULL);
+    error = init(host, options);
+    if (error) {
+        weir_host_free(host);
+        return error;
+    }
+    *ret = host;
+    return NULL;
+}
+
+void weir_host_free(weir_host *host)
+{
+    if (!host)
+        return;
+    weir__generation_free(host);
+    if (host->executor) {
+        weir_ignore(weir_executor_shutdown(host->executor, WEIR_S(5)));
+        weir_executor_unref(host->executor);
+    }
+    weir__durable_map_free(host->durables);
+    weir__registry_free(host->registry);
+    if (host->log_fd >= 0) {
+        weir_log_shutdown(WEIR_S(1));
+        close(host->log_fd);
+    }
+    pthread_cond_destroy(&host->ready);
+    pthread_mutex_destroy(&host->mutex);
+    free(host->threads);
+    free(host->config_path);
+    free(host->plugin_dir);
+    free(host);
+}
+
+bool weir_host_load(weir_host *host)
+{
+    struct generation *g = &host->generation;
+
+    if (host->state != HOST_NEW)
+        return false;
+    host->state = HOST_REFUSED;
+    if (!weir__config_load(g->config))
+        return false;
+    g->top = weir_config_alloc(g->config, sizeof *g->top);
+    weir__schema_begin(host->registry);
+    weir__schema_load_plugins(g->config, weir__config_root(g->config));
+    weir__config_parse(g->config, weir__config_root(g->config), weir__top_options, g->top);
+    weir__host_settle(host);
+    weir__generation_build(host);
+    weir__schema_begin(NULL);
+    if (weir__config_error_count(g->config))
+        return false;
+    host->state = HOST_LOADED;
+    return true;
+}
+
+bool weir_host_prepare(weir_host *host)
+{
+    if (host->state != HOST_LOADED)
+        return false;
+    weir__generation_prepare(host);
+    if (weir__config_error_count(host->generation.config)) {
+        host->state = HOST_REFUSED;
+        return false;
+    }
+    host->state = HOST_PREPARED;
+    return true;
+}
+
+void weir_host_report(weir_host *host, FILE *out, weir_host_format format, bool colour)
+{
+    static const enum config_format formats[] = {CONFIG_FORMAT_TEXT, CONFIG_FORMAT_GCC,
+                                                 CONFIG_FORMAT_JSON};
+
+    weir__config_report(host->generation.config, out, formats[format], colour);
+}
+
+static const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+void weir_host_summary(weir_host *host, FILE *out)
+{
+    weir_host_counts n = weir_host_counts_of(host);
+
+    if (n.errors || host->state == HOST_REFUSED) {
+        weir__config_summary(host->generation.config, out, "nothing was changed");
+        return;
+    }
+    fprintf(out, "ok: %zu listener%s, %zu route%s, %zu upstream%s (%zu server%s), %zu file%s\n",
+            n.listeners, plural(n.listeners), n.routes, plural(n.routes), n.upstreams,
+            plural(n.upstreams), n.servers, plural(n.servers), n.files, plural(n.files));
+}
+
+int weir_host_exit_code(const weir_host *host)
+{
+    int code = weir__config_exit_code(host->generation.config);
+
+    /* The file is right, and the system refuses what it asks. */
+    return code == 78 && host->n_system_errors == weir__config_error_count(host->generation.config)
+               ? 71
+               : code;
+}
+
+weir_host_counts weir_host_counts_of(const weir_host *host)
+{
+    const struct generation *g = &host->generation;
+    weir_host_counts counts = {WEIR_SIZED(weir_host_counts),
+                               .listeners = g->n_listeners,
+                               .routes = g->n_routes,
+                               .upstreams = g->n_upstreams,
+                               .files = weir__config_file_count(g->config),
+                               .errors = weir__config_error_count(g->config),
+                               .warnings = weir__config_warning_count(g->config)};
+
+    for (size_t i = 0; i < g->n_upstreams; i++)
+        counts.servers += g->upstreams[i]->n_servers;
+    return counts;
+}
+
+const weir_host_settings *weir_host_settings_of(const weir_host *host)
+{
+    return &host->settings;
+}
+
+uint64_t weir_host_connections(const weir_host *host)
+{
+    const struct generation *g = &host->generation;
+    uint64_t open = 0;
+
+    for (size_t i = 0; i < g->n_listeners; i++)
+        open += weir__slot_open(g->listeners[i]->slot);
+    return open;
+}
+
+bool weir_host_address(const weir_host *host, size_t index, const char **ret_listener,
+                       const char **ret_address, bool *ret_tls)
+{
+    const struct generation *g = &host->generation;
+
+    for (size_t i = 0; i < g->n_listeners; i++) {
+        const weir_listener *listener = g->listeners[i];
+
+        if (index >= listener->n_addresses) {
+            index -= listener->n_addresses;
+            continue;
+        }
+        *ret_listener = listener->name;
+        *ret_address = listener->addresses[index].name;
+        *ret_tls = listener->tls != NULL;
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Traffic loops: a thread each, started together, drained together.
+ *
+ *   start:  each thread makes its loop, starts its share of every instance, serves every socket
+ *   drain:  servers stop accepting, idle connections end, the last connection's end ends the loop
+ *   grace:  when it is over connections are aborted; what ignores even that is left to the loop's
+ *           own forced close
+ *
+ * The control loop asks by thread-safe calls and is told the same way; the threads are joined there.
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weir/executor.h>
+#include <weir/log.h>
+#include <weir/resolver.h>
+
+#include "host/generation/generation.h"
+
+/* After connections were aborted, their ends have this long to be noticed. */
+#define ABORT_GRACE WEIR_S(5)
+#define CLOSE_GRACE WEIR_S(2)
+
+static weir_logger *logger(void)
+{
+    return weir_logger_get("weir.host");
+}
+
+/* On a traffic loop: the beginning. */
+
+static weir_error *configure_resolver(weir_host *host, weir_loop *loop)
+{
+    const struct resolver_config *said = &host->generation.top->resolver;
+    weir_resolver_options options = {WEIR_SIZED(weir_resolver_options),
+                                     .timeout = said->timeout,
+                                     .tries = said->tries,
+                                     .cache_entries = said->cache.max_entries,
+                                     .min_ttl = said->cache.min_ttl,
+                                     .max_ttl = said->cache.max_ttl,
+                                     .negative_ttl = said->cache.negative_ttl};
+    const char *const *servers = said->servers.items;
+    char list[1024] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < said->servers.count && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? "," : "", servers[i]);
+    if (used >= sizeof list)
+        return weir_raise(WEIR_ELIMIT, "resolver.servers is too long");
+    options.servers = used ? list : NULL;
+    return weir_resolver_configure(loop, &options);
+}
+
+static weir_error *serve_all(struct traffic_thread *thread)
+{
+    const struct generation *g = &thread->host->generation;
+    size_t n = 0;
+
+    for (size_t i = 0; i < g->n_listeners; i++)
+        n += g->listeners[i]->n_addresses;
+    thread->servers = calloc(n + 1, sizeof(weir_server *));
+    if (!thread->servers)
+        return weir_raise(WEIR_ENOMEM, "servers");
+    for (size_t i = 0; i < g->n_listeners; i++)
+        weir__listener_enter(g->listeners[i], &thread->traffic);
+    for (size_t i = 0; i < g->n_listeners; i++) {
+        for (size_t k = 0; k < g->listeners[i]->n_addresses; k++) {
+            WEIR_TRY(weir__listener_serve(g->listeners[i], k, &thread->traffic,
+                                          &thread->servers[thread->n_servers]));
+            thread->n_servers++;
+        }
+    }
+    return NULL;
+}
+
+static weir_error *begin_work(struct traffic_thread *thread)
+{
+    weir_host *host = thread->host;
+    const struct debug_config *debug = host->generation.top->debug;
+
+    if (debug && debug->enabled)
+        weir_loop_set_slow_callback(thread->traffic.loop, debug->slow_callback);
+    WEIR_TRY(configure_resolver(host, thread->traffic.loop));
+    weir_loop_set_default_executor(thread->traffic.loop, host->executor);
+    for (weir_instance *i = host->generation.instances; i; i = i->next)
+        WEIR_TRY(weir__instance_loop_start(i, &thread->traffic));
+    return serve_all(thread);
+}
+
+static void tell_ready(struct traffic_thread *thread, weir_error *take_error)
+{
+    pthread_mutex_lock(&thread->host->mutex);
+    if (!thread->told) {
+        thread->error = take_error ? weir_error_detach(take_error) : NULL;
+        thread->host->n_ready++;
+        thread->told = true;
+    } else if (take_error) {
+        weir_log_error(logger(), WEIR_LOG_ERROR, take_error, "traffic loop %u ended",
+                       thread->traffic.index);
+    }
+    pthread_cond_signal(&thread->host->ready);
+    pthread_mutex_unlock(&thread->host->mutex);
+}
+
+static weir_error *begin(void *arg)
+{
+    struct traffic_thread *thread = arg;
+    weir_error *error = begin_work(thread);
+
+    /* After a failure it waits for drain() as the others do. */
+    tell_ready(thread, error);
+    return NULL;
+}
+
+/* On a traffic loop: the end. */
+
+static void finish(struct traffic_thread *thread)
+{
+    struct generation *g = &thread->host->generation;
+
+    for (size_t i = 0; i < g->n_upstreams; i++)
+        weir__upstream_clear_pools(g->upstreams[i], &thread->traffic);
+    for (weir_instance *i = g->instances; i; i = i->next)
+        weir__instance_loop_stop(i, &thread->traffic);
+    weir_loop_stop(thread->traffic.loop);
+}
+
+static weir_error *server_closed(void *arg)
+{
+    struct traffic_thread *thread = arg;
+
+    if (--thread->n_open == 0)
+        finish(thread);
+    return NULL;
+}
+
+static weir_error *drain(void *arg)
+{
+    struct traffic_thread *thread = arg;
+    struct generation *g = &thread->host->generation;
+
+    if (thread->traffic.draining)
+        return NULL;
+    thread->traffic.draining = true;
+    thread->n_open = thread->n_servers;
+    for (size_t i = 0; i < thread->n_servers; i++) {
+        weir_server_close(thread->servers[i]);
+        weir_server_on_closed(thread->servers[i], server_closed, thread);
+    }
+    for (size_t i = 0; i < g->n_upstreams; i++)
+        weir__upstream_clear_pools(g->upstreams[i], &thread->traffic);
+    for (size_t i = 0; i < g->n_listeners; i++)
+        weir__listener_drain(g->listeners[i], &thread->traffic);
+    if (!thread->n_servers)
+        finish(thread);
+    return NULL;
+}
+
+static weir_error *abort_all(void *arg)
+{
+    struct traffic_thread *thread = arg;
+
+    for (size_t i = 0; i < thread->n_servers; i++)
+        weir_server_abort_connections(thread->servers[i]);
+    return NULL;
+}
+
+/* The thread. */
+
+static weir_error *thread_ended(void *arg);
+
+static weir_error *run_loop(struct traffic_thread *thread)
+{
+    const struct runtime_config *runtime = &thread->host->generation.top->runtime;
+    char name[32];
+    weir_loop_options options = {WEIR_SIZED(weir_loop_options),
+                                 .backend = thread->host->settings.backend,
+                                 .stack_size = runtime->limits.coroutine_stack, .name = name,
+                                 .debug = thread->host->settings.debug};
+
+    snprintf(name, sizeof name, "traffic-%u", thread->traffic.index);
+    WEIR_TRY(weir_loop_new(&options, &thread->traffic.loop));
+    WEIR_TRY(weir_loop_call_soon(thread->traffic.loop, begin, thread, NULL, NULL));
+    return weir_loop_run_forever(thread->traffic.loop);
+}
+
+static void *thread_main(void *arg)
+{
+    struct traffic_thread *thread = arg;
+    weir_error *error;
+    char name[16];
+
+    snprintf(name, sizeof name, "traffic-%u", thread->traffic.index & 0xfff);
+    pthread_setname_np(pthread_self(), name);
+    weir__traffic_enter(&thread->traffic);
+    error = run_loop(thread);
+    if (error)
+        tell_ready(thread, error);
+    if (thread->traffic.loop) {
+        for (size_t i = 0; i < thread->n_servers; i++)
+            weir_server_unref(thread->servers[i]);
+        weir_loop_close_force(thread->traffic.loop, CLOSE_GRACE);
+    }
+    free(thread->servers);
+    thread->servers = NULL;
+    thread->n_servers = 0;
+    weir__traffic_leave(&thread->traffic);
+    /* A start that fails joins its threads itself. */
+    if (__atomic_load_n(&thread->host->serving, __ATOMIC_ACQUIRE))
+        weir_ignore(
+            weir_loop_call_soon_threadsafe(thread->host->control, thread_ended, thread, NULL));
+    return NULL;
+}
+
+/* On the control loop. */
+
+static void post(weir_host *host, weir_fn fn)
+{
+    for (unsigned i = 0; i < host->n_threads; i++) {
+        struct traffic_thread *thread = &host->threads[i];
+
+        if (thread->started && !thread->ended && thread->traffic.loop)
+            weir_ignore(weir_loop_call_soon_threadsafe(thread->traffic.loop, fn, thread, NULL));
+    }
+}
+
+static void join(struct traffic_thread *thread)
+{
+    pthread_join(thread->thread, NULL);
+    /* Closed by its thread; other threads may have posted to it until now. */
+    if (thread->traffic.loop)
+        weir_loop_unref(thread->traffic.loop);
+    thread->traffic.loop = NULL;
+    thread->ended = true;
+    thread->host->n_ended++;
+}
+
+static weir_error *thread_ended(void *arg)
+{
+    struct traffic_thread *thread = arg;
+    weir_host *host = thread->host;
+
+    join(thread);
+    if (host->n_ended < host->n_threads)
+        return NULL;
+    if (host->has_deadline)
+        weir_timer_stop(&host->deadline);
+    host->state = HOST_STOPPED;
+    return host->stopped ? host->stopped(host->stopped_arg) : NULL;
+}
+
+static weir_error *grace_is_over(void *arg)
+{
+    weir_host *host = arg;
+
+    if (!host->aborted) {
+        uint64_t open = weir_host_connections(host);
+
+        host->aborted = true;
+        if (open)
+            weir_log(logger(), WEIR_LOG_WARNING, "the grace is over: %llu connections are aborted",
+                     (unsigned long long)open);
+        post(host, abort_all);
+        weir_timer_start(&host->deadline, ABORT_GRACE);
+        return NULL;
+    }
+    weir_log(logger(), WEIR_LOG_ERROR, "%u traffic loops do not end; they are stopped",
+             host->n_threads - host->n_ended);
+    for (unsigned i = 0; i < host->n_threads; i++)
+        if (host->threads[i].started && !host->threads[i].ended)
+            weir_loop_stop(host->threads[i].traffic.loop);
+    return NULL;
+}
+
+/* The first error of the threads; the others are dropped. */
+static weir_error *wait_ready(weir_host *host)
+{
+    weir_error *first = NULL;
+
+    pthread_mutex_lock(&host->mutex);
+    while (host->n_ready < host->n_threads)
+        pthread_cond_wait(&host->ready, &host->mutex);
+    pthread_mutex_unlock(&host->mutex);
+    for (unsigned i = 0; i < host->n_threads; i++) {
+        weir_error *error = WEIR_TAKE(host->threads[i].error);
+
+        if (!first)
+            first = error;
+        else
+            weir_ignore(error);
+    }
+    return first;
+}
+
+static weir_error *spawn_threads(weir_host *host)
+{
+    host->threads = calloc(host->settings.threads, sizeof *host->threads);
+    if (!host->threads)
+        return weir_raise(WEIR_ENOMEM, "traffic loops");
+    for (unsigned i = 0; i < host->settings.threads; i++) {
+        struct traffic_thread *thread = &host->threads[i];
+        int code;
+
+        thread->host = host;
+        thread->traffic.index = i;
+        code = pthread_create(&thread->thread, NULL, thread_main, thread);
+        if (code)
+            return weir_raise(code, "cannot start thread %u of %u", i + 1, host->settings.threads);
+        thread->started = true;
+        host->n_threads++;
+    }
+    return NULL;
+}
+
+static void log_addresses(const weir_host *host)
+{
+    const struct generation *g = &host->generation;
+
+    for (size_t i = 0; i < g->n_listeners; i++) {
+        const weir_listener *listener = g->listeners[i];
+
+        for (size_t k = 0; k < listener->n_addresses; k++)
+            weir_log(logger(), WEIR_LOG_INFO, "listener %s: %s on %s%s", listener->name,
+                     listener->protocol->name, listener->addresses[k].name,
+                     listener->tls ? " with TLS" : "");
+    }
+}
+
+weir_error *weir_host_start(weir_host *host, weir_loop *control)
+{
+    weir_error *error, *failed;
+
+    if (host->state != HOST_PREPARED)
+        return weir_raise(WEIR_EINVALSTATE, "the configuration is not prepared");
+    host->control = control;
+    error = spawn_threads(host);
+    failed = wait_ready(host);
+    if (error)
+        weir_ignore(failed);
+    else
+        error = failed;
+    if (error) {
+        host->state = HOST_STOPPING;
+        post(host, drain);
+        for (unsigned i = 0; i < host->n_threads; i++)
+            join(&host->threads[i]);
+        host->state = HOST_STOPPED;
+        return error;
+    }
+    for (weir_instance *i = host->generation.instances; i; i = i->next)
+        weir__instance_commit(i);
+    __atomic_store_n(&host->serving, true, __ATOMIC_RELEASE);
+    host->state = HOST_RUNNING;
+    log_addresses(host);
+    return NULL;
+}
+
+void weir_host_stop(weir_host *host, weir_duration grace, weir_fn stopped, void *arg)
+{
+    if (host->state != HOST_RUNNING && host->state != HOST_STOPPING)
+        return;
+    if (!host->has_deadline) {
+        weir_timer_init(&host->deadline, host->control, grace_is_over, host);
+        host->has_deadline = true;
+    }
+    if (host->state == HOST_RUNNING) {
+        host->state = HOST_STOPPING;
+        host->stopped = stopped;
+        host->stopped_arg = arg;
+        for (size_t i = 0; i < host->generation.n_listeners; i++)
+            weir__listener_close_sockets(host->generation.listeners[i]);
+        post(host, drain);
+    }
+    if (!host->aborted)
+        weir_timer_start(&host->deadline, grace);
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Process-wide settings: the log, debug mode, how many threads and descriptors. Processors are those
+ * that the process may use: its affinity, and the quota of each cgroup above it.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <weir/log.h>
+
+#include "host/generation/generation.h"
+
+unsigned weir__cpu_quota(const char *cpu_max)
+{
+    char *end;
+    unsigned long long quota = strtoull(cpu_max, &end, 10), period;
+
+    if (end == cpu_max || *end != ' ')
+        return 0; /* "max 100000" */
+    period = strtoull(end + 1, NULL, 10);
+    if (!period)
+        return 0;
+    quota = (quota + period - 1) / period;
+    return quota > 100000 ? 0 : quota < 1 ? 1 : (unsigned)quota;
+}
+
+static bool read_line(const char *path, const char *prefix, char *buffer, size_t size)
+{
+    FILE *file = fopen(path, "re");
+    bool found = false;
+
+    if (!file)
+        return false;
+    while (!found && fgets(buffer, (int)size, file))
+        found = !strncmp(buffer, prefix, strlen(prefix));
+    fclose(file);
+    if (found)
+        buffer[strcspn(buffer, "\n")] = '\0';
+    return found;
+}
+
+/* The smallest quota of the process's cgroup and those above it (version 2). */
+static unsigned cgroup_quota(void)
+{
+    char path[4200], line[4096], text[4300];
+    unsigned least = 0;
+
+    if (!read_line("/proc/self/cgroup", "0::", line, sizeof line))
+        return 0;
+    snprintf(path, sizeof path, "/sys/fs/cgroup%s", line + 3);
+    for (;;) {
+        char *slash;
+        unsigned quota;
+
+        snprintf(text, sizeof text, "%s/cpu.max", path);
+        quota = read_line(text, "", line, sizeof line) ? weir__cpu_quota(line) : 0;
+        if (quota && (!least || quota < least))
+            least = quota;
+        slash = strrchr(path, '/');
+        if (!slash || strlen(path) <= strlen("/sys/fs/cgroup"))
+            return least;
+        *slash = '\0';
+    }
+}
+
+unsigned weir__processor_count(void)
+{
+    cpu_set_t *set = CPU_ALLOC(4096);
+    size_t size = CPU_ALLOC_SIZE(4096);
+    unsigned count = 1, quota = cgroup_quota();
+
+    if (set && sched_getaffinity(0, size, set) == 0)
+        count = (unsigned)CPU_COUNT_S(size, set);
+    if (set)
+        CPU_FREE(set);
+    if (quota && quota < count)
+        count = quota;
+    return count < 1 ? 1 : count >= HOST_MAX_LOOPS ? HOST_MAX_LOOPS - 1 : count;
+}
+
+static bool environment_debug(void)
+{
+    const char *text = getenv("WEIR_DEBUG");
+
+    if (!text)
+        text = getenv("WEIR_DEV");
+    return text && *text && strcmp(text, "0") != 0 && strcmp(text, "off") != 0 &&
+           strcmp(text, "no") != 0 && strcmp(text, "false") != 0;
+}
+
+void weir__host_settle(weir_host *host)
+{
+    const struct config_top *top = host->generation.top;
+    int64_t threads = top->runtime.threads;
+
+    host->settings = (weir_host_settings){
+        WEIR_SIZED(weir_host_settings),
+        .shutdown_grace = top->runtime.shutdown_grace,
+        .threads = threads < 1 ? weir__processor_count() : (unsigned)threads,
+        .backend = top->runtime.backend == BACKEND_EPOLL ? "epoll" : "auto",
+        .debug = top->debug ? top->debug->enabled : environment_debug(),
+    };
+    /* One share of every part for each traffic loop. */
+    host->generation.n_loops = host->settings.threads;
+}
+
+static weir_error *open_log(weir_host *host, int *ret_fd)
+{
+    const char *output = host->generation.top->log.output;
+
+    *ret_fd = STDERR_FILENO;
+    if (!output || !strcmp(output, "auto") || !strcmp(output, "stderr"))
+        return NULL;
+    host->log_fd = open(output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+    if (host->log_fd < 0)
+        return weir_raise(errno, "cannot open the log %s", output);
+    *ret_fd = host->log_fd;
+    return NULL;
+}
+
+static void set_levels(const struct log_config *log)
+{
+    weir_logger_set_level(weir_logger_get("weir"), weir__log_level_at(log->level));
+    weir_logger_set_level(weir_logger_get("plugin"), weir__log_level_at(log->level));
+    WEIR_ARRAY_EACH(const struct log_level_config, said, log->levels)
+    {
+        bool full = !strncmp(said->name, "weir.", 5) || !strncmp(said->name, "plugin.", 7) ||
+                    !strcmp(said->name, "weir") || !strcmp(said->name, "plugin");
+        char name[200];
+
+        snprintf(name, sizeof name, "%s%s", full ? "" : "weir.", said->name);
+        weir_logger_set_level(weir_logger_get(name), weir__log_level_at(said->level));
+    }
+}
+
+static weir_error *apply_log(weir_host *host)
+{
+    const struct log_config *log = &host->generation.top->log;
+    weir_log_options options = {WEIR_SIZED(weir_log_options)};
+    bool terminal;
+
+    WEIR_TRY(open_log(host, &options.fd));
+    terminal = isatty(options.fd);
+    options.color = terminal && !getenv("NO_COLOR");
+    options.format = log->format == LOG_FORMAT_JSON               ? WEIR_LOG_JSON
+                     : log->format == LOG_FORMAT_LOGFMT           ? WEIR_LOG_LOGFMT
+                     : log->format == LOG_FORMAT_TEXT || terminal ? WEIR_LOG_TEXT
+                                                                  : WEIR_LOG_LOGFMT;
+    WEIR_TRY(weir_log_configure(&options));
+    set_levels(log);
+    return NULL;
+}
+
+static weir_error *apply_limits(weir_host *host)
+{
+    const struct limits_config *limits = &host->generation.top->runtime.limits;
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files))
+        return weir_raise(errno, "cannot read the limit of open files");
+    files.rlim_cur = limits->open_files == WEIR_SIZE_WORD(0) ? files.rlim_max : limits->open_files;
+    if (files.rlim_cur > files.rlim_max)
+        return weir_raise(EPERM,
+                          "runtime.limits.open_files is %llu, the hard limit of this process %llu",
+                          (unsigned long long)files.rlim_cur, (unsigned long long)files.rlim_max);
+    if (setrlimit(RLIMIT_NOFILE, &files))
+        return weir_raise(errno, "cannot set the limit of open files");
+    /* Each client connection may have one to a server; some are left for files and the rest. */
+    host->limit.limit = limits->connections != WEIR_SIZE_WORD(0) ? limits->connections
+                        : files.rlim_cur > 256                   ? (files.rlim_cur - 128) / 2
+                                                                 : files.rlim_cur / 2;
+    return NULL;
+}
+
+weir_error *weir_host_apply(weir_host *host)
+{
+    if (host->state < HOST_LOADED)
+        return weir_raise(WEIR_EINVALSTATE, "the configuration is not loaded");
+    WEIR_TRY(apply_log(host));
+    return apply_limits(host);
+}
