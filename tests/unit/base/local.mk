@@ -1,1 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
+
+unit_tests += tests/unit/base/test_chunk
+tests_unit_base_test_chunk_SOURCES = tests/unit/base/test_chunk.c tests/unit/base/base_test.h
+tests_unit_base_test_chunk_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/base/test_error
+tests_unit_base_test_error_SOURCES = tests/unit/base/test_error.c tests/unit/base/base_test.h
+tests_unit_base_test_error_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/base/test_list
+tests_unit_base_test_list_SOURCES = tests/unit/base/test_list.c tests/unit/base/base_test.h
+tests_unit_base_test_list_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/base/test_log
+tests_unit_base_test_log_SOURCES = tests/unit/base/test_log.c tests/unit/base/base_test.h
+tests_unit_base_test_log_LDADD = $(CORE_TEST_LDADD)
