@@ -26,3 +26,7 @@ lint: libweir.la libweir-http.la libweir-host.la $(plugins_LTLIBRARIES)
 	@status=0; for t in $(lint_tests); do echo "== $$t"; \
 	  WEIR_SRCDIR='$(abs_top_srcdir)' WEIR_BUILDDIR='$(abs_top_builddir)' PYTHONDONTWRITEBYTECODE=1 \
 	  $(PYTHON3) $(top_srcdir)/$$t || status=1; done; exit $$status
+
+.PHONY: reformat
+reformat:
+	cd $(top_srcdir) && git ls-files -z '*.c' '*.h' | xargs -0 clang-format-14 -i
