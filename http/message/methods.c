@@ -22,19 +22,19 @@ static weir_http_method if_equal(weir_slice text, weir_http_method method)
 
 weir_http_method weir_http_method_of(weir_slice text)
 {
-    char first = text.len ? *(const char *)text.data : 0;
+    const char *p = text.data;
 
     switch (text.len) {
     case 3:
-        return if_equal(text, first == 'G' ? WEIR_HTTP_GET : WEIR_HTTP_PUT);
+        return if_equal(text, *p == 'G' ? WEIR_HTTP_GET : WEIR_HTTP_PUT);
     case 4:
-        return if_equal(text, first == 'H' ? WEIR_HTTP_HEAD : WEIR_HTTP_POST);
+        return if_equal(text, *p == 'H' ? WEIR_HTTP_HEAD : WEIR_HTTP_POST);
     case 5:
-        return if_equal(text, first == 'P' ? WEIR_HTTP_PATCH : WEIR_HTTP_TRACE);
+        return if_equal(text, *p == 'P' ? WEIR_HTTP_PATCH : WEIR_HTTP_TRACE);
     case 6:
         return if_equal(text, WEIR_HTTP_DELETE);
     case 7:
-        return if_equal(text, first == 'O' ? WEIR_HTTP_OPTIONS : WEIR_HTTP_CONNECT);
+        return if_equal(text, *p == 'O' ? WEIR_HTTP_OPTIONS : WEIR_HTTP_CONNECT);
     default:
         return WEIR_HTTP_OTHER;
     }

@@ -10,8 +10,10 @@
 #include "http/message/names.h"
 #include "http/message/scan.h"
 
-#define VERSION_END   " HTTP/1.1\r\n"
 #define UINT64_DIGITS 20
+
+static const weir_slice line_end = WEIR_SLICE_INIT("\r\n");
+static const weir_slice version_end = WEIR_SLICE_INIT(" HTTP/1.1\r\n");
 
 static char *reserve(weir_http_writer *writer, size_t len)
 {
@@ -58,7 +60,7 @@ void weir_http_write_status(weir_http_writer *writer, int status, weir_slice rea
     if (!to)
         return;
     to = put(put(to, weir_slice_of(line, sizeof(line))), reason);
-    memcpy(to, "\r\n", 2);
+    put(to, line_end);
 }
 
 void weir_http_write_request(weir_http_writer *writer, weir_slice method, weir_slice target)
@@ -77,7 +79,7 @@ void weir_http_write_request_path(weir_http_writer *writer, weir_slice method, w
         writer->invalid = true;
         return;
     }
-    to = reserve(writer, len + strlen(VERSION_END));
+    to = reserve(writer, len + version_end.len);
     if (!to)
         return;
     to = put(to, method);
@@ -87,7 +89,7 @@ void weir_http_write_request_path(weir_http_writer *writer, weir_slice method, w
         *to++ = '?';
         to = put(to, query);
     }
-    memcpy(to, VERSION_END, strlen(VERSION_END));
+    put(to, version_end);
 }
 
 /* name and value were checked */
@@ -101,7 +103,7 @@ static void write_field(weir_http_writer *writer, weir_slice name, weir_slice va
     *to++ = ':';
     *to++ = ' ';
     to = put(to, value);
-    memcpy(to, "\r\n", 2);
+    put(to, line_end);
 }
 
 void weir_http_write_field(weir_http_writer *writer, weir_slice name, weir_slice value)
@@ -163,7 +165,7 @@ void weir_http_write_end_to_end(weir_http_writer *writer, const weir_http_head *
 
 void weir_http_write_end(weir_http_writer *writer)
 {
-    weir_http_write_raw(writer, WEIR_SLICE("\r\n"));
+    weir_http_write_raw(writer, line_end);
 }
 
 size_t weir_http_chunk_head(char buffer[WEIR_HTTP_CHUNK_HEAD_MAX], uint64_t size)

@@ -33,3 +33,8 @@ tests_unit_http_test_values_LDADD = $(HTTP_TEST_LDADD)
 unit_tests += tests/unit/http/test_writer
 tests_unit_http_test_writer_SOURCES = tests/unit/http/test_writer.c $(http_message_test_sources)
 tests_unit_http_test_writer_LDADD = $(HTTP_TEST_LDADD)
+
+unit_tests += tests/unit/http/test_vectors
+tests_unit_http_test_vectors_SOURCES = tests/unit/http/test_vectors.c
+tests_unit_http_test_vectors_LDADD = $(HTTP_TEST_LDADD)
+EXTRA_DIST += tests/unit/http/shared-vectors
