@@ -9,7 +9,6 @@
  *
  *   forwarder PORT ORIGIN_PORT
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>

@@ -8,7 +8,6 @@
  *
  *   origin PORT BODY_BYTES [chunked]
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
