@@ -15,9 +15,13 @@ SRCDIR = os.environ.get("WEIR_SRCDIR") or os.path.abspath(
 BUILDDIR = os.environ.get("WEIR_BUILDDIR", "")
 SELFDIR = os.path.dirname(os.path.abspath(__file__))
 
-# made by autoreconf and by builds: not ours to check, also in an unpacked tarball
-GENERATED = ("aclocal.m4", "autom4te.cache/", "build-aux/", "config.h.in", "configure", "Makefile.in",
-             "m4/", "build/")
+# made by autoreconf and by builds (_build and _inst by distcheck): not ours to check
+GENERATED = ("_build/", "_inst/", "autom4te.cache/", "build-aux/", "build/", "m4/", "aclocal.m4", "config.h.in",
+             "configure", "Makefile.in")
+
+
+def generated(name):
+    return name.rstrip("~") in GENERATED or name.startswith(tuple(g for g in GENERATED if g.endswith("/")))
 
 
 def files():
@@ -32,7 +36,7 @@ def files():
             folders[:] = [f for f in folders if f not in (".git", "__pycache__", ".libs", ".deps")
                           and not os.path.exists(os.path.join(folder, f, "config.status"))]
             names += [os.path.relpath(os.path.join(folder, n), SRCDIR) for n in here]
-    return sorted({n for n in names if n and not n.startswith(GENERATED) and not n.endswith(".pyc")
+    return sorted({n for n in names if n and not generated(n) and not n.endswith(".pyc")
                    and os.path.isfile(os.path.join(SRCDIR, n))})
 
 
