@@ -143,29 +143,37 @@ def test_tcp_behind_tls(env):
     assert client.read(11) == b"through tls"
 
 
-def test_echo_echoes(env):
+def test_echo_sends_each_line_back(env):
     port = env.port()
     Weir(env, config({"echo": echo_listener(port)}))
     client = RawClient(env, port)
-    for size in (1, 5000, 200000):
-        data = pattern_bytes(size, size + 1)
-        import threading
-        sender = threading.Thread(target=client.send, args=(data,), daemon=True)
-        sender.start()
-        assert client.read(size) == data
-        sender.join()
+    for line in (b"hello\n", b"\n", b"x" * 4000 + b"\n", b"last\n"):
+        client.send(line)
+        assert client.read(len(line)) == line
+    client.send(b"".join(b"line %d\n" % n for n in range(1000)))
+    assert client.read(len(b"line 0\n")) == b"line 0\n"
     client.finish()
-    client.expect_closed()
+    assert client.read_end().endswith(b"line 999\n")
 
 
 def test_echo_greets_as_configured(env):
     port = env.port()
     Weir(env, config({"echo": echo_listener(port, greeting="hello")}))
     client = RawClient(env, port)
-    assert client.read(5) == b"hello"
-    client.send(b"x" * 10)
-    client.finish()
-    assert client.read_end().endswith(b"x" * 10)
+    assert client.read(6) == b"hello\n"
+    client.send(b"and you\n")
+    assert client.read(8) == b"and you\n"
+
+
+def test_echo_line_that_is_too_long_ends_its_connection_only(env):
+    port = env.port()
+    Weir(env, config({"echo": echo_listener(port)}))
+    client, other = RawClient(env, port), RawClient(env, port)
+    client.send(b"y" * 100000)
+    client.read_end()
+    assert client.closed
+    other.send(b"fine\n")
+    assert other.read(5) == b"fine\n"
 
 
 def test_echo_idle_limit_ends_the_connection(env):
@@ -181,9 +189,9 @@ def test_many_echo_connections_at_once(env):
     Weir(env, config({"echo": echo_listener(port)}))
     clients = [RawClient(env, port) for _ in range(200)]
     for number, client in enumerate(clients):
-        client.send(b"%06d" % number)
+        client.send(b"%06d\n" % number)
     for number, client in enumerate(clients):
-        assert client.read(6) == b"%06d" % number
+        assert client.read(7) == b"%06d\n" % number
 
 
 def test_http_and_tcp_and_echo_in_one_daemon(env):
@@ -195,5 +203,5 @@ def test_http_and_tcp_and_echo_in_one_daemon(env):
     assert RawClient(env, web).ask().body == b"web"
     for port in (byte, echo):
         client = RawClient(env, port)
-        client.send(b"ping")
-        assert client.read(4) == b"ping"
+        client.send(b"ping\n")
+        assert client.read(5) == b"ping\n"

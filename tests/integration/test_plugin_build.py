@@ -40,8 +40,8 @@ def test_echo_copied_outside_the_tree_builds_and_is_served(env):
     port = env.port()
     Weir(env, chain(config({"echo": echo_listener(port)}), plugins={"echo": {"path": str(library)}}))
     client = RawClient(env, port)
-    client.send(b"from outside")
-    assert client.read(12) == b"from outside"
+    client.send(b"from outside\n")
+    assert client.read(13) == b"from outside\n"
 
 
 def test_plugin_uses_only_installed_headers(env):
