@@ -43,7 +43,7 @@ WEIR_PUBLIC weir_error *weir_executor_call(weir_executor *executor, weir_fn fn,
 /**
  * Queues `fn(take_arg)`; the future gets its error or the value of weir_job_set_result(). `drop`
  * runs after the job, or instead of it. The future belongs to the current loop and may be dropped.
- * Errors: WEIR_EREJECTED the queue is full, WEIR_ECLOSED, WEIR_ETHREAD no loop runs here.
+ * Errors: WEIR_EREJECTED the queue is full, WEIR_ECLOSED, WEIR_ETHREAD this thread has no loop.
  */
 WEIR_PUBLIC weir_error *weir_executor_submit(weir_executor *executor, weir_fn fn, void *take_arg,
                                              weir_drop_fn drop, weir_future **ret) WEIR_MUST_USE;

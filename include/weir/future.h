@@ -13,7 +13,8 @@
 
 WEIR_BEGIN_DECLS
 
-/** A pending future of the current loop. Errors: WEIR_ETHREAD no loop runs here, WEIR_ENOMEM. */
+/** A pending future of this thread's loop, which need not run yet.
+ *  Errors: WEIR_ETHREAD this thread has no loop, WEIR_ENOMEM. */
 #define weir_future_new(ret) weir_future_new_at(WEIR_HERE, (ret))
 WEIR_PUBLIC weir_error *weir_future_new_at(const weir_site *site, weir_future **ret) WEIR_MUST_USE;
 WEIR_PUBLIC weir_future *weir_future_ref(weir_future *future);

@@ -40,7 +40,8 @@ typedef struct weir_group {
 #define WEIR_TIMEOUT(name, duration)                                                               \
     WEIR_SCOPE_(weir_timeout, name) = {{0}};                                                       \
     weir_timeout_enter(&name, (duration), WEIR_HERE)
-/** Masks cancellation and outer deadlines for this block, at most `duration`: for clean-up. */
+/** Masks cancellation and outer deadlines for this block, at most `duration`: for clean-up. When
+ *  that is over it masks nothing and counts as an expired deadline itself. */
 #define WEIR_SHIELD(name, duration)                                                                \
     WEIR_SCOPE_(weir_shield, name) = {{0}};                                                        \
     weir_shield_enter(&name, (duration), WEIR_HERE)
@@ -55,7 +56,7 @@ WEIR_PUBLIC void weir_timeout_enter(weir_timeout *scope, weir_duration duration,
 WEIR_PUBLIC void weir_timeout_leave(weir_timeout *scope);
 /** Whether this scope's deadline has passed; to be asked inside the block. */
 WEIR_PUBLIC bool weir_timeout_expired(const weir_timeout *scope);
-/** A new deadline, counted from now; takes an expiry back that has not been seen. */
+/** A new deadline, counted from now; takes an expiry back that no call has returned yet. */
 WEIR_PUBLIC void weir_timeout_reschedule(weir_timeout *scope, weir_duration duration);
 
 WEIR_PUBLIC void weir_shield_enter(weir_shield *scope, weir_duration duration,
@@ -65,20 +66,24 @@ WEIR_PUBLIC void weir_shield_leave(weir_shield *scope);
 WEIR_PUBLIC void weir_group_enter(weir_group *group, const weir_site *site);
 WEIR_PUBLIC void weir_group_leave(weir_group *group);
 /**
- * Starts a child. `ret_task` NULL: the group keeps the only reference.
+ * Starts a child, from the body or from another child. `ret_task` NULL: the group keeps the only
+ * reference, and releases a child that left no value when it ends, so that a group may live long.
  * When a child fails, its siblings are cancelled and suspending calls of the group's body return
- * that child's error. Errors: as weir_spawn(); WEIR_ECLOSED the group is cancelled; WEIR_ENOTASK.
+ * that child's error; a child that ends cancelled has not failed.
+ * Errors: as weir_spawn(); WEIR_ECLOSED the group is cancelled; in the body, the error of a child
+ * that failed before; WEIR_ENOTASK.
  */
 #define weir_group_spawn(group, fn, arg, ret_task)                                                 \
     weir_group_spawn_at(WEIR_HERE, #fn, (group), (fn), (arg), (ret_task))
 WEIR_PUBLIC weir_error *weir_group_spawn_at(const weir_site *site, const char *name,
                                             weir_group *group, weir_fn fn, void *arg,
                                             weir_task **ret_task) WEIR_MUST_USE;
-/** Suspends until a further child has ended; NULL in `ret` when none is left. A reference. */
+/** Suspends until a further child has ended that was started with a handle or left a value; NULL in
+ *  `ret` when none is left. A reference. */
 WEIR_PUBLIC weir_error *weir_group_next(weir_group *group, weir_task **ret_task) WEIR_MUST_USE;
 /** Suspends until all children have ended; returns the first error, further ones attached. */
 WEIR_PUBLIC weir_error *weir_group_join(weir_group *group) WEIR_MUST_USE;
-/** Ends the children early; that is no error. */
+/** Cancels the children, not the body; that is no error. */
 WEIR_PUBLIC void weir_group_cancel(weir_group *group);
 
 WEIR_END_DECLS

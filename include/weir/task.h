@@ -19,7 +19,7 @@ WEIR_BEGIN_DECLS
 typedef struct weir_co weir_co;
 
 /**
- * Starts `fn(arg)` as a task of the current loop, in the next iteration. `ret_task` NULL: detached,
+ * Starts `fn(arg)` as a task of this thread's loop, in its next iteration. `ret_task` NULL: detached,
  * its error is logged. When the spawn fails the caller keeps `arg`.
  * Errors: WEIR_ETHREAD, WEIR_ECLOSED, WEIR_ENOMEM, WEIR_EFULL no more guarded stacks.
  */
@@ -54,9 +54,9 @@ WEIR_PUBLIC void weir_task_set_result(void *take_value, weir_drop_fn drop);
 #define weir_co(fn, arg) weir_co_at(WEIR_HERE, #fn, (fn), (arg))
 WEIR_PUBLIC weir_co *weir_co_at(const weir_site *site, const char *name, weir_fn fn,
                                 void *arg) WEIR_MUST_USE;
-/** Runs it in this task. */
+/** Runs it in this task. Always takes. Errors: its own; WEIR_ENOTASK it did not run. */
 WEIR_PUBLIC weir_error *weir_co_await(weir_co *take_co) WEIR_MUST_USE;
-/** Starts it as a task. */
+/** Starts it as a task. Always takes. Errors: as weir_spawn(). */
 WEIR_PUBLIC weir_error *weir_co_spawn(weir_co *take_co, weir_task **ret_task) WEIR_MUST_USE;
 /** Drops it unstarted, without report. */
 WEIR_PUBLIC void weir_co_discard(weir_co *take_co);
@@ -69,17 +69,20 @@ WEIR_PUBLIC weir_error *weir_check_cancelled(void) WEIR_MUST_USE;
 /** A result in another thread. */
 typedef struct weir_thread_future weir_thread_future;
 
-/** Starts `fn(take_arg)` as a task of `loop`, from any thread. Errors: WEIR_ECLOSED, WEIR_ENOMEM. */
+/** Starts `fn(take_arg)` as a task of `loop`, from any thread. `drop` runs on the loop's thread after
+ *  the task or when the loop closes first. `ret` NULL: abandoned. Errors: WEIR_ECLOSED, WEIR_ENOMEM. */
 #define weir_run_coroutine_threadsafe(loop, fn, arg, drop, ret)                                    \
     weir_run_coroutine_threadsafe_at(WEIR_HERE, #fn, (loop), (fn), (arg), (drop), (ret))
 WEIR_PUBLIC weir_error *
 weir_run_coroutine_threadsafe_at(const weir_site *site, const char *name, weir_loop *loop,
                                  weir_fn fn, void *take_arg, weir_drop_fn drop,
                                  weir_thread_future **ret) WEIR_MUST_USE;
-/** Blocks the thread for at most `limit`; the task goes on after WEIR_ETIMEDOUT. Any thread.
+/** Blocks the thread for at most `limit`; the task goes on after WEIR_ETIMEDOUT. The value is
+ *  borrowed until the last reference goes; `ret_value` may be NULL. Any thread.
  *  Errors: the task's; WEIR_ETIMEDOUT; WEIR_EDEADLK called on the loop's own thread. */
 WEIR_PUBLIC weir_error *weir_thread_future_result(weir_thread_future *future, weir_duration limit,
                                                   void **ret_value) WEIR_MUST_USE;
+/** Asks the task to end. Any thread. */
 WEIR_PUBLIC void weir_thread_future_cancel(weir_thread_future *future);
 WEIR_PUBLIC void weir_thread_future_unref(weir_thread_future *future);
 

@@ -3,10 +3,15 @@
 #include "config.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include <weir/task.h>
+#include <weir/log.h>
+#include <weir/scope.h>
 
 #include "core/base/alloc.h"
 #include "core/task/task.h"
@@ -346,6 +351,119 @@ static void run_until_complete_says_when_the_loop_was_stopped_before(void **stat
     weir_loop_unref(loop);
 }
 
+static weir_error *interrupt_me(void *arg)
+{
+    (void)arg;
+    CHECK(raise(SIGINT) == 0);
+    CHECK_CODE(weir_sleep(WEIR_S(100)), WEIR_ECANCELED);
+    return weir_sleep(WEIR_S(100));
+}
+
+static void sigint_cancels_main(void **state)
+{
+    (void)state;
+    assert_code(weir_run(interrupt_me, NULL, NULL), WEIR_ECANCELED);
+    raise_recorded();
+}
+
+static weir_error *hide_from_cancellation(void *arg)
+{
+    WEIR_SHIELD(shield, WEIR_S(1000));
+
+    (void)arg;
+    WEIR_TRY(weir_sleep(WEIR_S(1000)));
+    return NULL;
+}
+
+/* What it logs goes to the pipe of the parent. */
+static void close_over_a_task_that_hides(int log)
+{
+    weir_loop *loop = NULL;
+
+    dup2(log, STDERR_FILENO);
+    weir_ignore(weir_loop_new(NULL, &loop));
+    weir_ignore(weir_spawn(hide_from_cancellation, NULL, NULL));
+    weir_loop_close_force(loop, WEIR_MS(1));
+    weir_log_flush(WEIR_S(10));
+}
+
+/* T22, J1; in a child process, since what ignores its cancellation is leaked on purpose */
+static void task_that_ignores_its_cancellation_is_named_at_the_forced_close(void **state)
+{
+    char text[4096];
+    size_t used = 0;
+    ssize_t n;
+    int ends[2];
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    pid = fork();
+    if (pid == 0) {
+        close_over_a_task_that_hides(ends[1]);
+        _exit(0);
+    }
+    close(ends[1]);
+    while (used < sizeof text - 1 && (n = read(ends[0], text + used, sizeof text - 1 - used)) > 0)
+        used += (size_t)n;
+    text[used] = '\0';
+    close(ends[0]);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_non_null(strstr(text, "hide_from_cancellation"));
+    assert_non_null(strstr(text, "test_task.c"));
+}
+
+static void *use_from_elsewhere(void *arg)
+{
+    weir_task *task = arg;
+    weir_task *other = NULL;
+    weir_future *future = NULL;
+
+    (void)check_code(WEIR_HERE, "spawn", weir_spawn(never_ends, NULL, &other), WEIR_ETHREAD);
+    (void)check_code(WEIR_HERE, "future", weir_future_new(&future), WEIR_ETHREAD);
+    EXPECT(!weir_task_cancel(task));
+    return NULL;
+}
+
+/* T11 */
+static weir_error *calls_from_another_thread_are_refused(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+    pthread_t thread;
+
+    (void)arg;
+    CHECK_OK(weir_spawn(never_ends, NULL, &t));
+    CHECK(pthread_create(&thread, NULL, use_from_elsewhere, t) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(weir_task_cancelling(t) == 0);
+    return NULL;
+}
+
+static void *unref_elsewhere(void *future)
+{
+    weir_future_unref(future);
+    return NULL;
+}
+
+static weir_error *reference_dropped_on_another_thread_is_released_on_the_loops(void *arg)
+{
+    weir_future *f = NULL;
+    pthread_t thread;
+
+    (void)arg;
+    drops = 0;
+    CHECK_OK(weir_future_new(&f));
+    CHECK_OK(weir_future_set_result(f, &drops, count_drop));
+    CHECK(pthread_create(&thread, NULL, unref_elsewhere, f) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(drops == 0);
+    CHECK_OK(weir_sleep(WEIR_MS(1)));
+    CHECK(drops == 1);
+    return NULL;
+}
+
+IN_LOOP(calls_from_another_thread_are_refused)
+IN_LOOP(reference_dropped_on_another_thread_is_released_on_the_loops)
 IN_LOOP(tasks_start_in_the_next_iteration_in_order)
 IN_LOOP(value_of_a_task_is_taken_from_its_future)
 IN_LOOP(value_of_a_failed_task_is_dropped)
@@ -362,6 +480,10 @@ IN_LOOP(started_or_discarded_coroutines_are_not_reported)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        IN_LOOP_TEST(calls_from_another_thread_are_refused),
+        IN_LOOP_TEST(reference_dropped_on_another_thread_is_released_on_the_loops),
+        ON_MAIN_TEST(sigint_cancels_main),
+        ON_MAIN_TEST(task_that_ignores_its_cancellation_is_named_at_the_forced_close),
         IN_LOOP_TEST(tasks_start_in_the_next_iteration_in_order),
         IN_LOOP_TEST(value_of_a_task_is_taken_from_its_future),
         IN_LOOP_TEST(value_of_a_failed_task_is_dropped),
