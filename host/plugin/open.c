@@ -71,8 +71,6 @@ static weir_error *load(const char *name, const char *path, int fd, off_t size, 
 
     snprintf(copied, sizeof copied, "/proc/self/fd/%d", copy);
     handle = dlopen(copy >= 0 ? copied : path, RTLD_NOW | RTLD_LOCAL);
-    if (copy >= 0)
-        close(copy);
     if (!handle) {
         const char *text = dlerror();
         const char *rest = text && copy >= 0 ? strstr(text, copied) : NULL;
@@ -80,13 +78,19 @@ static weir_error *load(const char *name, const char *path, int fd, off_t size, 
         /* The name of the copy means nothing to the reader. */
         if (rest && rest == text && !strncmp(rest + strlen(copied), ": ", 2))
             text = rest + strlen(copied) + 2;
+        if (copy >= 0)
+            close(copy);
         return weir_raise(WEIR_EPLUGIN, "plugin `%s`: %s cannot be loaded: %s", name, path,
                           text ? text : "unknown reason");
     }
     *ret = dlsym(handle, "weir_plugin_v1");
+    /* The copy stays open beside the code: dlopen() takes a name that it has seen for the same
+     * library, so the number must not be used again. Debuggers read it, too. */
     if (*ret)
         return NULL;
     dlclose(handle);
+    if (copy >= 0)
+        close(copy);
     return weir_raise(WEIR_EPLUGIN,
                       "plugin `%s`: %s is not a weir plugin: it exports no `weir_plugin_v1` "
                       "(WEIR_PLUGIN defines it)",
@@ -100,7 +104,7 @@ static weir_error *open_new(const char *name, const char *path, int fd, const st
     struct opened *opened;
 
     WEIR_TRY(load(name, path, fd, file->st_size, in_place, &descriptor));
-    WEIR_TRY(weir__plugin_check(descriptor, name));
+    /* Remembered even when it is refused: a second look at it costs no second copy. */
     opened = calloc(1, sizeof *opened);
     if (!opened)
         return weir_raise(WEIR_ENOMEM, "plugin");
@@ -108,6 +112,7 @@ static weir_error *open_new(const char *name, const char *path, int fd, const st
     opened->descriptor = descriptor;
     opened->next = all_opened;
     all_opened = opened;
+    WEIR_TRY(weir__plugin_check(descriptor, name));
     *ret = descriptor;
     return NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmocka for the tests of host/. */
+/* What the tests of host/ share: cmocka, temporary folders, files, messages of errors. */
 #ifndef WEIR_TESTS_HOST_TEST_H
 #define WEIR_TESTS_HOST_TEST_H
 
@@ -11,5 +11,20 @@
 #include <stdint.h>
 #include <cmocka.h>
 /* clang-format on */
+
+#include <weir/error.h>
+
+/* A new folder, removed with all that is in it by remove_folder(). */
+char *new_folder(void);
+void remove_folder(char *folder);
+/* Writes folder/name. */
+void write_file(const char *folder, const char *name, const char *text);
+/* Below the build tree, into a static buffer. */
+const char *build_path(const char *path);
+const char *source_path(const char *path);
+/* The error's message, in a static buffer; drops it. "" for NULL. */
+const char *message_of(weir_error *take_error);
+/* A folder with the bundled plugins and the fixtures, as links. */
+char *new_plugin_folder(void);
 
 #endif

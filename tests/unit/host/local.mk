@@ -16,6 +16,63 @@ tests_unit_host_test_config_report_LDADD = $(HOST_TEST_LDADD)
 
 EXTRA_DIST += tests/config
 
+# Builds of one plugin, of which one is right.
+host_fixtures =
+check_LTLIBRARIES =
+
+check_LTLIBRARIES += tests/unit/host/fixture_good.la
+host_fixtures += tests/unit/host/fixture_good.la
+tests_unit_host_fixture_good_la_SOURCES = tests/unit/host/plugin_fixture.c
+tests_unit_host_fixture_good_la_CPPFLAGS = $(AM_CPPFLAGS) 
+tests_unit_host_fixture_good_la_CFLAGS = $(PLUGIN_CFLAGS)
+tests_unit_host_fixture_good_la_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath /nowhere
+
+check_LTLIBRARIES += tests/unit/host/fixture_old.la
+host_fixtures += tests/unit/host/fixture_old.la
+tests_unit_host_fixture_old_la_SOURCES = tests/unit/host/plugin_fixture.c
+tests_unit_host_fixture_old_la_CPPFLAGS = $(AM_CPPFLAGS) -DFIXTURE_NAME='"old"' -DFIXTURE_MINOR=7
+tests_unit_host_fixture_old_la_CFLAGS = $(PLUGIN_CFLAGS)
+tests_unit_host_fixture_old_la_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath /nowhere
+
+check_LTLIBRARIES += tests/unit/host/fixture_small.la
+host_fixtures += tests/unit/host/fixture_small.la
+tests_unit_host_fixture_small_la_SOURCES = tests/unit/host/plugin_fixture.c
+tests_unit_host_fixture_small_la_CPPFLAGS = $(AM_CPPFLAGS) -DFIXTURE_NAME='"small"' -DFIXTURE_SIZE="(sizeof(weir_plugin)-8)"
+tests_unit_host_fixture_small_la_CFLAGS = $(PLUGIN_CFLAGS)
+tests_unit_host_fixture_small_la_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath /nowhere
+
+check_LTLIBRARIES += tests/unit/host/fixture_resized.la
+host_fixtures += tests/unit/host/fixture_resized.la
+tests_unit_host_fixture_resized_la_SOURCES = tests/unit/host/plugin_fixture.c
+tests_unit_host_fixture_resized_la_CPPFLAGS = $(AM_CPPFLAGS) -DFIXTURE_NAME='"resized"' -DFIXTURE_PROTOCOL_SIZE="(sizeof(weir_protocol)+8)"
+tests_unit_host_fixture_resized_la_CFLAGS = $(PLUGIN_CFLAGS)
+tests_unit_host_fixture_resized_la_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath /nowhere
+
+check_LTLIBRARIES += tests/unit/host/fixture_other.la
+host_fixtures += tests/unit/host/fixture_other.la
+tests_unit_host_fixture_other_la_SOURCES = tests/unit/host/plugin_fixture.c
+tests_unit_host_fixture_other_la_CPPFLAGS = $(AM_CPPFLAGS) 
+tests_unit_host_fixture_other_la_CFLAGS = $(PLUGIN_CFLAGS)
+tests_unit_host_fixture_other_la_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath /nowhere
+
+check_LTLIBRARIES += tests/unit/host/fixture_none.la
+host_fixtures += tests/unit/host/fixture_none.la
+tests_unit_host_fixture_none_la_SOURCES = tests/unit/host/plugin_fixture.c
+tests_unit_host_fixture_none_la_CPPFLAGS = $(AM_CPPFLAGS) -DFIXTURE_NO_SYMBOL
+tests_unit_host_fixture_none_la_CFLAGS = $(PLUGIN_CFLAGS)
+tests_unit_host_fixture_none_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+
+host_test = tests/unit/host/host_test.c tests/unit/host/host_test.h
+
 unit_tests += tests/unit/host/test_routes
-tests_unit_host_test_routes_SOURCES = tests/unit/host/test_routes.c tests/unit/host/host_test.h
+tests_unit_host_test_routes_SOURCES = tests/unit/host/test_routes.c $(host_test)
 tests_unit_host_test_routes_LDADD = $(HOST_TEST_LDADD)
+
+unit_tests += tests/unit/host/test_servers
+tests_unit_host_test_servers_SOURCES = tests/unit/host/test_servers.c $(host_test)
+tests_unit_host_test_servers_LDADD = $(HOST_TEST_LDADD)
+
+unit_tests += tests/unit/host/test_plugins
+tests_unit_host_test_plugins_SOURCES = tests/unit/host/test_plugins.c $(host_test)
+tests_unit_host_test_plugins_LDADD = $(HOST_TEST_LDADD)
+EXTRA_tests_unit_host_test_plugins_DEPENDENCIES = $(host_fixtures)
