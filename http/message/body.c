@@ -202,7 +202,7 @@ static size_t trailer(weir_http_body *body, const char *p, const char *end)
         head->field_capacity = 1;
     }
     if (!weir__head_resume(head, weir_slice_of(p, len))) {
-        fail(body, WEIR_HTTP_BAD_CUT_SHORT);
+        fail(body, head->error);
         return 0;
     }
     if (len > head->head_limit_)

@@ -55,7 +55,7 @@ static void two(char *to, int number)
 
 void weir_http_date_format(char buffer[WEIR_HTTP_DATE_LEN], int64_t seconds)
 {
-    static const char form[] = "Sun, 06 Nov 1994 08:49:37 GMT";
+    static const weir_slice form = WEIR_SLICE_INIT("Sun, 06 Nov 1994 08:49:37 GMT");
     struct date date;
     int64_t days;
     int rest;
@@ -64,7 +64,7 @@ void weir_http_date_format(char buffer[WEIR_HTTP_DATE_LEN], int64_t seconds)
     days = seconds / DAY;
     rest = (int)(seconds % DAY);
     date_of(days, &date);
-    memcpy(buffer, form, WEIR_HTTP_DATE_LEN);
+    memcpy(buffer, form.data, form.len);
     memcpy(buffer, day_names + 3 * ((days + 4) % 7), 3);
     two(buffer + 5, date.day);
     memcpy(buffer + 8, month_names + (ptrdiff_t)3 * (date.month - 1), 3);

@@ -191,8 +191,12 @@ void weir_http_head_moved(weir_http_head *head, const void *base)
 
 bool weir__head_resume(weir_http_head *head, weir_slice so_far)
 {
-    if (head->state_ == WEIR__HEAD_FAILED || so_far.len < head->at_)
+    if (head->state_ == WEIR__HEAD_FAILED)
         return false;
+    if (so_far.len < head->at_) {
+        (void)weir__head_fail(head, WEIR_HTTP_BAD_CUT_SHORT);
+        return false;
+    }
     if (head->base_ != so_far.data) {
         if (head->at_ > 0)
             weir_http_head_moved(head, so_far.data);

@@ -215,6 +215,19 @@ static void a_refused_head_stays_refused(void **state)
     parsed_done(&p);
 }
 
+static void fewer_bytes_than_before_are_an_error(void **state)
+{
+    const struct how how = {0};
+    struct parsed p;
+
+    (void)state;
+    parse(&p, &how, WHOLE, "GET /a", 6);
+
+    assert_int_equal(weir_http_parse_request(&p.head, weir_slice_of(p.bytes, 3)), WEIR_HTTP_BAD);
+    assert_int_equal(p.head.error, WEIR_HTTP_BAD_CUT_SHORT);
+    parsed_done(&p);
+}
+
 static void every_error_has_a_status_and_a_text(void **state)
 {
     (void)state;
@@ -339,6 +352,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(fields_have_a_limit),
     cmocka_unit_test(nominations_have_a_limit),
     cmocka_unit_test(a_refused_head_stays_refused),
+    cmocka_unit_test(fewer_bytes_than_before_are_an_error),
     cmocka_unit_test(every_error_has_a_status_and_a_text),
 };
 
