@@ -13,18 +13,26 @@
 #include "config.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #include "core/base/log.h"
 
+/* Not gmtime_r(): it takes a lock of libc, which a forked child may find held for ever. */
 static void add_time(struct text *text, int64_t ns)
 {
-    time_t seconds = (time_t)(ns / 1000000000);
-    struct tm utc = {0};
+    int64_t seconds = ns / 1000000000, days = seconds / 86400, of_day = seconds % 86400;
+    /* Years that begin in March: the leap day is the last one. 400 years are 146,097 days. */
+    int64_t from_march = days + 719468;
+    int64_t era = from_march / 146097, of_era = from_march % 146097;
+    int64_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    int64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t march_month = (5 * of_year + 2) / 153;
+    int64_t day = of_year - (153 * march_month + 2) / 5 + 1;
+    int64_t month = march_month < 10 ? march_month + 3 : march_month - 9;
+    int64_t year = era * 400 + year_of_era + (month <= 2);
 
-    gmtime_r(&seconds, &utc);
-    text_printf(text, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900, utc.tm_mon + 1,
-                utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, (int)(ns % 1000000000 / 1000));
+    text_printf(text, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", (int)year, (int)month, (int)day,
+                (int)(of_day / 3600), (int)(of_day / 60 % 60), (int)(of_day % 60),
+                (int)(ns % 1000000000 / 1000));
 }
 
 /* The names of <3>: emergency is 0, debug 7. */

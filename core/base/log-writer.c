@@ -330,9 +330,9 @@ bool weir_log_flush(weir_duration limit)
     struct timespec end = deadline_of(limit);
     bool done = true;
 
-    if (atomic_load(&writer.state) == WRITER_NONE)
+    if (atomic_load(&writer.state) == WRITER_NONE && !weir__log_rings())
         return true;
-    weir__log_writer_wake();
+    weir__log_writer_wake(); /* starts one when a shutdown left records behind */
     for (struct log_ring *ring = weir__log_rings(); ring && done; ring = ring->next) {
         uint64_t head = atomic_load(&ring->head);
 

