@@ -38,7 +38,7 @@ static int level_of(weir_outcome outcome)
 static void log_record(const weir_listener *listener, weir_transport *transport,
                        const weir_access_record *record, int level)
 {
-    char status[16], duration[32], bytes_out[24], retries[16];
+    char status[16], duration[32], bytes_out[24], retries[16], reason[300] = "";
     const char *outcome = weir_outcome_name(record->outcome);
     weir_log_field fields[10];
     size_t n = 0;
@@ -62,12 +62,17 @@ static void log_record(const weir_listener *listener, weir_transport *transport,
     fields[n++] = (weir_log_field){"bytes_out", bytes_out};
     if (record->retries)
         fields[n++] = (weir_log_field){"retries", retries};
+    if (record->reason) {
+        reason[0] = ':';
+        reason[1] = ' ';
+        weir_error_message(record->reason, reason + 2, sizeof reason - 2);
+    }
     if (record->method.len)
-        weir_log_at(WEIR_HERE, logger(), level, fields, n, "%.*s %.*s%.*s: %s",
+        weir_log_at(WEIR_HERE, logger(), level, fields, n, "%.*s %.*s%.*s: %s%s",
                     LIMITED(record->method, 32), LIMITED(record->host, 128),
-                    LIMITED(record->path, 256), outcome);
+                    LIMITED(record->path, 256), outcome, reason);
     else
-        weir_log_at(WEIR_HERE, logger(), level, fields, n, "connection: %s", outcome);
+        weir_log_at(WEIR_HERE, logger(), level, fields, n, "connection: %s%s", outcome, reason);
 }
 
 void weir_listener_record(weir_listener *listener, weir_transport *transport,
