@@ -1,1 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
+
+unit_tests += tests/unit/loop/test_loop
+tests_unit_loop_test_loop_SOURCES = tests/unit/loop/test_loop.c tests/unit/base/base_test.h tests/unit/loop/loop_test.h
+tests_unit_loop_test_loop_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/loop/test_post
+tests_unit_loop_test_post_SOURCES = tests/unit/loop/test_post.c tests/unit/base/base_test.h tests/unit/loop/loop_test.h
+tests_unit_loop_test_post_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/loop/test_timer
+tests_unit_loop_test_timer_SOURCES = tests/unit/loop/test_timer.c tests/unit/base/base_test.h tests/unit/loop/loop_test.h
+tests_unit_loop_test_timer_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/loop/test_watch
+tests_unit_loop_test_watch_SOURCES = tests/unit/loop/test_watch.c tests/unit/base/base_test.h tests/unit/loop/loop_test.h
+tests_unit_loop_test_watch_LDADD = $(CORE_TEST_LDADD)
