@@ -6,6 +6,7 @@ libweir_http_core_la_SOURCES = \
 	http/connection/client.c \
 	http/connection/exchange.c \
 	http/connection/exchange.h \
+	http/connection/input.c \
 	http/connection/reader.c \
 	http/connection/response.c \
 	http/connection/server.c \

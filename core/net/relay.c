@@ -42,7 +42,7 @@ static weir_error *relay_data_received(weir_transport *transport, void *state, w
 
     (void)transport;
     if (!other)
-        return weir_raise(WEIR_ECLOSED, "the other side of the relay is gone");
+        return WEIR_RAISE_FAST(WEIR_ECLOSED, "the other side of the relay is gone");
     return weir_transport_write(other, data);
 }
 
@@ -136,26 +136,18 @@ static weir_error *take_over(struct relay *relay, int index, weir_transport *tra
     return NULL;
 }
 
-weir_error *weir_relay_start(weir_transport *a, weir_slice rest_a, weir_transport *b,
-                             weir_slice rest_b, const weir_relay_options *options)
+/* Bytes that were received before there was a relay. A failure ends that side, and so the relay. */
+static void pass_rest(weir_transport *to, weir_slice rest)
 {
-    struct relay *relay = calloc(1, sizeof *relay);
-    weir_error *error;
+    weir_error *error = rest.len ? weir_transport_write(to, rest) : NULL;
 
-    if (!relay)
-        return weir_raise(WEIR_ENOMEM, "relay");
-    relay->first = -1;
-    error = take_over(relay, 0, a);
-    if (error) {
-        relay_free(relay);
-        return weir_error_trace(error, WEIR_HERE);
-    }
-    /* From here on the caller's abort of both leads to relay_connection_lost, which frees. */
-    WEIR_TRY(take_over(relay, 1, b));
-    if (rest_a.len)
-        WEIR_TRY(weir_transport_write(b, rest_a));
-    if (rest_b.len)
-        WEIR_TRY(weir_transport_write(a, rest_b));
+    if (error)
+        weir_transport_abort(to, error);
+}
+
+static void begin(struct relay *relay, weir_transport *a, weir_transport *b,
+                  const weir_relay_options *options)
+{
     relay->started = true;
     if (options) {
         relay->done = options->done;
@@ -169,5 +161,30 @@ weir_error *weir_relay_start(weir_transport *a, weir_slice rest_a, weir_transpor
         weir_transport_resume_reading(a);
     if (!relay->write_paused[0])
         weir_transport_resume_reading(b);
+}
+
+weir_error *weir_relay_start(weir_transport *a, weir_slice rest_a, weir_transport *b,
+                             weir_slice rest_b, const weir_relay_options *options)
+{
+    struct relay *relay;
+    weir_error *error;
+
+    /* Asked first: once one side is taken over there is no way back. */
+    if (weir_transport_is_closing(a) || weir_transport_is_closing(b))
+        return WEIR_RAISE_FAST(WEIR_ECLOSED, "relay of a closed connection");
+    relay = calloc(1, sizeof *relay);
+    if (!relay)
+        return weir_raise(WEIR_ENOMEM, "relay");
+    relay->first = -1;
+    error = take_over(relay, 0, a);
+    if (error) {
+        relay_free(relay);
+        return weir_error_trace(error, WEIR_HERE);
+    }
+    /* From here on the caller's abort of both leads to relay_connection_lost, which frees. */
+    WEIR_TRY(take_over(relay, 1, b));
+    pass_rest(b, rest_a);
+    pass_rest(a, rest_b);
+    begin(relay, a, b, options);
     return NULL;
 }

@@ -27,6 +27,7 @@ static __thread struct block *free_blocks;
 static __thread unsigned free_count;
 static pthread_key_t thread_end;
 static pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
+static __thread bool thread_end_set;
 
 static void free_list(void *unused)
 {
@@ -38,6 +39,7 @@ static void free_list(void *unused)
         free(block);
     }
     free_count = 0;
+    thread_end_set = false;
 }
 
 static void make_thread_end(void)
@@ -73,9 +75,10 @@ void weir__http_block_put(void *pointer)
         free(block);
         return;
     }
-    if (free_count == 0) {
+    if (!thread_end_set) {
         pthread_once(&thread_end_once, make_thread_end);
         pthread_setspecific(thread_end, &free_blocks);
+        thread_end_set = true;
     }
     block->next = free_blocks;
     free_blocks = block;

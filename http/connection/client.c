@@ -48,6 +48,10 @@ static struct response *take_response(weir_http_client *client)
     client->response = NULL;
     client->need_more = false;
     client->generation++;
+    if (client->paused) {
+        client->paused = false;
+        weir_transport_resume_reading(client->transport);
+    }
     return response;
 }
 
@@ -155,6 +159,7 @@ static weir_slice response_begins(weir_http_client *client, weir_slice rest)
         return deliver(client, rest, true);
     client->unusable = true;
     take_response(client);
+    weir_timer_stop(&client->timer); /* the connection gets another protocol, maybe now */
     if (events)
         events->response(arg, &response->head, rest, true);
     free_response(response);
@@ -416,6 +421,8 @@ weir_error *weir_http_client_send_body(weir_http_client *client, weir_slice data
 
 void weir_http_client_pause(weir_http_client *client)
 {
+    if (!client->response)
+        return;
     client->paused = true;
     weir_transport_pause_reading(client->transport);
 }

@@ -93,7 +93,7 @@ void weir__http_exchange_end(struct exchange *exchange, const weir_error *reason
 
 bool weir__http_exchange_finished(const struct exchange *exchange)
 {
-    return exchange->response_phase == RESPONSE_ENDED && !exchange->tunnel &&
+    return exchange->response_phase == RESPONSE_ENDED && !exchange->tunnel && !exchange->reader &&
            (exchange->request_phase == REQUEST_COMPLETE || exchange->close_after);
 }
 
@@ -119,7 +119,7 @@ weir_error *weir_http_begin(weir_http *x, const weir_http_action *action, const 
     struct exchange *exchange = x->exchange;
     struct weir_http *view = &exchange->end;
 
-    if (!exchange->server)
+    if (!exchange_is_live(exchange))
         return weir_raise(WEIR_ECLOSED, "the exchange has ended");
     if (exchange->begun)
         return weir_raise(WEIR_EINVALSTATE, "the exchange has its action already");
@@ -274,7 +274,7 @@ static weir_error *change_field(weir_http *x, weir_http_side side, enum change_k
     weir_slice key = weir_slice_str(name);
     struct change *change;
 
-    if (!exchange->server || (side == WEIR_HTTP_RESPONSE && exchange->response_phase))
+    if (!exchange_is_live(exchange) || (side == WEIR_HTTP_RESPONSE && exchange->response_phase))
         return weir_raise(WEIR_ECLOSED, "the head with field %s has left", name);
     if (!weir_http_is_token(key) || !weir_http_is_value(value))
         return weir_raise(WEIR_EINVAL, "not a legal HTTP field: %s", name);
@@ -318,20 +318,26 @@ void weir_http_pause(weir_http *x, weir_http_side side)
 {
     struct exchange *exchange = x->exchange;
 
-    if (!exchange->server || side != WEIR_HTTP_REQUEST || exchange->request_paused)
+    /* Once the response has ended, the rest of the request is nobody's and flows away. */
+    if (side != WEIR_HTTP_REQUEST || !exchange_is_live(exchange) ||
+        exchange->response_phase == RESPONSE_ENDED)
         return;
     exchange->request_paused = true;
-    weir_transport_pause_reading(exchange->server->transport);
+    weir__http_server_update_reading(exchange->server);
 }
 
 void weir_http_unpause(weir_http *x, weir_http_side side)
 {
     struct exchange *exchange = x->exchange;
+    struct server *server = exchange->server;
 
-    if (!exchange->server || side != WEIR_HTTP_REQUEST || !exchange->request_paused)
+    if (side != WEIR_HTTP_REQUEST || !exchange_is_live(exchange) || !exchange->request_paused)
         return;
     exchange->request_paused = false;
-    weir__http_server_continue(exchange->server);
+    if (exchange->request_phase == REQUEST_BODY)
+        weir__http_server_arm_body(server);
+    weir__http_server_enter(server);
+    weir__http_server_leave(server);
 }
 
 void weir_http_resume(weir_http *x, weir_error *take_error)

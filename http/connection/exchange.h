@@ -93,7 +93,6 @@ struct exchange {
     bool continue_pending; /* the client waits for 100 */
     bool close_after;
     bool failed, aborted, tunnel;
-    bool delivering; /* inside on_request_body */
     int status;
     weir_outcome outcome;
     weir_error *reason;
@@ -124,15 +123,33 @@ struct server {
     uint64_t sent_at_check; /* bytes sent when writing was last seen to stall */
     unsigned depth;
     bool eof, draining, lingering, write_paused, lost, reading_paused;
-    bool need_more; /* what is pending makes sense only with more bytes behind it */
+    bool need_more;  /* what is pending makes sense only with more bytes behind it */
+    bool processing; /* received bytes are being looked at */
 };
 
+/* Life (server.c) */
+
 void weir__http_server_enter(struct server *server);
+/* The outermost ends what has ended, and goes on with what is pending and with reading. */
 void weir__http_server_leave(struct server *server);
-/* Asks for a look at what has ended, from outside of the connection's own callbacks. */
+/* Asks for that from outside of the connection's own callbacks. */
 void weir__http_server_settle(struct server *server);
-/* Goes on with bytes that were put aside, then with reading. */
-void weir__http_server_continue(struct server *server);
+/* Reads, or not, as the state of things says. */
+void weir__http_server_update_reading(struct server *server);
+
+/* Bytes to requests (input.c) */
+
+/* Looks at received bytes as far as they are wanted now, keeps the rest. */
+weir_error *weir__http_server_input(struct server *server, weir_slice data);
+/* Goes on with bytes that were kept; false: nothing moved. */
+bool weir__http_server_pending(struct server *server);
+void weir__http_server_drop_pending(struct server *server);
+void weir__http_server_arm_body(struct server *server);
+
+static inline weir_duration http_or_default(weir_duration given, weir_duration otherwise)
+{
+    return given.ns > 0 ? given : otherwise;
+}
 
 weir_http_limits weir__http_limits(const weir_http_server_options *options);
 struct exchange *weir__http_exchange_new(struct server *server);
@@ -142,8 +159,14 @@ void weir__http_exchange_unref(struct exchange *exchange);
 void weir__http_exchange_end(struct exchange *exchange, const weir_error *reason);
 /* Hands body bytes to whom they belong. */
 weir_error *weir__http_exchange_body(struct exchange *exchange, weir_slice data, bool last);
-/* Both sides have ended. */
+/* Both sides have ended, and nobody works on it any more. */
 bool weir__http_exchange_finished(const struct exchange *exchange);
+
+/* It has not ended, and is not being ended. */
+static inline bool exchange_is_live(const struct exchange *exchange)
+{
+    return exchange->server && exchange->server->exchange == exchange;
+}
 
 /* Straight-line style (reader.c). */
 weir_error *weir__http_reader_start(struct exchange *exchange);

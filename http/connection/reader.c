@@ -14,6 +14,9 @@
 
 #include "http/connection/exchange.h"
 
+/* What is written before looking whether the client takes it. */
+#define PIECE ((size_t)64 * 1024)
+
 struct reader {
     weir_future *waiting; /* of the task; NULL: it does not wait */
     weir_slice piece;     /* not read yet, or given out and valid until the next read */
@@ -92,7 +95,7 @@ static void conclude(struct exchange *exchange, weir_error *take_error)
 {
     struct weir_http *view = &exchange->end;
 
-    if (!exchange->server) {
+    if (!exchange_is_live(exchange)) {
         weir_ignore(take_error);
     } else if (take_error) {
         weir_http_fail(view, 500, WEIR_OUTCOME_PLUGIN_ERROR, take_error);
@@ -111,9 +114,10 @@ static weir_error *run_handle(void *arg)
     weir_error *error = exchange->end.action->handle(&exchange->end);
     struct reader *reader = exchange->reader;
 
-    weir_http_unpause(&exchange->end, WEIR_HTTP_REQUEST);
     conclude(exchange, error);
     exchange->reader = NULL;
+    if (exchange_is_live(exchange))
+        weir__http_server_settle(exchange->server);
     drop_piece(reader);
     weir_buffer_unref(reader->all);
     weir__http_exchange_unref(exchange);
@@ -157,6 +161,8 @@ weir_error *weir_http_read(weir_http *x, weir_http_side side, weir_slice *ret)
     WEIR_TRY(weir_check_cancelled());
     if (!reader->have) {
         drop_piece(reader);
+        if (x->exchange->continue_pending && x->exchange->response_phase == RESPONSE_NONE)
+            WEIR_TRY(weir_http_respond_interim(x, NULL));
         weir_http_unpause(x, side);
     }
     while (!reader->have && !reader->last) {
@@ -195,10 +201,15 @@ weir_error *weir_http_write(weir_http *x, weir_slice data)
 
     WEIR_TRY(check_reader(x));
     WEIR_TRY(weir_check_cancelled());
-    while (exchange->server->write_paused) {
-        WEIR_TRY(wait_for_change(exchange->reader));
-        WEIR_TRY(check_reader(x));
-    }
-    WEIR_TRY(weir_http_pass(x, WEIR_HTTP_RESPONSE, data));
+    do {
+        weir_slice piece = weir_slice_of(data.data, data.len < PIECE ? data.len : PIECE);
+
+        while (exchange->server->write_paused) {
+            WEIR_TRY(wait_for_change(exchange->reader));
+            WEIR_TRY(check_reader(x));
+        }
+        WEIR_TRY(weir_http_pass(x, WEIR_HTTP_RESPONSE, piece));
+        data = weir_slice_skip(data, piece.len);
+    } while (data.len);
     return NULL;
 }

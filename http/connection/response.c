@@ -28,7 +28,7 @@ struct head_plan {
 
 static weir_error *check_open(const struct exchange *exchange, enum response_phase phase)
 {
-    if (!exchange->server || exchange->aborted)
+    if (!exchange_is_live(exchange) || exchange->aborted || exchange->tunnel)
         return weir_raise(WEIR_ECLOSED, "the exchange has ended");
     if (exchange->response_phase != phase)
         return weir_raise(WEIR_EINVALSTATE, "not the time for this part of a response");
@@ -41,31 +41,33 @@ static bool has_no_body(const struct exchange *exchange, int status)
            status < 200;
 }
 
+/* Whether to be rid of what is still to come of the request means to close. Otherwise it is read
+   and dropped, when it is short and sure to come. */
+static bool rest_is_costly(const struct exchange *exchange)
+{
+    return exchange->request_phase != REQUEST_COMPLETE &&
+           (exchange->continue_pending || exchange->head.framing != WEIR_HTTP_LENGTH ||
+            weir_http_body_ahead(&exchange->body) > LINGER_BYTES);
+}
+
 /* Decides the framing, and whether the connection can live on. */
 static void plan_framing(struct exchange *exchange, int status, int64_t length)
 {
-    const weir_http_head *head = &exchange->head;
-    bool http11 = head->minor_version >= 1;
-
     exchange->status = status;
     if (has_no_body(exchange, status)) {
         exchange->response_framing = AS_NOTHING;
     } else if (length >= 0) {
         exchange->response_framing = AS_LENGTH;
         exchange->response_left = (uint64_t)length;
-    } else if (http11) {
+    } else if (exchange->head.minor_version >= 1) {
         exchange->response_framing = AS_CHUNKED;
     } else {
         exchange->response_framing = AS_CLOSE;
         exchange->close_after = true;
     }
-    if (exchange->server->draining || exchange->server->eof)
-        exchange->close_after = true;
-    /* The rest of a request that nobody waits for is read when it is short and sure to come. */
-    if (exchange->request_phase != REQUEST_COMPLETE &&
-        (exchange->continue_pending || head->framing != WEIR_HTTP_LENGTH ||
-         weir_http_body_ahead(&exchange->body) > LINGER_BYTES) &&
-        status >= 300)
+    /* A response of success may begin while its request is read; others are the last word. */
+    if (exchange->server->draining || exchange->server->eof ||
+        (status >= 300 && rest_is_costly(exchange)))
         exchange->close_after = true;
 }
 
@@ -236,6 +238,7 @@ static void compose_message(weir_http_writer *writer, struct exchange *exchange,
         const weir_http_field *field = &head->fields[i];
 
         if (!(field->flags & WEIR_HTTP_FIELD_HOP) &&
+            !(head->status == 204 && field->id == WEIR_HTTP_CONTENT_LENGTH) &&
             !is_changed(exchange, weir_http_field_name(field)))
             weir_http_write_field(writer, weir_http_field_name(field),
                                   weir_http_field_value(field));
@@ -270,6 +273,8 @@ weir_error *weir_http_respond_end(weir_http *x)
         error = weir_transport_write(exchange->server->transport, WEIR_HTTP_LAST_CHUNK);
     }
     exchange->response_phase = RESPONSE_ENDED;
+    if (rest_is_costly(exchange))
+        exchange->close_after = true;
     weir__http_server_settle(exchange->server);
     return error ? weir_error_trace(error, WEIR_HERE) : NULL;
 }
@@ -339,11 +344,18 @@ weir_error *weir_http_respond_interim(weir_http *x, const weir_http_head *head)
     struct exchange *exchange = x->exchange;
 
     WEIR_TRY(check_open(exchange, RESPONSE_NONE));
-    if (exchange->head.minor_version == 0)
+    if (exchange->head.minor_version == 0 || (!head && !exchange->continue_pending))
         return NULL;
-    if (head->status == 100)
+    if (!head || head->status == 100)
         exchange->continue_pending = false;
-    WEIR_TRY(write_bare_head(exchange, head, false));
+    if (head) {
+        WEIR_TRY(write_bare_head(exchange, head, false));
+    } else {
+        weir_slice go_on = WEIR_SLICE("HTTP/1.1 100 Continue\r\n\r\n");
+
+        exchange->bytes_out += go_on.len;
+        WEIR_TRY(weir_transport_write(exchange->server->transport, go_on));
+    }
     return NULL;
 }
 
@@ -374,22 +386,23 @@ weir_error *weir_http_upgrade(weir_http *x, const weir_http_head *head, weir_tra
     weir_error *error;
 
     WEIR_TRY(check_open(exchange, RESPONSE_NONE));
+    if (exchange->request_phase != REQUEST_COMPLETE || server->processing)
+        return weir_raise(WEIR_EBUSY, "an upgrade inside of the request");
     exchange->status = head->status;
     exchange->response_phase = RESPONSE_BODY;
     WEIR_TRY(write_bare_head(exchange, head, true));
     if (server->pending)
         WEIR_TRY(weir_buffer_linear(server->pending, &early));
-    exchange->tunnel = true;
-    weir_timer_stop(&server->timer);
     weir_transport_ref(server->transport);
     error = weir_relay_start(server->transport, early, other, rest, &options);
     if (error) {
-        exchange->tunnel = false;
         weir_transport_unref(server->transport);
         return weir_error_trace(error, WEIR_HERE);
     }
-    weir_buffer_unref(server->pending);
-    server->pending = NULL;
+    exchange->tunnel = true;
+    weir_timer_stop(&server->timer);
+    weir_callback_cancel(&server->settle);
+    weir__http_server_drop_pending(server);
     return NULL;
 }
 
@@ -400,7 +413,7 @@ void weir_http_fail(weir_http *x, int status, weir_outcome outcome, weir_error *
     int len;
     weir_error *error;
 
-    if (!exchange->server || exchange->failed || exchange->tunnel) {
+    if (!exchange_is_live(exchange) || exchange->failed || exchange->tunnel) {
         weir_ignore(take_error);
         return;
     }

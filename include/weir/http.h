@@ -76,7 +76,8 @@ typedef struct weir_http_action {
     void (*pause)(weir_http *x, weir_http_side side);
     void (*unpause)(weir_http *x, weir_http_side side);
     void (*ended)(weir_http *x, const weir_error *reason);
-    /** Instead of start and on_request_body: straight-line, as a task. */
+    /** Instead of start and on_request_body: straight-line, as a task. The exchange, and with it the
+     *  next request of the connection, waits for its return. */
     weir_error *(*handle)(weir_http *x);
 } weir_http_action;
 
@@ -144,7 +145,8 @@ WEIR_PUBLIC weir_error *weir_http_respond_message(weir_http *x, const weir_http_
                                                   weir_slice first_body) WEIR_MUST_USE;
 /** Errors: WEIR_EINCOMPLETE fewer bytes were passed than announced (the connection is closed). */
 WEIR_PUBLIC weir_error *weir_http_respond_end(weir_http *x) WEIR_MUST_USE;
-/** An interim response (100, 103) of `head`; dropped for clients that cannot take one. */
+/** An interim response (100, 103) of `head`; dropped for clients that cannot take one. `head` NULL:
+ *  100, if the client waits for it; weir_http_read() does so by itself. */
 WEIR_PUBLIC weir_error *weir_http_respond_interim(weir_http *x,
                                                   const weir_http_head *head) WEIR_MUST_USE;
 /**

@@ -52,24 +52,6 @@ static int64_t now_ns(const struct proxy *proxy)
     return weir_loop_time(weir_transport_loop(connection_of(proxy->x)->transport)).ns;
 }
 
-static weir_outcome outcome_of_connect(const weir_error *error)
-{
-    switch (weir_error_code(error)) {
-    case WEIR_ENOSERVER:
-        return WEIR_OUTCOME_UPSTREAM_NONE_AVAILABLE;
-    case WEIR_EDNS:
-    case WEIR_ENONAME:
-        return WEIR_OUTCOME_UPSTREAM_DNS;
-    case WEIR_ETIMEDOUT:
-        return WEIR_OUTCOME_UPSTREAM_CONNECT_TIMEOUT;
-    case WEIR_ETLS:
-    case WEIR_ETLSTRUNCATED:
-        return WEIR_OUTCOME_UPSTREAM_TLS;
-    default:
-        return WEIR_OUTCOME_UPSTREAM_CONNECT_REFUSED;
-    }
-}
-
 static int status_of(weir_outcome outcome)
 {
     switch (outcome) {
@@ -77,6 +59,7 @@ static int status_of(weir_outcome outcome)
     case WEIR_OUTCOME_UPSTREAM_RESPONSE_TIMEOUT:
         return 504;
     case WEIR_OUTCOME_UPSTREAM_NONE_AVAILABLE:
+    case WEIR_OUTCOME_LIMIT_CONNECTIONS:
         return 503;
     default:
         return 502;
@@ -231,7 +214,7 @@ static void lease_done(weir_lease *lease, weir_error *take_error, void *arg)
         proxy->client = NULL;
         outcome = WEIR_OUTCOME_UPSTREAM_RESET;
     } else {
-        outcome = outcome_of_connect(take_error);
+        outcome = weir_outcome_of_connect(take_error);
     }
     /* Nothing of the request has reached a server, so any may be sent elsewhere. */
     refused = weir_lease_retry(lease, outcome);
@@ -266,33 +249,41 @@ static void respond_end(struct proxy *proxy)
         weir_ignore(error);
 }
 
+/* The origin switched: the connections are joined. */
+static void upgrade(struct proxy *proxy, const weir_http_head *head, weir_slice first_bytes)
+{
+    const struct proxy_config *config = weir_http_config(proxy->x);
+    weir_transport *origin = weir_lease_transport(proxy->lease);
+    weir_error *error;
+
+    proxy->client = NULL;
+    weir_transport_set_idle_timeout(origin, config->idle_timeout);
+    error = weir_http_upgrade(proxy->x, head, origin, first_bytes);
+    if (error)
+        give_up(proxy, WEIR_OUTCOME_UPSTREAM_RESPONSE_BAD, error);
+}
+
 static void on_response(void *arg, const weir_http_head *head, weir_slice first_body, bool last)
 {
     struct proxy *proxy = arg;
     struct http_connection *connection = connection_of(proxy->x);
+    /* With a length the end takes no bytes; else the last chunk goes with the data. */
+    bool cork = head->framing == WEIR_HTTP_CHUNKED || head->framing == WEIR_HTTP_UNTIL_CLOSE;
     weir_error *error;
 
     connection->first_byte_ns = now_ns(proxy) - proxy->started_ns;
     if (head->framing == WEIR_HTTP_TUNNEL) {
-        const struct proxy_config *config = weir_http_config(proxy->x);
-        weir_transport *origin = weir_lease_transport(proxy->lease);
-
-        proxy->client = NULL;
-        weir_transport_set_idle_timeout(origin, config->idle_timeout);
-        error = weir_http_upgrade(proxy->x, head, origin, first_body);
-    } else {
-        /* With a length the end takes no bytes; else the last chunk goes with the data. */
-        bool cork = head->framing != WEIR_HTTP_LENGTH;
-
-        proxy->cork_end = cork;
-        if (last && cork)
-            weir_transport_cork(connection->transport);
-        error = weir_http_respond_message(proxy->x, head, first_body);
-        if (!error && last)
-            respond_end(proxy);
-        if (last && cork)
-            weir_transport_uncork(connection->transport);
+        upgrade(proxy, head, first_body);
+        return;
     }
+    proxy->cork_end = cork;
+    if (last && cork)
+        weir_transport_cork(connection->transport);
+    error = weir_http_respond_message(proxy->x, head, first_body);
+    if (!error && last)
+        respond_end(proxy);
+    if (last && cork)
+        weir_transport_uncork(connection->transport);
     if (error)
         drop_client(proxy, error);
 }
@@ -386,7 +377,10 @@ static weir_error *proxy_start(weir_http *x)
                                  WEIR_SLICE("405 Method Not Allowed\n"));
     if (proxy->has_body)
         weir_http_pause(x, WEIR_HTTP_REQUEST);
-    WEIR_TRY(weir_lease_start(config->upstream, &options, lease_done, proxy, &proxy->lease));
+    if (weir_lease_try(config->upstream, &options, lease_done, proxy, &proxy->lease))
+        lease_done(proxy->lease, NULL, proxy);
+    else
+        WEIR_TRY(weir_lease_start(config->upstream, &options, lease_done, proxy, &proxy->lease));
     return NULL;
 }
 

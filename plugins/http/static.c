@@ -57,9 +57,10 @@ struct transfer {
     char *path; /* below the root */
 };
 
+/* A job that may outlive its exchange, and its instance too: has everything of its own. */
 struct look_up {
     int root;
-    const char *index;
+    const char *index; /* behind the path */
     char path[];
 };
 
@@ -457,17 +458,31 @@ static weir_error *look_up_done(weir_future *future, void *arg)
     return NULL;
 }
 
+static void drop_look_up(void *arg)
+{
+    struct look_up *job = arg;
+
+    if (job->root >= 0)
+        close(job->root);
+    free(job);
+}
+
 static weir_error *look_up(struct transfer *transfer, const struct static_config *config, int root)
 {
-    size_t len = strlen(transfer->path);
-    struct look_up *job = malloc(sizeof *job + len + 1);
+    size_t path = strlen(transfer->path) + 1, index = strlen(config->index) + 1;
+    struct look_up *job = malloc(sizeof *job + path + index);
 
     if (!job)
         return weir_raise(WEIR_ENOMEM, "look-up of a file");
-    job->root = root;
-    job->index = config->index;
-    memcpy(job->path, transfer->path, len + 1);
-    WEIR_TRY(run_job(transfer, look_up_now, job, free, look_up_done));
+    memcpy(job->path, transfer->path, path);
+    memcpy(job->path + path, config->index, index);
+    job->index = job->path + path;
+    job->root = fcntl(root, F_DUPFD_CLOEXEC, 0);
+    if (job->root < 0) {
+        free(job);
+        return plain_answer(transfer->x, 503);
+    }
+    WEIR_TRY(run_job(transfer, look_up_now, job, drop_look_up, look_up_done));
     return NULL;
 }
 
@@ -476,7 +491,7 @@ static bool is_hidden(const char *path)
 {
     for (const char *at = path; at; at = strchr(at, '/')) {
         at += *at == '/';
-        if (*at == '.' && strncmp(at, ".well-known", 11) != 0)
+        if (*at == '.' && !(strncmp(at, ".well-known", 11) == 0 && (!at[11] || at[11] == '/')))
             return true;
     }
     return false;

@@ -60,24 +60,6 @@ static void finish(struct tunnel *tunnel, weir_outcome outcome, const weir_error
     tunnel->listener = NULL;
 }
 
-static weir_outcome outcome_of(const weir_error *error)
-{
-    switch (weir_error_code(error)) {
-    case WEIR_ENOSERVER:
-        return WEIR_OUTCOME_UPSTREAM_NONE_AVAILABLE;
-    case WEIR_EDNS:
-    case WEIR_ENONAME:
-        return WEIR_OUTCOME_UPSTREAM_DNS;
-    case WEIR_ETIMEDOUT:
-        return WEIR_OUTCOME_UPSTREAM_CONNECT_TIMEOUT;
-    case WEIR_ETLS:
-    case WEIR_ETLSTRUNCATED:
-        return WEIR_OUTCOME_UPSTREAM_TLS;
-    default:
-        return WEIR_OUTCOME_UPSTREAM_CONNECT_REFUSED;
-    }
-}
-
 static void relay_done(void *arg, int first, const weir_error *reason)
 {
     struct tunnel *tunnel = arg;
@@ -111,7 +93,7 @@ static void lease_done(weir_lease *lease, weir_error *take_error, void *arg)
         tunnel->relaying = false;
         weir_transport_unref(client);
     } else {
-        weir_error *refused = weir_lease_retry(lease, outcome_of(take_error));
+        weir_error *refused = weir_lease_retry(lease, weir_outcome_of_connect(take_error));
 
         if (!refused) {
             weir_ignore(take_error);
@@ -119,7 +101,7 @@ static void lease_done(weir_lease *lease, weir_error *take_error, void *arg)
         }
         weir_ignore(refused);
     }
-    finish(tunnel, outcome_of(take_error), take_error);
+    finish(tunnel, weir_outcome_of_connect(take_error), take_error);
     weir_transport_abort(client, take_error);
 }
 
