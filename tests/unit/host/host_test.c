@@ -9,6 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <weir/loop.h>
+
+void run_task(weir_fn fn, void *arg)
+{
+    weir_error *error = weir_run_at(WEIR_HERE, "test", fn, arg, NULL);
+
+    if (error)
+        fail_msg("%s", message_of(error));
+}
+
 char *new_folder(void)
 {
     char *folder = strdup("/tmp/weir-host-test-XXXXXX");

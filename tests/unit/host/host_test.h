@@ -14,6 +14,15 @@
 
 #include <weir/error.h>
 
+/* In a task, where no assertion may leave by longjmp: what is false ends it with an error. */
+#define CHECK(condition)                                                                   \
+    do {                                                                                   \
+        if (!(condition))                                                                  \
+            return weir_raise(WEIR_EINVAL, "line %d: not true: %s", __LINE__, #condition); \
+    } while (0)
+/* Runs `fn(arg)` as the main task of a new loop; its error fails the test. */
+void run_task(weir_fn fn, void *arg);
+
 /* A new folder, removed with all that is in it by remove_folder(). */
 char *new_folder(void);
 void remove_folder(char *folder);

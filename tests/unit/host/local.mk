@@ -76,3 +76,16 @@ unit_tests += tests/unit/host/test_plugins
 tests_unit_host_test_plugins_SOURCES = tests/unit/host/test_plugins.c $(host_test)
 tests_unit_host_test_plugins_LDADD = $(HOST_TEST_LDADD)
 EXTRA_tests_unit_host_test_plugins_DEPENDENCIES = $(host_fixtures)
+
+unit_tests += tests/unit/host/test_schema
+tests_unit_host_test_schema_SOURCES = tests/unit/host/test_schema.c $(host_test)
+tests_unit_host_test_schema_LDADD = $(HOST_TEST_LDADD)
+EXTRA_tests_unit_host_test_schema_DEPENDENCIES = $(host_fixtures)
+
+unit_tests += tests/unit/host/test_leases
+tests_unit_host_test_leases_SOURCES = tests/unit/host/test_leases.c $(host_test)
+tests_unit_host_test_leases_LDADD = $(HOST_TEST_LDADD)
+
+unit_tests += tests/unit/host/test_host
+tests_unit_host_test_host_SOURCES = tests/unit/host/test_host.c $(host_test)
+tests_unit_host_test_host_LDADD = $(HOST_TEST_LDADD)
