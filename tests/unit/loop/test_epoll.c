@@ -1,0 +1,669 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The epoll backend: completions, their order, and how many system calls they cost. */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/base/chunk.h"
+#include "core/io/epoll.h"
+#include "tests/unit/loop/loop_test.h"
+
+/* One end of a connection as a transport would hold it. */
+struct end {
+    struct io_file file;
+    size_t received;
+    int receives; /* completions */
+    int ended;    /* -1: not yet */
+    ssize_t sent;
+    int connected;
+    int hangups;
+    int accepted[64];
+    int naccepted;
+    struct end *victim; /* closed by the first completion */
+    bool stops;         /* the receive stops itself */
+    char last[32];
+};
+
+static struct io_backend *io;
+
+static void close_end(struct end *end)
+{
+    io->ops->close(io, &end->file, false);
+}
+
+static void close_victim(struct end *end)
+{
+    if (end->victim)
+        close_end(end->victim);
+    end->victim = NULL;
+}
+
+static void on_received(struct io_file *file, weir_chunk *chunk, size_t offset, size_t len)
+{
+    struct end *end = container_of(file, struct end, file);
+    size_t n = len < sizeof(end->last) - 1 ? len : sizeof(end->last) - 1;
+
+    memcpy(end->last, (char *)weir_chunk_data(chunk) + offset, n);
+    end->last[n] = '\0';
+    end->received += len;
+    end->receives++;
+    weir_chunk_unref(chunk);
+    if (end->stops)
+        io->ops->receive_stop(io, file);
+    close_victim(end);
+}
+
+static void on_receive_ended(struct io_file *file, int result)
+{
+    struct end *end = container_of(file, struct end, file);
+
+    end->ended = -result;
+    close_victim(end);
+}
+
+static void on_accepted(struct io_file *file, int result, const struct sockaddr *peer,
+                        socklen_t length)
+{
+    struct end *end = container_of(file, struct end, file);
+
+    (void)peer;
+    (void)length;
+    end->accepted[end->naccepted++] = result;
+}
+
+static void on_connected(struct io_file *file, int result)
+{
+    container_of(file, struct end, file)->connected = result;
+}
+
+static void on_sent(struct io_file *file, ssize_t result)
+{
+    container_of(file, struct end, file)->sent = result;
+}
+
+static void on_hangup(struct io_file *file)
+{
+    container_of(file, struct end, file)->hangups++;
+}
+
+static const struct io_file_ops end_ops = {
+    .received = on_received,
+    .receive_ended = on_receive_ended,
+    .accepted = on_accepted,
+    .connected = on_connected,
+    .sent = on_sent,
+    .hangup = on_hangup,
+};
+
+static void end_init(struct end *end, int fd)
+{
+    *end = (struct end){.ended = -1, .connected = 1, .sent = 1};
+    io_file_init(&end->file, &end_ops, fd, WEIR_HERE);
+    OK(io->ops->add(io, &end->file));
+}
+
+static int io_setup(void **state)
+{
+    loop_setup(state);
+    io = weir__loop_io(test.loop);
+    return 0;
+}
+
+/* A registered end and the other descriptor. */
+static int pair_open(struct end *end)
+{
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    end_init(end, fds[0]);
+    return fds[1];
+}
+
+static void put(int fd, const char *text)
+{
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static void wait_once(void)
+{
+    OK(io->ops->wait(io, 1000000000));
+}
+
+static void wait_none(void)
+{
+    OK(io->ops->wait(io, 0));
+}
+
+static void bytes_arrive_in_a_chunk(void **state)
+{
+    struct end a;
+    int peer = pair_open(&a);
+
+    (void)state;
+    io->ops->receive_start(io, &a.file);
+    put(peer, "hello");
+    wait_once();
+    assert_string_equal(a.last, "hello");
+    put(peer, "again");
+    wait_once();
+
+    assert_string_equal(a.last, "again");
+    assert_int_equal(a.receives, 2);
+    close_end(&a);
+    close(peer);
+}
+
+static void the_end_of_the_stream_follows_the_last_bytes(void **state)
+{
+    struct end a;
+    int peer = pair_open(&a);
+
+    (void)state;
+    io->ops->receive_start(io, &a.file);
+    put(peer, "bye");
+    close(peer);
+    wait_once();
+
+    assert_string_equal(a.last, "bye");
+    assert_int_equal(a.ended, 0);
+    close_end(&a);
+}
+
+static void a_half_closed_peer_is_an_end_too(void **state)
+{
+    struct end a;
+    int peer = pair_open(&a);
+
+    (void)state;
+    io->ops->receive_start(io, &a.file);
+    wait_none();
+    put(peer, "x");
+    wait_once();
+    assert_int_equal(a.ended, -1);
+    assert_int_equal(shutdown(peer, SHUT_WR), 0);
+    wait_once();
+
+    assert_int_equal(a.ended, 0);
+    close_end(&a);
+    close(peer);
+}
+
+static void a_stopped_receive_delivers_nothing_until_it_starts_again(void **state)
+{
+    struct end a;
+    int peer = pair_open(&a);
+
+    (void)state;
+    put(peer, "kept");
+    wait_none();
+    assert_int_equal(a.receives, 0);
+    io->ops->receive_start(io, &a.file);
+    assert_int_equal(a.receives, 0); /* never from inside the call */
+    wait_none();
+    assert_string_equal(a.last, "kept");
+    io->ops->receive_stop(io, &a.file);
+    put(peer, "more");
+    wait_once();
+    wait_none();
+    assert_int_equal(a.receives, 1);
+    io->ops->receive_start(io, &a.file);
+    wait_none();
+
+    assert_string_equal(a.last, "more");
+    close_end(&a);
+    close(peer);
+}
+
+static void a_receive_that_stops_itself_leaves_the_rest(void **state)
+{
+    static char bytes[3 * WEIR_CHUNK_SIZE];
+    struct end a;
+    int peer = pair_open(&a);
+
+    (void)state;
+    a.stops = true;
+    io->ops->receive_start(io, &a.file);
+    assert_int_equal(write(peer, bytes, sizeof(bytes)), sizeof(bytes));
+    wait_once();
+    wait_none();
+    assert_int_equal(a.received, WEIR_CHUNK_SIZE);
+    a.stops = false;
+    io->ops->receive_start(io, &a.file);
+    wait_none();
+
+    assert_int_equal(a.received, sizeof(bytes));
+    close_end(&a);
+    close(peer);
+}
+
+static void set_buffers(int fd, int size)
+{
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+}
+
+static void a_fast_sender_does_not_keep_the_others_waiting(void **state)
+{
+    static char bytes[2 * IO_RECEIVE_BUDGET];
+    struct end fast, slow;
+    int fast_peer = pair_open(&fast), slow_peer = pair_open(&slow);
+    ssize_t written;
+
+    (void)state;
+    set_buffers(fast_peer, sizeof(bytes));
+    io->ops->receive_start(io, &fast.file);
+    io->ops->receive_start(io, &slow.file);
+    wait_none();
+    written = write(fast_peer, bytes, sizeof(bytes));
+    if (written <= (ssize_t)IO_RECEIVE_BUDGET)
+        skip(); /* the kernel's maximum is less than the budget */
+    put(slow_peer, "me too");
+    wait_once();
+    assert_in_range(fast.received, IO_RECEIVE_BUDGET, IO_RECEIVE_BUDGET + WEIR_CHUNK_SIZE);
+    assert_string_equal(slow.last, "me too");
+    wait_none();
+    wait_none();
+
+    assert_int_equal(fast.received, written);
+    close_end(&fast);
+    close_end(&slow);
+    close(fast_peer);
+    close(slow_peer);
+}
+
+static void a_file_may_be_closed_in_its_own_completion(void **state)
+{
+    struct end *a = malloc(sizeof(*a));
+    int peer = pair_open(a);
+
+    (void)state;
+    a->victim = a;
+    io->ops->receive_start(io, &a->file);
+    put(peer, "x");
+    close(peer);
+    wait_once();
+
+    assert_int_equal(a->receives, 1);
+    assert_int_equal(a->ended, -1);
+    free(a);
+}
+
+static void a_neighbour_of_the_same_batch_may_be_closed(void **state)
+{
+    struct end a, b;
+    int peer_a = pair_open(&a), peer_b = pair_open(&b);
+
+    (void)state;
+    a.victim = &b;
+    b.victim = &a;
+    io->ops->receive_start(io, &a.file);
+    io->ops->receive_start(io, &b.file);
+    put(peer_a, "x");
+    put(peer_b, "x");
+    wait_once();
+
+    assert_int_equal(a.receives + b.receives, 1);
+    close_end(a.receives ? &a : &b);
+    close(peer_a);
+    close(peer_b);
+}
+
+static void an_event_of_an_earlier_user_of_the_descriptor_is_ignored(void **state)
+{
+    struct end a, b;
+    int peer = pair_open(&a), shared = dup(a.file.fd), second;
+
+    (void)state;
+    /* The description lives on in `shared`, as it does in a forked child. */
+    close_end(&a);
+    second = pair_open(&b);
+    io->ops->receive_start(io, &b.file);
+    put(peer, "for the dead");
+    wait_none();
+    assert_int_equal(b.receives, 0);
+    put(second, "for b");
+    wait_once();
+
+    assert_string_equal(b.last, "for b");
+    close_end(&b);
+    close(second);
+    close(shared);
+    close(peer);
+}
+
+/* Sending */
+
+static void what_fits_is_sent_at_once(void **state)
+{
+    struct end a;
+    int peer = pair_open(&a);
+    struct iovec iov[2] = {{(void *)(uintptr_t) "two ", 4}, {(void *)(uintptr_t) "parts", 5}};
+    char text[16] = "";
+
+    (void)state;
+    assert_int_equal(io->ops->send(io, &a.file, iov, 2), 9);
+    assert_int_equal(read(peer, text, sizeof(text) - 1), 9);
+
+    assert_string_equal(text, "two parts");
+    close_end(&a);
+    close(peer);
+}
+
+static void what_does_not_fit_is_sent_when_there_is_room(void **state)
+{
+    static char bytes[1 << 20], sink[1 << 20];
+    struct end a;
+    int peer = pair_open(&a);
+    struct iovec iov = {bytes, sizeof(bytes)};
+    ssize_t first = io->ops->send(io, &a.file, &iov, 1), n;
+
+    (void)state;
+    assert_true(first > 0 && first < (ssize_t)sizeof(bytes));
+    iov.iov_len = 100;
+    assert_int_equal(io->ops->send(io, &a.file, &iov, 1), -EINPROGRESS);
+    wait_none();
+    assert_int_equal(a.sent, 1);
+    while ((n = read(peer, sink, sizeof(sink))) > 0) {
+    }
+    wait_once();
+
+    assert_int_equal(a.sent, 100);
+    close_end(&a);
+    close(peer);
+}
+
+static void a_send_to_a_closed_peer_fails_without_a_signal(void **state)
+{
+    struct end a;
+    int peer = pair_open(&a);
+    struct iovec iov = {(void *)(uintptr_t) "x", 1};
+
+    (void)state;
+    close(peer);
+
+    assert_int_equal(io->ops->send(io, &a.file, &iov, 1), -EPIPE);
+    close_end(&a);
+}
+
+static void the_hangup_of_a_stopped_file_is_reported(void **state)
+{
+    struct end a;
+    int peer = pair_open(&a);
+
+    (void)state;
+    wait_none();
+    close(peer);
+    wait_once();
+
+    assert_int_equal(a.hangups, 1);
+    assert_int_equal(a.receives, 0);
+    close_end(&a);
+}
+
+static void pipes_are_files_too(void **state)
+{
+    struct end in, out;
+    struct iovec iov = {(void *)(uintptr_t) "through a pipe", 14};
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe2(fds, O_NONBLOCK | O_CLOEXEC), 0);
+    end_init(&in, fds[0]);
+    end_init(&out, fds[1]);
+    io->ops->receive_start(io, &in.file);
+    assert_int_equal(io->ops->send(io, &out.file, &iov, 1), 14);
+    wait_once();
+    assert_string_equal(in.last, "through a pipe");
+    close_end(&out);
+    wait_once();
+
+    assert_int_equal(in.ended, 0);
+    close_end(&in);
+}
+
+/* Listening and connecting */
+
+static void listener_open(struct end *end, struct sockaddr_in *ret_address)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t length = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+    end_init(end, fd);
+    *ret_address = address;
+}
+
+static void client_open(struct end *end, const struct sockaddr_in *address)
+{
+    end_init(end, socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    io->ops->connect(io, &end->file, (const struct sockaddr *)address, sizeof(*address));
+}
+
+static void a_connection_is_accepted_and_carries_bytes(void **state)
+{
+    struct sockaddr_in address;
+    struct end listener, client, server;
+    struct iovec iov = {(void *)(uintptr_t) "ping", 4};
+
+    (void)state;
+    listener_open(&listener, &address);
+    io->ops->accept_start(io, &listener.file);
+    client_open(&client, &address);
+    assert_int_equal(client.connected, 1);
+    while (client.connected == 1 || listener.naccepted == 0)
+        wait_once();
+    assert_int_equal(client.connected, 0);
+    assert_true(fcntl(listener.accepted[0], F_GETFL) & O_NONBLOCK);
+    assert_true(fcntl(listener.accepted[0], F_GETFD) & FD_CLOEXEC);
+    end_init(&server, listener.accepted[0]);
+    io->ops->receive_start(io, &server.file);
+    assert_int_equal(io->ops->send(io, &client.file, &iov, 1), 4);
+    wait_once();
+
+    assert_string_equal(server.last, "ping");
+    close_end(&server);
+    close_end(&client);
+    close_end(&listener);
+}
+
+static void a_refused_connection_is_reported(void **state)
+{
+    struct sockaddr_in address;
+    struct end listener, client;
+
+    (void)state;
+    listener_open(&listener, &address);
+    close_end(&listener);
+    client_open(&client, &address);
+    while (client.connected == 1)
+        wait_once();
+
+    assert_int_equal(client.connected, -ECONNREFUSED);
+    close_end(&client);
+}
+
+static void a_connect_that_fails_at_once_is_reported_later(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/nonexistent/weir"};
+    struct end client;
+
+    (void)state;
+    end_init(&client, socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    io->ops->connect(io, &client.file, (struct sockaddr *)&address, sizeof(address));
+    assert_int_equal(client.connected, 1);
+    wait_none();
+
+    assert_int_equal(client.connected, -ENOENT);
+    close_end(&client);
+}
+
+static void a_stopped_listener_leaves_connections_in_the_queue(void **state)
+{
+    struct sockaddr_in address;
+    struct end listener, client;
+
+    (void)state;
+    listener_open(&listener, &address);
+    io->ops->accept_start(io, &listener.file);
+    io->ops->accept_stop(io, &listener.file);
+    client_open(&client, &address);
+    while (client.connected == 1)
+        wait_once();
+    wait_none();
+    assert_int_equal(listener.naccepted, 0);
+    io->ops->accept_start(io, &listener.file);
+    wait_once();
+
+    assert_int_equal(listener.naccepted, 1);
+    close(listener.accepted[0]);
+    close_end(&client);
+    close_end(&listener);
+}
+
+static void running_out_of_descriptors_is_told_once_and_stops(void **state)
+{
+    struct sockaddr_in address;
+    struct end listener, client;
+    struct rlimit old, low;
+
+    (void)state;
+    listener_open(&listener, &address);
+    client_open(&client, &address);
+    while (client.connected == 1)
+        wait_once();
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    low = old;
+    low.rlim_cur = 3; /* less than what is open: the next one fails */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    io->ops->accept_start(io, &listener.file);
+    wait_none();
+    wait_none();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_int_equal(listener.naccepted, 1);
+    assert_int_equal(listener.accepted[0], -EMFILE);
+    io->ops->accept_start(io, &listener.file);
+    wait_once();
+
+    assert_int_equal(listener.naccepted, 2);
+    close(listener.accepted[1]);
+    close_end(&client);
+    close_end(&listener);
+}
+
+/* Resources */
+
+static void a_pool_that_runs_dry_serves_in_order_when_chunks_return(void **state)
+{
+    weir_loop_options options = {WEIR_SIZED(weir_loop_options), .max_chunks = 1};
+    weir_chunk *held = NULL;
+    struct end a;
+    int peer;
+
+    (void)state;
+    OK(weir_loop_close(test.loop));
+    weir_loop_unref(test.loop);
+    OK(weir_loop_new(&options, &test.loop));
+    io = weir__loop_io(test.loop);
+    peer = pair_open(&a);
+    OK(weir_chunk_new(1, &held));
+    io->ops->receive_start(io, &a.file);
+    put(peer, "patience");
+    wait_once();
+    wait_none();
+    assert_int_equal(a.receives, 0);
+    weir_chunk_unref(held);
+    wait_none();
+
+    assert_string_equal(a.last, "patience");
+    close_end(&a);
+    close(peer);
+}
+
+static void a_descriptor_is_registered_once_only(void **state)
+{
+    struct end a, twin;
+    int peer = pair_open(&a);
+
+    (void)state;
+    twin = (struct end){0};
+    io_file_init(&twin.file, &end_ops, a.file.fd, WEIR_HERE);
+    FAILS(io->ops->add(io, &twin.file), WEIR_EBUSY);
+
+    close_end(&a);
+    close(peer);
+}
+
+static void timers_wait_no_less_than_asked_without_pwait2(void **state)
+{
+    int64_t start = weir_now().ns;
+
+    (void)state;
+    weir__epoll_forget_pwait2(io);
+    OK(io->ops->wait(io, 1200000)); /* 1.2 ms: rounded up to 2 */
+
+    assert_true(weir_now().ns - start >= 1200000);
+}
+
+static weir_error *make_backend(void)
+{
+    struct io_backend *made;
+
+    WEIR_TRY(weir__io_backend_new("epoll", &made));
+    made->ops->destroy(made);
+    return NULL;
+}
+
+static void each_allocation_of_a_backend_may_fail(void **state)
+{
+    unsigned long failures;
+
+    (void)state;
+    FAIL_EACH_ALLOCATION(make_backend(), WEIR_ENOMEM, &failures);
+
+    assert_int_equal(failures, 1);
+}
+
+#define IO_TEST(name) cmocka_unit_test_setup_teardown(name, io_setup, loop_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IO_TEST(bytes_arrive_in_a_chunk),
+        IO_TEST(the_end_of_the_stream_follows_the_last_bytes),
+        IO_TEST(a_half_closed_peer_is_an_end_too),
+        IO_TEST(a_stopped_receive_delivers_nothing_until_it_starts_again),
+        IO_TEST(a_receive_that_stops_itself_leaves_the_rest),
+        IO_TEST(a_fast_sender_does_not_keep_the_others_waiting),
+        IO_TEST(a_file_may_be_closed_in_its_own_completion),
+        IO_TEST(a_neighbour_of_the_same_batch_may_be_closed),
+        IO_TEST(an_event_of_an_earlier_user_of_the_descriptor_is_ignored),
+        IO_TEST(what_fits_is_sent_at_once),
+        IO_TEST(what_does_not_fit_is_sent_when_there_is_room),
+        IO_TEST(a_send_to_a_closed_peer_fails_without_a_signal),
+        IO_TEST(the_hangup_of_a_stopped_file_is_reported),
+        IO_TEST(pipes_are_files_too),
+        IO_TEST(a_connection_is_accepted_and_carries_bytes),
+        IO_TEST(a_refused_connection_is_reported),
+        IO_TEST(a_connect_that_fails_at_once_is_reported_later),
+        IO_TEST(a_stopped_listener_leaves_connections_in_the_queue),
+        IO_TEST(running_out_of_descriptors_is_told_once_and_stops),
+        IO_TEST(a_pool_that_runs_dry_serves_in_order_when_chunks_return),
+        IO_TEST(a_descriptor_is_registered_once_only),
+        IO_TEST(timers_wait_no_less_than_asked_without_pwait2),
+        IO_TEST(each_allocation_of_a_backend_may_fail),
+    };
+
+    return cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
+}
