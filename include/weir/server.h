@@ -18,7 +18,7 @@ typedef struct weir_server_options {
     weir_duration handshake_timeout; /**< 0: 10 s */
     size_t max_connections;          /**< accepting pauses at it; 0: no limit of its own */
     /**
-     * Called for each connection before connection_made; may set context and instance, and choose
+     * Called for each connection before connection_made, with TLS after its handshake; may set context and instance, and choose
      * another protocol and configuration than the server's (`protocol` and `config` come with the
      * server's own). An error refuses the connection.
      */
@@ -42,14 +42,19 @@ WEIR_PUBLIC weir_error *weir_socket_name(int fd, char *buffer, size_t size) WEIR
  * Serves connections of a listening socket on this loop; several loops may share one socket. The
  * server keeps `fd` open with a duplicate of its own. Accepting starts at once.
  */
-WEIR_PUBLIC weir_error *weir_server_new(weir_loop *loop, int fd, const weir_server_options *options,
-                                        const weir_protocol *protocol, const void *config,
-                                        weir_server **ret) WEIR_MUST_USE;
+#define weir_server_new(loop, fd, options, protocol, config, ret)                                  \
+    weir_server_new_at(WEIR_HERE, (loop), (fd), (options), (protocol), (config), (ret))
+WEIR_PUBLIC weir_error *weir_server_new_at(const weir_site *site, weir_loop *loop, int fd,
+                                           const weir_server_options *options,
+                                           const weir_protocol *protocol, const void *config,
+                                           weir_server **ret) WEIR_MUST_USE;
 /** weir_listen_socket() and weir_server_new() in one. */
-WEIR_PUBLIC weir_error *weir_serve(weir_loop *loop, const char *address,
-                                   const weir_server_options *options,
-                                   const weir_protocol *protocol, const void *config,
-                                   weir_server **ret) WEIR_MUST_USE;
+#define weir_serve(loop, address, options, protocol, config, ret)                                  \
+    weir_serve_at(WEIR_HERE, (loop), (address), (options), (protocol), (config), (ret))
+WEIR_PUBLIC weir_error *weir_serve_at(const weir_site *site, weir_loop *loop, const char *address,
+                                      const weir_server_options *options,
+                                      const weir_protocol *protocol, const void *config,
+                                      weir_server **ret) WEIR_MUST_USE;
 WEIR_PUBLIC weir_server *weir_server_ref(weir_server *server);
 WEIR_PUBLIC void weir_server_unref(weir_server *server);
 WEIR_PUBLIC int weir_server_fd(const weir_server *server);

@@ -21,8 +21,11 @@ WEIR_BEGIN_DECLS
 #define WEIR_STREAM_LIMIT ((size_t)64 * 1024)
 
 /** Connects and suspends until it is done; the stream belongs to the caller. */
-WEIR_PUBLIC weir_error *weir_connect(const char *target, const weir_connect_options *options,
-                                     weir_stream **ret) WEIR_MUST_USE;
+#define weir_connect(target, options, ret)                                                         \
+    weir_connect_at(WEIR_HERE, (target), (options), (ret))
+WEIR_PUBLIC weir_error *weir_connect_at(const weir_site *site, const char *target,
+                                        const weir_connect_options *options,
+                                        weir_stream **ret) WEIR_MUST_USE;
 /** Turns a transport into a stream, which first reads `rest`. The protocol is called no more. */
 WEIR_PUBLIC weir_error *weir_stream_of(weir_transport *transport, weir_slice rest,
                                        weir_stream **ret) WEIR_MUST_USE;

@@ -185,12 +185,17 @@ typedef struct weir_connecting weir_connecting;
  * with a transport whose protocol had its connection_made and whose reading is paused (the taker
  * resumes), or with the error, which it owns. The transport then belongs to its protocol.
  * `ret` NULL: not cancellable.
+ * Errors for `done`, each with the target in its message: of the kernel (ECONNREFUSED, …), ETIMEDOUT
+ * the whole took too long, WEIR_ENONAME, WEIR_EDNS, WEIR_ETLS.
  */
-WEIR_PUBLIC weir_error *
-weir_connect_start(weir_loop *loop, const char *target, const weir_connect_options *options,
-                   const weir_protocol *protocol, const void *config,
-                   void (*done)(weir_transport *transport, weir_error *take_error, void *arg),
-                   void *arg, weir_connecting **ret) WEIR_MUST_USE;
+#define weir_connect_start(loop, target, options, protocol, config, done, arg, ret)                \
+    weir_connect_start_at(WEIR_HERE, (loop), (target), (options), (protocol), (config), (done),    \
+                          (arg), (ret))
+WEIR_PUBLIC weir_error *weir_connect_start_at(
+    const weir_site *site, weir_loop *loop, const char *target, const weir_connect_options *options,
+    const weir_protocol *protocol, const void *config,
+    void (*done)(weir_transport *transport, weir_error *take_error, void *arg), void *arg,
+    weir_connecting **ret) WEIR_MUST_USE;
 /** Ends the attempt; `done` is not called. Not after `done`. */
 WEIR_PUBLIC void weir_connecting_cancel(weir_connecting *connecting);
 

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Listening sockets. A path of a Unix socket that nobody listens on any more (its process died) is
+ * taken over: connecting to it tells. The port alone, or "*", means both families on one socket
+ * where the machine has IPv6.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <weir/server.h>
+
+#include "core/net/address.h"
+
+#define UNIX_PREFIX     "unix:"
+#define BACKLOG_DEFAULT 4096
+
+struct listening {
+    struct address address;
+    bool dual_stack;
+};
+
+static weir_error *parse(const char *text, struct listening *ret)
+{
+    struct host_port parsed = {0};
+    char with_colon[16];
+
+    if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0) {
+        WEIR_TRY(weir__address_unix(text + strlen(UNIX_PREFIX), &ret->address));
+        return NULL;
+    }
+    if (!strchr(text, ':') && strlen(text) < sizeof(with_colon) - 1) {
+        snprintf(with_colon, sizeof(with_colon), ":%s", text);
+        WEIR_TRY(weir__host_port_parse(with_colon, &parsed));
+    } else {
+        WEIR_TRY(weir__host_port_parse(text, &parsed));
+    }
+    if (!parsed.host[0] || strcmp(parsed.host, "*") == 0) {
+        ret->dual_stack = true;
+        (void)weir__address_literal("::", parsed.port, &ret->address);
+        return NULL;
+    }
+    if (!weir__address_literal(parsed.host, parsed.port, &ret->address))
+        return weir_error_hint(
+            weir_raise(WEIR_EINVAL, "\"%s\" is no IP address", parsed.host),
+            "listen on an address such as 127.0.0.1 or [::1], or on * for all of them");
+    return NULL;
+}
+
+/* A socket file whose listener is gone. */
+static bool is_stale(const struct address *address)
+{
+    struct stat status;
+    bool stale;
+    int fd;
+
+    if (lstat(address->un.sun_path, &status) != 0 || !S_ISSOCK(status.st_mode))
+        return false;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    stale = connect(fd, &address->any, address->length) != 0 && errno == ECONNREFUSED;
+    close(fd);
+    return stale;
+}
+
+static int bind_unix(int fd, const struct address *address, int mode)
+{
+    if (bind(fd, &address->any, address->length) != 0) {
+        if (errno != EADDRINUSE || !is_stale(address))
+            return errno;
+        if (unlink(address->un.sun_path) != 0 && errno != ENOENT)
+            return errno;
+        if (bind(fd, &address->any, address->length) != 0)
+            return errno;
+    }
+    if (mode && chmod(address->un.sun_path, (mode_t)mode) != 0)
+        return errno;
+    return 0;
+}
+
+static int set_option(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof(value)) == 0 ? 0 : errno;
+}
+
+/* 0, or errno. */
+static int prepare(int fd, const struct listening *listening, const weir_server_options *options)
+{
+    const struct address *address = &listening->address;
+    int family = address->any.sa_family;
+    int code = 0;
+
+    if (family == AF_UNIX)
+        return bind_unix(fd, address, options ? options->unix_mode : 0);
+    code = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (!code && options && options->reuse_port)
+        code = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (!code && family == AF_INET6)
+        code = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !listening->dual_stack);
+    if (!code && bind(fd, &address->any, address->length) != 0)
+        code = errno;
+    return code;
+}
+
+static weir_error *cannot_listen(const char *address, int code)
+{
+    weir_error *error = weir_raise(code, "cannot listen on %s: %s", address, weir_code_text(code));
+
+    if (code == EADDRINUSE)
+        return weir_error_hint(error, "another process has it: ss -ltnp shows which");
+    if (code == EACCES)
+        return weir_error_hint(error, "ports below 1024 need CAP_NET_BIND_SERVICE, "
+                                      "socket files a directory that may be written");
+    return error;
+}
+
+static int open_socket(struct listening *listening)
+{
+    int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    int fd = socket(listening->address.any.sa_family, type, 0);
+
+    if (fd < 0 && errno == EAFNOSUPPORT && listening->dual_stack) {
+        (void)weir__address_literal("0.0.0.0", ntohs(listening->address.in6.sin6_port),
+                                    &listening->address);
+        fd = socket(AF_INET, type, 0);
+    }
+    return fd;
+}
+
+weir_error *weir_listen_socket(const char *address, const weir_server_options *options, int *ret_fd)
+{
+    struct listening listening = {0};
+    weir_error *error = parse(address, &listening);
+    int backlog = options && options->backlog > 0 ? options->backlog : BACKLOG_DEFAULT;
+    int fd, code;
+
+    if (error)
+        return weir_wrap(error, WEIR_EINVAL, "cannot listen on %s", address);
+    fd = open_socket(&listening);
+    if (fd < 0)
+        return cannot_listen(address, errno);
+    code = prepare(fd, &listening, options);
+    if (!code && listen(fd, backlog) != 0)
+        code = errno;
+    if (code) {
+        close(fd);
+        return cannot_listen(address, code);
+    }
+    *ret_fd = fd;
+    return NULL;
+}
+
+static bool is_dual_any(int fd, const struct address *address)
+{
+    int v6only = 1;
+    socklen_t length = sizeof(v6only);
+
+    return address->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&address->in6.sin6_addr) &&
+           getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &length) == 0 && !v6only;
+}
+
+weir_error *weir_socket_name(int fd, char *buffer, size_t size)
+{
+    struct address address = {.length = sizeof(address.un)};
+
+    if (getsockname(fd, &address.any, &address.length) != 0)
+        return weir_raise(errno, "the name of socket %d", fd);
+    if (is_dual_any(fd, &address))
+        snprintf(buffer, size, "*:%u", ntohs(address.in6.sin6_port));
+    else
+        weir__address_name(&address.any, address.length, buffer, size);
+    return NULL;
+}

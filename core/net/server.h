@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A server from inside. */
+#ifndef WEIR_CORE_NET_SERVER_H
+#define WEIR_CORE_NET_SERVER_H
+
+#include <weir/server.h>
+
+#include "core/net/net.h"
+#include "core/task/wait.h"
+
+#define SERVER_MAGIC WEIR_MAGIC('s', 'r', 'v', 'r')
+
+/* Without descriptors or memory: how long accepting rests, and how often that is logged. */
+#define ACCEPT_RETRY     WEIR_MS(100)
+#define ACCEPT_LOG_EVERY WEIR_S(10)
+
+struct weir_server {
+    uint32_t magic;
+    uint32_t refs; /* one of the loop's until it is closed and its last connection is lost */
+    struct net *net;
+    struct io_file file;
+    struct list link;
+    struct list transports;
+    size_t count;
+    weir_server_options options;
+    const weir_protocol *protocol;
+    const void *config;
+    struct timer retry;
+    struct job closed_job;
+    struct list waits; /* tasks in weir_server_wait_closed() */
+    weir_fn on_closed;
+    void *on_closed_arg;
+    int reserve;       /* a descriptor to give up when there are no more; -1 */
+    unsigned failures; /* of accept, in a row */
+    int64_t logged_at;
+    bool closed; /* accepts no more */
+    bool over;   /* closed, and the last connection is lost */
+    char *path;  /* of the Unix socket file to remove */
+    uint64_t path_device, path_inode;
+    char name[];
+};
+
+/* Its last step when a connection is lost. */
+void weir__server_connection_lost(weir_server *server);
+/* For a loop that closes: forgets everything without callbacks. */
+void weir__server_leave(weir_server *server);
+/* Remembers the socket file, so that closing removes that very file. */
+weir_error *weir__server_own_path(weir_server *server, const char *address) WEIR_MUST_USE;
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Certificates and keys from files or text. Blocks on files. */
+#ifndef WEIR_CORE_NET_TLS_CERTIFICATE_H
+#define WEIR_CORE_NET_TLS_CERTIFICATE_H
+
+#include "core/net/tls.h"
+
+struct tls_pair {
+    X509 *leaf;
+    STACK_OF(X509) * chain; /* above the leaf */
+    EVP_PKEY *key;
+    char **names; /* lower case, each once */
+    size_t name_count;
+};
+
+/* Errors: WEIR_ETLS with the file and what is wrong; errno values. */
+weir_error *weir__tls_pair_load(const weir_tls_certificate *source,
+                                struct tls_pair *ret) WEIR_MUST_USE;
+void weir__tls_pair_done(struct tls_pair *pair);
+/* The trust anchors of a file, or of PEM text. */
+weir_error *weir__tls_trust_load(SSL_CTX *ctx, const char *ca_file) WEIR_MUST_USE;
+
+#endif

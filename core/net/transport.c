@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a transport: one allocation with the protocol's state in it, a table of states, and
+ * the two phases of its end. Losing it closes the descriptor and drops what was queued at once, so
+ * that nothing more can happen; connection_lost comes from the loop, alone and last, however deep in
+ * callbacks the loss was found. The loop's reference keeps the memory up to there.
+ */
+#include "config.h"
+
+#include "core/net/transport.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/base/text.h"
+#include "core/net/connect.h"
+#include "core/net/server.h"
+#include "core/net/stream.h"
+#include "core/net/tls.h"
+
+struct old_state {
+    struct old_state *next;
+    void *data[] __attribute__((aligned(16)));
+};
+
+#define S(name) (1u << TRANSPORT_##name)
+static const uint8_t followers[] = {
+#define FOLLOWERS_OF(name, next) [TRANSPORT_##name] = (uint8_t)(next),
+    TRANSPORT_STATES(FOLLOWERS_OF)
+#undef FOLLOWERS_OF
+};
+#undef S
+
+static const char *const state_names[] = {
+#define NAME_OF(name, next) [TRANSPORT_##name] = #name,
+    TRANSPORT_STATES(NAME_OF)
+#undef NAME_OF
+};
+
+WEIR_STATIC_ASSERT(sizeof(struct weir_transport) <= 416, "an idle connection stays small");
+
+static weir_transport *transport_of(struct io_file *file)
+{
+    return container_of(file, weir_transport, file);
+}
+
+static void on_received(struct io_file *file, weir_chunk *take_chunk, size_t offset, size_t len)
+{
+    weir__transport_received(transport_of(file), take_chunk, offset, len);
+}
+
+static void on_receive_ended(struct io_file *file, int result)
+{
+    weir__transport_receive_ended(transport_of(file), result);
+}
+
+static void on_sent(struct io_file *file, ssize_t result)
+{
+    weir__transport_sent(transport_of(file), result);
+}
+
+static void on_connected(struct io_file *file, int result)
+{
+    weir__attempt_connected(transport_of(file), result);
+}
+
+static const struct io_file_ops transport_file_ops = {
+    .received = on_received,
+    .receive_ended = on_receive_ended,
+    .sent = on_sent,
+    .connected = on_connected,
+};
+
+void weir__transport_set_state(weir_transport *t, enum transport_state state)
+{
+    weir_assert(followers[t->status] & (1u << state));
+    t->status = (uint8_t)state;
+}
+
+/* Birth */
+
+static size_t state_size_of(const weir_protocol *protocol)
+{
+    return protocol->serve ? weir__stream_protocol.state_size : protocol->state_size;
+}
+
+static const weir_protocol *calls_of(const weir_protocol *protocol)
+{
+    return protocol->serve ? &weir__stream_protocol : protocol;
+}
+
+static void set_peer(weir_transport *t, const struct sockaddr *peer, socklen_t length)
+{
+    if (!peer || length < sizeof(sa_family_t))
+        return;
+    t->peer.any.sa_family = peer->sa_family;
+    if (peer->sa_family == AF_INET && length >= sizeof(t->peer.in))
+        memcpy(&t->peer.in, peer, sizeof(t->peer.in));
+    else if (peer->sa_family == AF_INET6 && length >= sizeof(t->peer.in6))
+        memcpy(&t->peer.in6, peer, sizeof(t->peer.in6));
+}
+
+static void set_no_delay(const weir_transport *t)
+{
+    int on = 1;
+
+    if (t->peer.any.sa_family == AF_INET || t->peer.any.sa_family == AF_INET6)
+        (void)setsockopt(t->file.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+static weir_error *run_deferred(struct job *job);
+
+weir_error *weir__transport_new(const struct transport_new *options, weir_transport **ret)
+{
+    size_t state_size = state_size_of(options->protocol);
+    struct net *net = options->net;
+    weir_transport *t;
+    weir_error *error;
+
+    t = weir__calloc(1, sizeof(*t) + state_size);
+    if (!t)
+        return weir_raise(WEIR_ENOMEM, "transport");
+    t->magic = TRANSPORT_MAGIC;
+    t->refs = 1;
+    t->net = weir__net_ref(net);
+    t->protocol = options->protocol;
+    t->calls = calls_of(options->protocol);
+    t->state = t->embedded_state;
+    t->config = options->config;
+    t->queue_end = &t->queue;
+    t->high = WRITE_HIGH_DEFAULT;
+    t->low = WRITE_HIGH_DEFAULT / 4;
+    t->hard = WRITE_HARD_DEFAULT;
+    t->status = (uint8_t)options->state;
+    job_init(&t->job, run_deferred, options->site);
+    list_init(&t->link);
+    set_peer(t, options->peer, options->peer_length);
+    io_file_init(&t->file, &transport_file_ops, options->fd, options->site);
+    error = net->io->ops->add(net->io, &t->file);
+    if (error) {
+        weir__net_unref(net);
+        weir__free(t);
+        return weir_error_trace(error, WEIR_HERE);
+    }
+    t->id = weir__net_id(net);
+    set_no_delay(t);
+    transport_active(t);
+    list_append(&net->transports, &t->link);
+    net->live++;
+    *ret = t;
+    return NULL;
+}
+
+weir_error *weir__transport_install(weir_transport *t, const weir_protocol *protocol,
+                                    const void *config)
+{
+    size_t size = state_size_of(protocol);
+    struct transport_extra *extra = size ? weir__transport_extra(t) : NULL;
+    struct old_state *state = NULL;
+
+    if (size && extra)
+        state = weir__calloc(1, sizeof(*state) + size);
+    if (size && !state)
+        return weir_raise(WEIR_ENOMEM, "protocol state");
+    if (state) {
+        state->next = extra->states;
+        extra->states = state;
+    }
+    t->state = state ? state->data : (void *)t->embedded_state;
+    t->protocol = protocol;
+    t->calls = calls_of(protocol);
+    t->config = config;
+    return NULL;
+}
+
+void weir__transport_open(weir_transport *t)
+{
+    weir_error *error = NULL;
+
+    weir__transport_set_state(t, TRANSPORT_OPEN);
+    t->made = true;
+    if (t->calls->connection_made)
+        error = t->calls->connection_made(t, t->state, t->config);
+    if (error)
+        weir__transport_callback_failed(t, error);
+    else
+        weir__transport_unstop(t, 0);
+}
+
+/* The end */
+
+static void log_callback_error(weir_transport *t)
+{
+    weir_error *error = WEIR_TAKE(t->reason);
+    bool peers_fault = weir_error_is(error, WEIR_EPROTOCOL) || weir_error_is(error, WEIR_ELIMIT) ||
+                       weir_error_is(error, WEIR_EINCOMPLETE);
+
+    if (weir__net_is_quiet(error))
+        weir_ignore(error);
+    else
+        weir_log_error(t->net->logger, peers_fault ? WEIR_LOG_INFO : WEIR_LOG_ERROR, error,
+                       "%s: connection %llu from %s failed",
+                       t->protocol->name ? t->protocol->name : "protocol",
+                       (unsigned long long)t->id, weir_transport_peer_name(t));
+}
+
+static void unlink_transport(weir_transport *t)
+{
+    list_remove(&t->link);
+    t->net->live--;
+}
+
+/* Phase two, from the loop. */
+static void finish(weir_transport *t)
+{
+    weir__transport_set_state(t, TRANSPORT_DEAD);
+    if (t->tls)
+        weir__tls_lost(t->tls, t->reason);
+    if (t->made && t->calls->connection_lost)
+        t->calls->connection_lost(t, t->state, t->reason);
+    weir__transport_cancel_tasks(t);
+    if (t->by_callback)
+        log_callback_error(t);
+    unlink_transport(t);
+    if (t->server)
+        weir__server_connection_lost(t->server);
+    weir_transport_unref(t);
+}
+
+static weir_error *run_deferred(struct job *job)
+{
+    weir_transport *t = container_of(job, weir_transport, job);
+
+    if (t->status == TRANSPORT_LOST)
+        finish(t);
+    else if (t->status == TRANSPORT_OPEN || t->status == TRANSPORT_HANDSHAKE)
+        weir__transport_run_input(t);
+    return NULL;
+}
+
+/* Gives back everything but the memory. */
+static void shut_down(weir_transport *t)
+{
+    struct io_backend *io = t->net->io;
+
+    io->ops->close(io, &t->file, false);
+    if (t->sending)
+        weir__net_vector_free(t->net, WEIR_TAKE(t->sending));
+    if (t->extra)
+        weir__timer_stop(t->net->loop, &t->extra->idle);
+    if (t->tls)
+        weir__tls_stop(t->tls);
+    weir__queue_drop(t);
+    weir__transport_drop_input(t);
+}
+
+void weir__transport_lose(weir_transport *t, weir_error *take_reason)
+{
+    if (t->status >= TRANSPORT_LOST) {
+        weir_ignore(take_reason);
+        return;
+    }
+    weir__transport_set_state(t, TRANSPORT_LOST);
+    if (t->reason)
+        weir_ignore(take_reason);
+    else
+        t->reason = take_reason;
+    shut_down(t);
+    weir__loop_ready(t->net->loop, &t->job);
+}
+
+void weir__transport_callback_failed(weir_transport *t, weir_error *take_error)
+{
+    if (t->status < TRANSPORT_LOST && !t->reason)
+        t->by_callback = true;
+    weir__transport_lose(t, take_error);
+}
+
+void weir__transport_leave(weir_transport *t)
+{
+    bool lost = t->status == TRANSPORT_LOST;
+
+    if (!lost)
+        weir__transport_set_state(t, TRANSPORT_LOST);
+    weir__job_cancel(&t->job);
+    if (!lost)
+        shut_down(t);
+    weir__transport_set_state(t, TRANSPORT_DEAD);
+    unlink_transport(t);
+    weir_transport_unref(t);
+}
+
+void weir_transport_close(weir_transport *t)
+{
+    weir_check(t, TRANSPORT_MAGIC);
+    if (t->status >= TRANSPORT_CLOSING)
+        return;
+    if (t->status != TRANSPORT_OPEN || t->reason) {
+        weir__transport_lose(t, NULL);
+        return;
+    }
+    weir__transport_set_state(t, TRANSPORT_CLOSING);
+    weir__transport_drop_input(t);
+    weir__transport_stop(t, 0);
+    t->corks = 0;
+    if (t->tls)
+        weir__tls_close_notify(t->tls);
+    weir__transport_flush(t);
+    if (t->status == TRANSPORT_CLOSING && (!t->extra || !timer_running(&t->extra->idle)))
+        weir_transport_set_idle_timeout(t, CLOSE_FLUSH_LIMIT);
+}
+
+void weir_transport_abort(weir_transport *t, weir_error *take_reason)
+{
+    weir_check(t, TRANSPORT_MAGIC);
+    weir__transport_lose(t, take_reason);
+}
+
+bool weir_transport_is_closing(const weir_transport *t)
+{
+    weir_check(t, TRANSPORT_MAGIC);
+    return t->status >= TRANSPORT_CLOSING || t->reason;
+}
+
+/* References */
+
+weir_transport *weir_transport_ref(weir_transport *t)
+{
+    if (t) {
+        weir_check(t, TRANSPORT_MAGIC);
+        t->refs++;
+    }
+    return t;
+}
+
+static void free_extra(struct transport_extra *extra)
+{
+    while (extra->states) {
+        struct old_state *state = extra->states;
+
+        extra->states = state->next;
+        weir__free(state);
+    }
+    weir__free(extra->peer_name);
+    weir__free(extra->local_name);
+    weir__free(extra);
+}
+
+void weir_transport_unref(weir_transport *t)
+{
+    if (!t)
+        return;
+    weir_check(t, TRANSPORT_MAGIC);
+    if (--t->refs)
+        return;
+    weir_assert(t->status == TRANSPORT_DEAD);
+    if (t->context_drop)
+        t->context_drop(t->context);
+    weir_ignore(t->reason);
+    weir__tls_free(t->tls);
+    if (t->extra)
+        free_extra(t->extra);
+    weir_server_unref(t->server);
+    weir__net_unref(t->net);
+    weir_magic_clear(t);
+    weir__free(t);
+}
+
+void weir__transport_describe(weir_transport *t, struct text *text)
+{
+    text_printf(text, "transport <%s fd=%d peer=%s %s queued=%zu>",
+                t->protocol->name ? t->protocol->name : "unnamed", t->file.fd,
+                weir_transport_peer_name(t), state_names[t->status], t->queued);
+    if (t->file.site) {
+        text_add(text, " created at ");
+        text_add_site(text, t->file.site);
+    }
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading. On the steady path a chunk goes from the backend to data_received in one call. Whatever
+ * must not be delivered now (the protocol paused, the rest of a slice belongs to a new protocol)
+ * waits in `input`, in order, and is delivered by the loop when the last reason in `stops` is gone.
+ * The end of the stream waits behind it.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/base/chunk.h"
+#include "core/base/error.h"
+#include "core/net/tls.h"
+#include "core/net/transport.h"
+
+static bool wants_bytes(const weir_transport *t)
+{
+    if (t->status == TRANSPORT_HANDSHAKE)
+        return !(t->stops & STOP_EOF);
+    return t->status == TRANSPORT_OPEN && !t->stops;
+}
+
+static void update_receiving(weir_transport *t)
+{
+    struct io_backend *io = t->net->io;
+    bool wanted = wants_bytes(t);
+
+    if (t->status >= TRANSPORT_LOST || wanted == t->file.receiving)
+        return;
+    if (wanted)
+        io->ops->receive_start(io, &t->file);
+    else
+        io->ops->receive_stop(io, &t->file);
+}
+
+bool weir__transport_may_deliver(const weir_transport *t)
+{
+    return t->status == TRANSPORT_OPEN && !t->delivering &&
+           !(t->stops & (STOP_PROTOCOL | STOP_CHUNKS));
+}
+
+void weir__transport_stop(weir_transport *t, enum read_stop reason)
+{
+    t->stops |= (uint8_t)reason;
+    if (t->reason && t->status == TRANSPORT_OPEN)
+        weir__transport_lose(t, WEIR_TAKE(t->reason));
+    else
+        update_receiving(t);
+}
+
+void weir__transport_unstop(weir_transport *t, enum read_stop reason)
+{
+    t->stops &= (uint8_t)~reason;
+    if (t->status != TRANSPORT_OPEN && t->status != TRANSPORT_HANDSHAKE)
+        return;
+    update_receiving(t);
+    if (t->input || (t->eof_seen && !t->eof_told) || (t->tls && weir__tls_has_input(t->tls)))
+        weir__loop_ready(t->net->loop, &t->job);
+}
+
+void weir__transport_deliver(weir_transport *t, weir_slice data)
+{
+    struct net *net = t->net;
+    weir_transport *outer = net->delivering;
+    weir_error *error;
+
+    if (!t->calls->data_received)
+        return;
+    net->delivering = t;
+    t->delivering = true;
+    error = t->calls->data_received(t, t->state, data);
+    t->delivering = false;
+    net->delivering = outer;
+    if (weir_unlikely(error != NULL))
+        weir__transport_callback_failed(t, error);
+}
+
+struct input *weir__input_new(weir_chunk *take_chunk, size_t offset, size_t len)
+{
+    struct input *input = weir__malloc(sizeof(*input));
+
+    if (!input) {
+        weir_chunk_unref(take_chunk);
+        return NULL;
+    }
+    *input = (struct input){.chunk = take_chunk, .offset = offset, .len = len};
+    return input;
+}
+
+void weir__input_free(struct input *input)
+{
+    weir_chunk_unref(input->chunk);
+    weir__free(input);
+}
+
+void weir__input_append(struct input **list, struct input *input)
+{
+    while (*list)
+        list = &(*list)->next;
+    *list = input;
+}
+
+void weir__transport_drop_input(weir_transport *t)
+{
+    while (t->input) {
+        struct input *input = t->input;
+
+        t->input = input->next;
+        weir__input_free(input);
+    }
+}
+
+static void deliver_input(weir_transport *t)
+{
+    struct input *input = t->input;
+
+    t->input = input->next;
+    weir__transport_deliver(t,
+                            weir_slice_of(chunk_bytes(input->chunk) + input->offset, input->len));
+    weir__input_free(input);
+}
+
+static void tell_eof(weir_transport *t)
+{
+    weir_error *error = NULL;
+    bool keep_open = false;
+
+    t->eof_told = true;
+    if (t->calls->eof_received)
+        error = t->calls->eof_received(t, t->state, &keep_open);
+    if (error)
+        weir__transport_callback_failed(t, error);
+    else if (!keep_open)
+        weir_transport_close(t);
+    else if (t->eof_sent)
+        weir__transport_lose(t, NULL);
+}
+
+void weir__transport_run_input(weir_transport *t)
+{
+    while (t->input && weir__transport_may_deliver(t))
+        deliver_input(t);
+    if (!t->input && (t->stops & STOP_HANDOVER)) {
+        t->stops &= (uint8_t)~STOP_HANDOVER;
+        update_receiving(t);
+    }
+    if (!t->input && t->tls && t->status < TRANSPORT_CLOSING)
+        weir__tls_run(t->tls);
+    if (t->eof_seen && !t->eof_told && !t->input && weir__transport_may_deliver(t))
+        tell_eof(t);
+}
+
+void weir__transport_received(weir_transport *t, weir_chunk *take_chunk, size_t offset, size_t len)
+{
+    struct input *input;
+
+    if (t->status != TRANSPORT_OPEN && t->status != TRANSPORT_HANDSHAKE) {
+        weir_chunk_unref(take_chunk);
+        return;
+    }
+    t->received += len;
+    transport_active(t);
+    if (t->tls) {
+        weir__tls_received(t->tls, take_chunk, offset, len);
+    } else if (weir_likely(!t->input && weir__transport_may_deliver(t))) {
+        weir__transport_deliver(t, weir_slice_of(chunk_bytes(take_chunk) + offset, len));
+        weir_chunk_unref(take_chunk);
+    } else {
+        input = weir__input_new(take_chunk, offset, len);
+        if (!input) {
+            weir__transport_lose(t, weir_raise(WEIR_ENOMEM, "receive"));
+            return;
+        }
+        weir__input_append(&t->input, input);
+    }
+    if (weir_unlikely(t->input != NULL))
+        weir__transport_run_input(t);
+}
+
+void weir__transport_eof(weir_transport *t)
+{
+    t->eof_seen = true;
+    weir__transport_stop(t, STOP_EOF);
+    weir__transport_run_input(t);
+}
+
+void weir__transport_receive_ended(weir_transport *t, int result)
+{
+    if (t->status >= TRANSPORT_CLOSING)
+        return;
+    if (t->reason)
+        weir__transport_lose(t, WEIR_TAKE(t->reason));
+    else if (result < 0)
+        weir__transport_lose(t, weir__raise_errno(result, "receive"));
+    else if (t->tls)
+        weir__tls_ended(t->tls);
+    else
+        weir__transport_eof(t);
+}
+
+void weir_transport_pause_reading(weir_transport *t)
+{
+    weir_check(t, TRANSPORT_MAGIC);
+    if (!(t->stops & STOP_PROTOCOL))
+        weir__transport_stop(t, STOP_PROTOCOL);
+}
+
+void weir_transport_resume_reading(weir_transport *t)
+{
+    weir_check(t, TRANSPORT_MAGIC);
+    if (t->stops & STOP_PROTOCOL)
+        weir__transport_unstop(t, STOP_PROTOCOL);
+}
+
+bool weir_transport_is_reading(const weir_transport *t)
+{
+    weir_check(t, TRANSPORT_MAGIC);
+    return t->status == TRANSPORT_OPEN && !(t->stops & (STOP_PROTOCOL | STOP_EOF));
+}
+
+/* The unused end of a slice, before everything else that waits. */
+static weir_error *put_back(weir_transport *t, weir_slice rest)
+{
+    weir_chunk *chunk = weir_chunk_of(rest);
+    struct input *first = NULL, **end = &first;
+
+    while (rest.len) {
+        size_t n = chunk || rest.len < WEIR_CHUNK_SIZE ? rest.len : WEIR_CHUNK_SIZE;
+        weir_chunk *mine = chunk ? weir_chunk_ref(chunk) : weir__chunk_take(net_pool(t->net));
+        size_t offset = chunk ? (size_t)((const char *)rest.data - chunk_bytes(chunk)) : 0;
+
+        *end = mine ? weir__input_new(mine, offset, n) : NULL;
+        if (!*end)
+            goto fail;
+        if (!chunk)
+            memcpy(chunk_bytes(mine), rest.data, n);
+        end = &(*end)->next;
+        rest = weir_slice_skip(rest, n);
+    }
+    *end = t->input;
+    t->input = first;
+    return NULL;
+
+fail:
+    while (first) {
+        struct input *input = first;
+
+        first = input->next;
+        weir__input_free(input);
+    }
+    return weir_raise(WEIR_ENOMEM, "set_protocol");
+}
+
+weir_error *weir_transport_set_protocol(weir_transport *t, const weir_protocol *protocol,
+                                        const void *config, weir_slice rest, void **ret_state)
+{
+    weir_error *error;
+
+    weir_check(t, TRANSPORT_MAGIC);
+    WEIR_TRY(weir__loop_check_thread(t->net->loop));
+    if (t->status != TRANSPORT_OPEN)
+        return WEIR_RAISE_FAST(WEIR_ECLOSED, "set_protocol on a closed connection");
+    WEIR_TRY(put_back(t, rest));
+    error = weir__transport_install(t, protocol, config);
+    if (error) {
+        weir__transport_lose(t, weir_raise(WEIR_ENOMEM, "set_protocol"));
+        return error;
+    }
+    if (ret_state)
+        *ret_state = t->state;
+    if (t->input)
+        weir__transport_stop(t, STOP_HANDOVER);
+    if (t->calls->connection_made)
+        error = t->calls->connection_made(t, t->state, config);
+    if (error) {
+        weir__transport_callback_failed(t, error);
+        return NULL;
+    }
+    t->write_paused = false;
+    weir__transport_marks(t);
+    if (!t->delivering && (t->input || (t->eof_seen && !t->eof_told)))
+        weir__loop_ready(t->net->loop, &t->job);
+    return NULL;
+}
