@@ -373,8 +373,10 @@ static void a_forked_child_logs_for_itself_only(void **state)
     int status;
     pid_t child;
 
-    if (NO_THREADS_IN_CHILD)
+    if (NO_THREADS_IN_CHILD) {
+        print_message("ThreadSanitizer allows no thread in a forked child\n");
         skip();
+    }
     log_to(sink, WEIR_LOG_TEXT);
     weir_log(logger, WEIR_LOG_INFO, "of the parent");
     child = fork();
@@ -396,8 +398,10 @@ static void what_was_logged_is_written_when_the_program_exits(void **state)
     int status;
     pid_t child;
 
-    if (NO_THREADS_IN_CHILD)
+    if (NO_THREADS_IN_CHILD) {
+        print_message("ThreadSanitizer allows no thread in a forked child\n");
         skip();
+    }
     log_to(sink, WEIR_LOG_TEXT);
     child = fork();
     if (child == 0) {
