@@ -57,8 +57,8 @@ struct weir_loop {
     struct loop_head head; /* magic and now */
     atomic_uint refs;
     bool running;
-    bool closed;
-    bool debug;
+    atomic_bool closed; /* read by any thread */
+    atomic_bool debug;
     int fork_generation;
     pid_t tid;
 
