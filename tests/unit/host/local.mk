@@ -23,7 +23,7 @@ check_LTLIBRARIES =
 check_LTLIBRARIES += tests/unit/host/fixture_good.la
 host_fixtures += tests/unit/host/fixture_good.la
 tests_unit_host_fixture_good_la_SOURCES = tests/unit/host/plugin_fixture.c
-tests_unit_host_fixture_good_la_CPPFLAGS = $(AM_CPPFLAGS) 
+tests_unit_host_fixture_good_la_CPPFLAGS = $(AM_CPPFLAGS)
 tests_unit_host_fixture_good_la_CFLAGS = $(PLUGIN_CFLAGS)
 tests_unit_host_fixture_good_la_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath /nowhere
 
@@ -51,7 +51,7 @@ tests_unit_host_fixture_resized_la_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath /nowhere
 check_LTLIBRARIES += tests/unit/host/fixture_other.la
 host_fixtures += tests/unit/host/fixture_other.la
 tests_unit_host_fixture_other_la_SOURCES = tests/unit/host/plugin_fixture.c
-tests_unit_host_fixture_other_la_CPPFLAGS = $(AM_CPPFLAGS) 
+tests_unit_host_fixture_other_la_CPPFLAGS = $(AM_CPPFLAGS)
 tests_unit_host_fixture_other_la_CFLAGS = $(PLUGIN_CFLAGS)
 tests_unit_host_fixture_other_la_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath /nowhere
 
