@@ -547,7 +547,7 @@ static void a_stopped_listener_leaves_connections_in_the_queue(void **state)
 static void running_out_of_descriptors_is_told_once_and_stops(void **state)
 {
     struct sockaddr_in address;
-    struct end listener, client;
+    struct end listener, client, second;
     struct rlimit old, low;
 
     (void)state;
@@ -565,12 +565,18 @@ static void running_out_of_descriptors_is_told_once_and_stops(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
     assert_int_equal(listener.naccepted, 1);
     assert_int_equal(listener.accepted[0], -EMFILE);
+    /* A second one: valgrind, which keeps the limit itself, has closed the first. */
+    client_open(&second, &address);
+    while (second.connected == 1)
+        wait_once();
     io->ops->accept_start(io, &listener.file);
     wait_once();
 
-    assert_int_equal(listener.naccepted, 2);
-    close(listener.accepted[1]);
+    assert_in_range(listener.naccepted, 2, 3);
+    for (int i = 1; i < listener.naccepted; i++)
+        close(listener.accepted[i]);
     close_end(&client);
+    close_end(&second);
     close_end(&listener);
 }
 

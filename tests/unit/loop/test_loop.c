@@ -435,6 +435,8 @@ static void a_loop_that_nobody_closed_is_closed_with_its_last_reference(void **s
     OK(weir_loop_new(NULL, &test.loop));
 }
 
+static weir_loop *volatile of_parent; /* reachable in the child, where it cannot be freed */
+
 static int in_child(void)
 {
     weir_loop *own = NULL;
@@ -452,6 +454,7 @@ static int in_child(void)
     error = weir_loop_new(NULL, &own);
     if (error)
         return 4;
+    of_parent = test.loop;
     test.loop = own;
     error = weir_loop_call_soon(own, stop_loop, NULL, NULL, NULL);
     if (error || (error = weir_loop_run_forever(own)) || (error = weir_loop_close(own)))
