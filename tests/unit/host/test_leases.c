@@ -135,6 +135,7 @@ static weir_error *run_claim(void *arg)
     WEIR_TRY(weir__durable_map_new(&durables));
     WEIR_TRY(weir_serve(traffic.loop, claim->listen, NULL, &silent, NULL, &server));
     error = claim->body(weir_server_name(server));
+    on_lost = on_server_lost = NULL;
     if (upstream) {
         weir__upstream_clear_pools(upstream, &traffic);
         weir__upstream_unref(upstream);

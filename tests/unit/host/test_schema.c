@@ -429,7 +429,7 @@ static void the_list_of_what_is_planned_is_the_one_in_the_tree(void **state)
 
     (void)state;
     assert_non_null(file);
-    fread(text, 1, size - 1, file);
+    assert_true(fread(text, 1, size - 1, file) > 0);
     fclose(file);
     planned_out = open_memstream(&planned, &planned_len);
     list_planned("", weir__top_options);
