@@ -136,6 +136,8 @@ void weir__loop_observe(weir_loop *loop);
 
 /* run.c */
 void weir__loop_iterate(weir_loop *loop, int64_t max_wait_ns);
+/* Only the waiting half of an iteration. */
+void weir__loop_wait_once(weir_loop *loop, int64_t max_wait_ns);
 extern int weir__fork_generation;
 
 #endif

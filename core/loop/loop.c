@@ -328,8 +328,6 @@ static void cancel_all(weir_loop *loop)
     }
 }
 
-#define CLOSE_SLICE_NS 2000000
-
 /* ns until `end`; -1: for ever. */
 static int64_t time_left(const weir_loop *loop, weir_instant end)
 {
@@ -351,17 +349,13 @@ void weir_loop_close_force(weir_loop *loop, weir_duration grace)
     weir_require(loop == weir__thread_loop && !loop->running);
     end = weir_instant_after(weir_loop_time(loop), grace);
     cancel_all(loop);
-    /* One iteration at least: what was cancelled mostly ends in it. The waits are short: what ends
-     * in the first half of an iteration is not seen before its wait is over. */
-    do {
-        int64_t left = time_left(loop, end);
-
-        live = count_live(loop, names, sizeof(names));
-        if (left < 0 || left > CLOSE_SLICE_NS)
-            left = CLOSE_SLICE_NS;
-        weir_ignore(weir__loop_run_once(loop, live ? left : 0));
-        live = count_live(loop, names, sizeof(names));
-    } while (live && time_left(loop, end) != 0);
+    /* What was cancelled mostly ends in the first iteration. Then wait, run, look: an iteration that
+       waited last would sleep on although the last task had just ended in it. */
+    weir_ignore(weir__loop_run_once(loop, 0));
+    while ((live = count_live(loop, names, sizeof(names))) && time_left(loop, end) != 0) {
+        weir__loop_wait_once(loop, time_left(loop, end));
+        weir_ignore(weir__loop_run_once(loop, 0));
+    }
     if (live)
         weir_log(weir__loop_logger, WEIR_LOG_ERROR,
                  "loop \"%s\" is closed, and these ignored it and are leaked: %s", loop->name,

@@ -196,3 +196,11 @@ weir_error *weir__loop_run_once(weir_loop *loop, int64_t max_wait_ns)
     leave(loop);
     return NULL;
 }
+
+void weir__loop_wait_once(weir_loop *loop, int64_t max_wait_ns)
+{
+    enter(loop);
+    loop->head.now = read_clock(loop);
+    wait_for_io(loop, loop->head.now, max_wait_ns);
+    leave(loop);
+}

@@ -408,6 +408,24 @@ static void forced_closing_cancels_and_closes(void **state)
     assert_true(weir__loop_closed(test.loop));
 }
 
+static weir_error *ends_upper(void *arg)
+{
+    ((struct upper *)arg)->live = 0;
+    return NULL;
+}
+
+static void forced_closing_returns_when_the_last_one_ends(void **state)
+{
+    struct upper upper = {.live = 1};
+
+    (void)state;
+    weir__loop_set_slot(test.loop, LOOP_SLOT_TASKS, &upper, &upper_ops);
+    OK(weir_loop_call_later(test.loop, WEIR_MS(2), ends_upper, &upper, NULL, NULL));
+    weir_loop_close_force(test.loop, WEIR_FOREVER); /* would not return otherwise */
+
+    assert_true(upper.destroyed);
+}
+
 static void forced_closing_leaks_what_ignores_it(void **state)
 {
     struct upper upper = {.live = 1};
@@ -666,6 +684,7 @@ int main(void)
         LOOP_TEST(a_closed_loop_refuses_and_closes_again),
         LOOP_TEST(closing_names_what_still_lives),
         LOOP_TEST(forced_closing_cancels_and_closes),
+        LOOP_TEST(forced_closing_returns_when_the_last_one_ends),
         LOOP_TEST(forced_closing_leaks_what_ignores_it),
         LOOP_TEST(a_loop_that_nobody_closed_is_closed_with_its_last_reference),
         LOOP_TEST(a_forked_child_is_refused_and_may_have_its_own),
