@@ -471,7 +471,7 @@ weir_error *weir_resolve_start(weir_loop *loop, const char *host, uint16_t port,
 {
     struct weir_resolving *resolving;
     struct resolver *r;
-    size_t len;
+    size_t len = 0;
 
     WEIR_TRY(resolver_of(loop, &r));
     WEIR_TRY(check_name(host, &len));
