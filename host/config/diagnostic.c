@@ -11,6 +11,20 @@
 
 #include "host/config/internal.h"
 
+/* An anchor that is merged into several maps has its mistake once. */
+static bool is_known(const weir_config_context *c, int code, struct span span, const char *message)
+{
+    for (size_t i = 0; span.source && i < c->n_diagnostics; i++) {
+        const struct diagnostic *d = c->diagnostics[i];
+
+        if (d->code == code && d->primary.span.source == span.source &&
+            d->primary.span.line == span.line && d->primary.span.column == span.column &&
+            strcmp(d->message, message) == 0)
+            return true;
+    }
+    return false;
+}
+
 struct diagnostic *weir__diagnose_v(weir_config_context *c, int code, struct span span,
                                     const char *format, va_list args)
 {
@@ -18,12 +32,16 @@ struct diagnostic *weir__diagnose_v(weir_config_context *c, int code, struct spa
 
     memset(d, 0, sizeof *d);
     if (c->n_diagnostics < CONFIG_MAX_KEPT) {
+        const char *message = weir__arena_vformat(&c->arena, format, args);
+
+        if (is_known(c, code, span, message))
+            return d;
         d = CONFIG_NEW(c, struct diagnostic);
         c->diagnostics = weir__arena_grow(&c->arena, c->diagnostics, c->n_diagnostics,
                                           &c->diagnostics_room, sizeof(struct diagnostic *));
         d->order = (unsigned)c->n_diagnostics;
         c->diagnostics[c->n_diagnostics++] = d;
-        d->message = weir__arena_vformat(&c->arena, format, args);
+        d->message = message;
     }
     d->code = code;
     d->primary.span = span;
@@ -149,8 +167,14 @@ void weir__config_error_code(weir_config_context *c, int code, const void *field
 
 void weir__not_built(weir_config_context *c, struct span span, const char *what)
 {
-    struct diagnostic *d = weir__diagnose(c, CONFIG_NOT_BUILT, span, "`%s` is not built yet", what);
+    struct diagnostic *d;
 
+    /* An anchor may bring the same key to several places; it is still one key. */
+    for (size_t i = 0; span.source && i < c->n_diagnostics; i++)
+        if (c->diagnostics[i]->code == CONFIG_NOT_BUILT &&
+            memcmp(&c->diagnostics[i]->primary.span, &span, sizeof span) == 0)
+            return;
+    d = weir__diagnose(c, CONFIG_NOT_BUILT, span, "`%s` is not built yet", what);
     weir__diagnostic_label(c, d, "known, but this weir does not have it yet");
 }
 

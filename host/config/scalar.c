@@ -258,13 +258,13 @@ static bool fill_enum(weir_config_context *c, const weir_option *option,
     struct diagnostic *d;
     size_t index;
 
-    if (weir__choose_word(option->words, node->text, &index)) {
-        *ret = (int)index;
-        return true;
-    }
     if (weir__choose_word(option->planned_words, node->text, &index)) {
         weir__not_built(c, node->span, node->text);
         return false;
+    }
+    if (weir__choose_word(option->words, node->text, &index)) {
+        *ret = (int)index;
+        return true;
     }
     d = *option->name ? weir__value_error(c, CONFIG_WORD, node, "`%s` is not a word of `%s`",
                                           weir__node_shown(c, node), option->name)

@@ -10,6 +10,7 @@
  */
 #include "config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <weir/future.h>
@@ -138,15 +139,16 @@ static void tell_soon(weir_lease *lease, weir_error *take_error)
 
 /* Health. */
 
-static void log_failed(weir_lease *lease, const char *why)
+static void log_failed(weir_lease *lease, weir_outcome outcome, const char *why)
 {
+    char pause[40] = "";
+
     if (lease->upstream->n_servers > 1)
-        weir_log(logger(), WEIR_LOG_WARNING,
-                 "upstream %s: server %s failed (%s), passed over for %d s", lease->upstream->name,
-                 server_of(lease)->address, why, (int)(SERVER_FAIL_TIME_NS / 1000000000));
-    else
-        weir_log(logger(), WEIR_LOG_WARNING, "upstream %s: server %s failed (%s)",
-                 lease->upstream->name, server_of(lease)->address, why);
+        (void)snprintf(pause, sizeof pause, ", passed over for %d s",
+                       (int)(SERVER_FAIL_TIME_NS / 1000000000));
+    weir_log(logger(), WEIR_LOG_WARNING, "upstream %s: server %s failed: %s%s%s",
+             lease->upstream->name, server_of(lease)->address, weir_outcome_name(outcome), why,
+             pause);
 }
 
 static void note_worked(weir_lease *lease)
@@ -165,8 +167,10 @@ static void note_connect_failed(weir_lease *lease, const weir_error *error)
         return; /* ours, not the server's fault */
     if (!weir__server_failed(server_of(lease), weir_now().ns))
         return;
-    weir_error_message(error, text, sizeof text);
-    log_failed(lease, text);
+    text[0] = ':';
+    text[1] = ' ';
+    weir_error_message(error, text + 2, sizeof text - 2);
+    log_failed(lease, outcome, text);
 }
 
 static void note_response(weir_lease *lease, weir_outcome outcome)
@@ -176,7 +180,7 @@ static void note_response(weir_lease *lease, weir_outcome outcome)
     if (outcome == WEIR_OUTCOME_OK)
         note_worked(lease);
     if (weir__server_response(server_of(lease), outcome, weir_loop_time(lease->traffic->loop).ns))
-        log_failed(lease, weir_outcome_name(outcome));
+        log_failed(lease, outcome, "");
 }
 
 /* Connections. */

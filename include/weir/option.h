@@ -173,11 +173,12 @@ struct weir_option {
     int64_t min, max; /**< both 0: what the type holds. Durations in ns; LIST,
                          NAMED: elements */
     weir_reload reload;
-    const char *shorthand;            /**< MAP: the field that a value that is not a map sets */
-    const char *help;                 /**< added to every error of this key */
-    const char *const *planned_words; /**< ENUM: words not built yet; ADDRESS:
+    const char *shorthand; /**< MAP: the field that a value that is not a map sets */
+    const char *help;      /**< added to every error of this key */
+    const char *const
+        *planned_words; /**< ENUM: words not built yet, whether in `words` or not; ADDRESS:
                                          prefixes ("fd:") */
-    weir_option_extend_fn extend;     /**< MAP, NAMED of maps */
+    weir_option_extend_fn extend; /**< MAP, NAMED of maps */
     const char *example;
     const char *since; /**< version of weir, or of the plugin */
 };
