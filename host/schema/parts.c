@@ -4,8 +4,7 @@
 
 #include "host/schema/schema.h"
 
-static const char *const balancers[] = {"round_robin", "least_conn", "random",
-                                        "hash",        "ip_hash",    NULL};
+static const char *const balancers[] = {"round_robin", NULL};
 static const char *const balancers_planned[] = {"least_conn", "random", "hash", "ip_hash", NULL};
 static const char *const binds_planned[] = {"systemd:", "fd:", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};

@@ -21,14 +21,14 @@ int weir__log_level_at(int index)
 }
 
 static const char *const auto_word[] = {"auto", NULL};
-static const char *const log_formats[] = {"auto", "text", "logfmt", "json", "journal", NULL};
+static const char *const log_formats[] = {"auto", "text", "logfmt", "json", NULL};
 static const char *const log_formats_planned[] = {"journal", NULL};
-static const char *const backends[] = {"auto", "epoll", "io_uring", NULL};
+static const char *const backends[] = {"auto", "epoll", NULL};
 static const char *const backends_planned[] = {"io_uring", NULL};
-static const char *const executor_types[] = {"threads", "processes", NULL};
+static const char *const executor_types[] = {"threads", NULL};
 static const char *const executor_types_planned[] = {"processes", NULL};
 static const char *const on_full_words[] = {"wait", "reject", NULL};
-static const char *const tls_profiles[] = {"intermediate", "modern", "custom", NULL};
+static const char *const tls_profiles[] = {"intermediate", "modern", NULL};
 static const char *const tls_profiles_planned[] = {"custom", NULL};
 
 static bool output_parse(weir_config_context *context, const weir_config_node *node, void *field)
