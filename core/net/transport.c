@@ -312,9 +312,19 @@ void weir_transport_close(weir_transport *t)
         weir_transport_set_idle_timeout(t, CLOSE_FLUSH_LIMIT);
 }
 
+/* A peer that reads up to the end of the connection must not take an abort for it: TCP says reset. */
+static void make_close_reset(const weir_transport *t)
+{
+    struct linger at_once = {.l_onoff = 1};
+
+    if (t->status == TRANSPORT_OPEN || t->status == TRANSPORT_CLOSING)
+        (void)setsockopt(t->file.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 void weir_transport_abort(weir_transport *t, weir_error *take_reason)
 {
     weir_check(t, TRANSPORT_MAGIC);
+    make_close_reset(t);
     weir__transport_lose(t, take_reason);
 }
 

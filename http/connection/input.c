@@ -197,7 +197,7 @@ static size_t process(struct server *server, weir_slice data)
     if (server->lingering) {
         server->lingered += data.len;
         if (server->lingered > LINGER_BYTES)
-            weir_transport_abort(server->transport, NULL);
+            weir_transport_close(server->transport);
         return data.len;
     }
     if (!exchange) {

@@ -45,8 +45,10 @@ static bool has_no_body(const struct exchange *exchange, int status)
    and dropped, when it is short and sure to come. */
 static bool rest_is_costly(const struct exchange *exchange)
 {
-    return exchange->request_phase != REQUEST_COMPLETE &&
-           (exchange->continue_pending || exchange->head.framing != WEIR_HTTP_LENGTH ||
+    uint8_t framing = exchange->head.framing;
+
+    return exchange->request_phase != REQUEST_COMPLETE && framing != WEIR_HTTP_NO_BODY &&
+           (exchange->continue_pending || framing != WEIR_HTTP_LENGTH ||
             weir_http_body_ahead(&exchange->body) > LINGER_BYTES);
 }
 

@@ -262,9 +262,7 @@ static weir_error *server_timer(void *arg)
     if (server->write_paused ||
         (server->lingering && weir_transport_write_buffer_size(server->transport))) {
         write_stalls(server);
-    } else if (server->lingering) {
-        weir_transport_abort(server->transport, NULL);
-    } else if (!exchange) {
+    } else if (server->lingering || !exchange) {
         weir_transport_close(server->transport);
     } else if (exchange->aborted) {
         weir_transport_abort(server->transport, NULL);

@@ -105,7 +105,8 @@ WEIR_PUBLIC bool weir_transport_is_reading(const weir_transport *transport);
 
 /** Orderly: stops reading, flushes, closes; connection_lost(NULL) follows. */
 WEIR_PUBLIC void weir_transport_close(weir_transport *transport);
-/** At once: drops what is queued. `take_reason` (NULL: none) reaches connection_lost. */
+/** At once: drops what is queued, and resets a TCP connection. `take_reason` (NULL: none) reaches
+ *  connection_lost. */
 WEIR_PUBLIC void weir_transport_abort(weir_transport *transport, weir_error *take_reason);
 WEIR_PUBLIC bool weir_transport_is_closing(const weir_transport *transport);
 

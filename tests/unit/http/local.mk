@@ -38,3 +38,20 @@ unit_tests += tests/unit/http/test_vectors
 tests_unit_http_test_vectors_SOURCES = tests/unit/http/test_vectors.c
 tests_unit_http_test_vectors_LDADD = $(HTTP_TEST_LDADD)
 EXTRA_DIST += tests/unit/http/shared-vectors
+
+http_wire_sources = tests/unit/http/wire.c tests/unit/http/wire.h
+http_serving_sources = tests/unit/http/serving.c tests/unit/http/serving.h $(http_wire_sources)
+
+unit_tests += tests/unit/http/test_connection
+tests_unit_http_test_connection_SOURCES = tests/unit/http/test_connection.c $(http_serving_sources)
+tests_unit_http_test_connection_LDADD = $(HTTP_TEST_LDADD)
+
+unit_tests += tests/unit/http/test_connection_handle
+tests_unit_http_test_connection_handle_SOURCES = tests/unit/http/test_connection_handle.c \
+	$(http_serving_sources)
+tests_unit_http_test_connection_handle_LDADD = $(HTTP_TEST_LDADD)
+
+unit_tests += tests/unit/http/test_connection_client
+tests_unit_http_test_connection_client_SOURCES = tests/unit/http/test_connection_client.c \
+	$(http_wire_sources)
+tests_unit_http_test_connection_client_LDADD = $(HTTP_TEST_LDADD)
