@@ -22,16 +22,22 @@ struct list {
         (type *)(void *)((char *)container_member_ - offsetof(type, member)); \
     }))
 
-#define weir_list_foreach(entry, head, type, member)                                       \
-    for (type *entry = container_of((head)->next, type, member); &entry->member != (head); \
-         entry = container_of(entry->member.next, type, member))
+/* NULL at the head, which is no entry. */
+#define LIST_ENTRY_OR_NULL(node, head, type, member) \
+    ((node) == (head) ? NULL : container_of(node, type, member))
+
+#define weir_list_foreach(entry, head, type, member)                                        \
+    for (type *entry = LIST_ENTRY_OR_NULL((head)->next, head, type, member); entry != NULL; \
+         entry = LIST_ENTRY_OR_NULL(entry->member.next, head, type, member))
 
 /* The current entry may be removed and freed, not the next one. */
-#define weir_list_foreach_safe(entry, head, type, member)                      \
-    for (type *entry = container_of((head)->next, type, member),               \
-              *entry##_next_ = container_of(entry->member.next, type, member); \
-         &entry->member != (head);                                             \
-         entry = entry##_next_, entry##_next_ = container_of(entry->member.next, type, member))
+#define LIST_AFTER(entry, head, type, member) \
+    ((entry) ? LIST_ENTRY_OR_NULL((entry)->member.next, head, type, member) : NULL)
+#define weir_list_foreach_safe(entry, head, type, member)                    \
+    for (type *entry = LIST_ENTRY_OR_NULL((head)->next, head, type, member), \
+              *entry##_next_ = LIST_AFTER(entry, head, type, member);        \
+         entry != NULL;                                                      \
+         entry = entry##_next_, entry##_next_ = LIST_AFTER(entry, head, type, member))
 
 static inline void list_init(struct list *node)
 {
