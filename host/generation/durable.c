@@ -139,9 +139,8 @@ static weir_error *make_entry(char *take_key, size_t len, uint64_t hash, size_t 
     return NULL;
 }
 
-static weir_error *get_locked(struct durable_map *map, char *take_key, size_t len, size_t size,
-                              weir_error *(*make)(void *, void *), void *arg, weir_drop_fn drop,
-                              void **ret)
+static weir_error *get_locked(struct durable_map *map, char *take_key, size_t len,
+                              const struct durable_spec *spec, void **ret)
 {
     uint64_t hash = hash_bytes(take_key, len);
     struct durable *entry = find(map, take_key, len, hash);
@@ -149,39 +148,37 @@ static weir_error *get_locked(struct durable_map *map, char *take_key, size_t le
 
     if (entry) {
         free(take_key);
-        if (entry->size != size)
+        if (entry->size != spec->size)
             return weir_raise(WEIR_EINVALSTATE,
-                              "durable state `%s` was made with %zu bytes, not %zu",
-                              entry->key + strlen(entry->key) + 1, entry->size, size);
+                              "durable state `%s` was made with %zu bytes, not %zu", spec->identity,
+                              entry->size, spec->size);
         *ret = entry->state;
         return NULL;
     }
-    WEIR_TRY(make_entry(take_key, len, hash, size, &entry));
-    error = make ? make(entry->state, arg) : NULL;
+    WEIR_TRY(make_entry(take_key, len, hash, spec->size, &entry));
+    error = spec->make ? spec->make(entry->state, spec->arg) : NULL;
     if (error) {
         durable_free(entry);
         return error;
     }
-    entry->drop = drop;
+    entry->drop = spec->drop;
     add(map, entry);
     *ret = entry->state;
     return NULL;
 }
 
-weir_error *weir__durable_get(struct durable_map *map, const char *kind, const char *identity,
-                              size_t size, weir_error *(*make)(void *state, void *arg), void *arg,
-                              weir_drop_fn drop, void **ret)
+weir_error *weir__durable_get(struct durable_map *map, const struct durable_spec *spec, void **ret)
 {
-    size_t kind_len = strlen(kind) + 1, identity_len = strlen(identity) + 1;
+    size_t kind_len = strlen(spec->kind) + 1, identity_len = strlen(spec->identity) + 1;
     char *key = malloc(kind_len + identity_len);
     weir_error *error;
 
     if (!key)
         return weir_raise(WEIR_ENOMEM, "durable state");
-    memcpy(key, kind, kind_len);
-    memcpy(key + kind_len, identity, identity_len);
+    memcpy(key, spec->kind, kind_len);
+    memcpy(key + kind_len, spec->identity, identity_len);
     pthread_mutex_lock(&map->mutex);
-    error = get_locked(map, key, kind_len + identity_len, size, make, arg, drop, ret);
+    error = get_locked(map, key, kind_len + identity_len, spec, ret);
     pthread_mutex_unlock(&map->mutex);
     return error;
 }

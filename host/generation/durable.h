@@ -13,10 +13,17 @@ struct durable_map;
 weir_error *weir__durable_map_new(struct durable_map **ret) WEIR_MUST_USE;
 /* Drops every state, latest first. */
 void weir__durable_map_free(struct durable_map *map);
-/* Finds the state, or makes it: `size` zeroed bytes, filled by `make(state, arg)`. `drop` is told
- * of the state at the end; its memory is the map's. */
-weir_error *weir__durable_get(struct durable_map *map, const char *kind, const char *identity,
-                              size_t size, weir_error *(*make)(void *state, void *arg), void *arg,
-                              weir_drop_fn drop, void **ret) WEIR_MUST_USE;
+
+struct durable_spec {
+    const char *kind, *identity;
+    size_t size;
+    weir_error *(*make)(void *state, void *arg); /* fills the zeroed bytes; may be NULL */
+    void *arg;
+    weir_drop_fn drop; /* told of the state at the end; its memory is the map's */
+};
+
+/* Finds the state, or makes it. Errors: those of `make`; WEIR_EINVALSTATE it has another size. */
+weir_error *weir__durable_get(struct durable_map *map, const struct durable_spec *spec,
+                              void **ret) WEIR_MUST_USE;
 
 #endif

@@ -8,6 +8,18 @@
 
 #include "host/generation/generation.h"
 
+/* Reports of sanitizers name functions by the file that the loader knows: not by a copy in memory. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#    define SANITIZED true
+#elif defined(__has_feature)
+#    if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#        define SANITIZED true
+#    endif
+#endif
+#ifndef SANITIZED
+#    define SANITIZED false
+#endif
+
 static weir_error *new_config(weir_host *host, const weir_host_options *options)
 {
     struct config_settings settings = {.path = host->config_path,
@@ -30,7 +42,8 @@ static weir_error *init(weir_host *host, const weir_host_options *options)
     if (!host->config_path || !host->plugin_dir)
         return weir_raise(WEIR_ENOMEM, "host");
     WEIR_TRY(weir__durable_map_new(&host->durables));
-    WEIR_TRY(weir__registry_new(host->plugin_dir, options->plugins_in_place, &host->registry));
+    WEIR_TRY(weir__registry_new(host->plugin_dir, options->plugins_in_place || SANITIZED,
+                                &host->registry));
     return new_config(host, options);
 }
 

@@ -54,9 +54,12 @@ weir_error *weir__listener_new(const char *name, size_t n_addresses, unsigned n_
     weir_listener *listener;
     void *slot;
 
-    WEIR_TRY(weir__durable_get(durables, "listener", name,
+    WEIR_TRY(weir__durable_get(
+        durables,
+        &(struct durable_spec){"listener", name,
                                sizeof(struct slot) + n_loops * sizeof(struct slot_loop), slot_make,
-                               &spec, slot_drop, &slot));
+                               &spec, slot_drop},
+        &slot));
     size = (size + HOST_CACHE_LINE - 1) & ~(size_t)(HOST_CACHE_LINE - 1);
     listener = aligned_alloc(HOST_CACHE_LINE, size);
     if (!listener)

@@ -154,7 +154,8 @@ weir_error *weir_durable_get(weir_instance *instance, const char *kind, const ch
     /* Kinds of different plugins never meet. */
     if (asprintf(&full, "%s.%s", instance->plugin_name, kind) < 0)
         return weir_raise(WEIR_ENOMEM, "durable state");
-    error = weir__durable_get(instance->durables, full, identity, size, call_make, &make, drop,
+    error = weir__durable_get(instance->durables,
+                              &(struct durable_spec){full, identity, size, call_make, &make, drop},
                               ret_state);
     free(full);
     return error;

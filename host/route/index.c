@@ -218,27 +218,33 @@ static size_t spread(weir_routes *routes, const weir_matcher *matcher,
     return n_entries;
 }
 
-static weir_error *build_level(weir_routes *routes, size_t level,
-                               const struct candidate *candidates, size_t n, struct entry *entries,
-                               size_t n_entries, struct candidate *any, struct route_node **ret)
+/* The candidates of a level, spread. */
+struct level {
+    size_t number;
+    uint32_t first;
+    struct entry *entries;
+    struct candidate *any;
+    size_t n_entries, n_any;
+};
+
+static weir_error *build_level(weir_routes *routes, const struct level *level,
+                               struct route_node **ret)
 {
-    const weir_matcher *matcher = routes->levels[level];
+    const weir_matcher *matcher = routes->levels[level->number];
     struct route_node *node = weir__routes_alloc(routes, sizeof *node);
-    size_t n_any;
 
     if (!node)
         return weir_raise(WEIR_ENOMEM, "routes");
-    spread(routes, matcher, candidates, n, entries, any, &n_any);
-    qsort(entries, n_entries, sizeof *entries, entry_compare);
+    qsort(level->entries, level->n_entries, sizeof *level->entries, entry_compare);
     node->matcher = matcher;
-    node->first = candidates[0].route;
+    node->first = level->first;
     for (unsigned i = 0; i < routes->n_slots; i++)
         if (routes->slots[i].matcher == matcher && !routes->slots[i].parameter.len)
             node->slot = i;
-    WEIR_TRY(make_room(routes, node, entries, n_entries));
-    WEIR_TRY(build_groups(routes, level, node, entries, n_entries));
-    if (n_any)
-        WEIR_TRY(build(routes, level + 1, any, n_any, &node->any));
+    WEIR_TRY(make_room(routes, node, level->entries, level->n_entries));
+    WEIR_TRY(build_groups(routes, level->number, node, level->entries, level->n_entries));
+    if (level->n_any)
+        WEIR_TRY(build(routes, level->number + 1, level->any, level->n_any, &node->any));
     *ret = node;
     return NULL;
 }
@@ -246,24 +252,26 @@ static weir_error *build_level(weir_routes *routes, size_t level,
 static weir_error *build(weir_routes *routes, size_t level, const struct candidate *candidates,
                          size_t n, struct route_node **ret)
 {
-    size_t n_any, n_entries;
-    struct entry *entries;
-    struct candidate *any;
+    struct level l = {.number = level, .first = candidates[0].route};
+    const weir_matcher *matcher;
     weir_error *error;
 
     if (level == routes->n_levels)
         return build_leaf(routes, candidates, n, ret);
-    n_entries = spread(routes, routes->levels[level], candidates, n, NULL, NULL, &n_any);
-    if (!n_entries)
+    matcher = routes->levels[level];
+    l.n_entries = spread(routes, matcher, candidates, n, NULL, NULL, &l.n_any);
+    if (!l.n_entries)
         return build(routes, level + 1, candidates, n, ret);
-    entries = calloc(n_entries, sizeof *entries);
-    any = calloc(n_any + 1, sizeof *any);
-    if (entries && any)
-        error = build_level(routes, level, candidates, n, entries, n_entries, any, ret);
-    else
+    l.entries = calloc(l.n_entries, sizeof *l.entries);
+    l.any = calloc(l.n_any + 1, sizeof *l.any);
+    if (l.entries && l.any) {
+        spread(routes, matcher, candidates, n, l.entries, l.any, &l.n_any);
+        error = build_level(routes, &l, ret);
+    } else {
         error = weir_raise(WEIR_ENOMEM, "routes");
-    free(entries);
-    free(any);
+    }
+    free(l.entries);
+    free(l.any);
     return error;
 }
 

@@ -58,9 +58,12 @@ weir_error *weir__server_get(struct durable_map *durables, const char *upstream,
 
     if (asprintf(&identity, "%s %s", upstream, address) < 0)
         return weir_raise(WEIR_ENOMEM, "server");
-    error = weir__durable_get(durables, "server", identity,
-                              sizeof(struct server) + n_loops * sizeof(struct pool), server_make,
-                              &spec, server_drop, &state);
+    error = weir__durable_get(
+        durables,
+        &(struct durable_spec){"server", identity,
+                               sizeof(struct server) + n_loops * sizeof(struct pool), server_make,
+                               &spec, server_drop},
+        &state);
     free(identity);
     WEIR_TRY(error);
     *ret = state;

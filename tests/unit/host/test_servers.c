@@ -206,15 +206,19 @@ static void failed_connects_are_named_by_cause(void **state)
 
 static void durable_state_is_found_by_kind_and_identity(void **state)
 {
+    struct durable_spec spec = {"k", "x", 64, NULL, NULL, NULL};
     void *first, *again, *other;
 
     (void)state;
-    assert_null(weir__durable_get(durables, "k", "x", 64, NULL, NULL, NULL, &first));
-    assert_null(weir__durable_get(durables, "k", "x", 64, NULL, NULL, NULL, &again));
-    assert_null(weir__durable_get(durables, "kx", "", 64, NULL, NULL, NULL, &other));
+    assert_null(weir__durable_get(durables, &spec, &first));
+    assert_null(weir__durable_get(durables, &spec, &again));
     assert_ptr_equal(first, again);
+    spec.kind = "kx";
+    spec.identity = "";
+    assert_null(weir__durable_get(durables, &spec, &other));
     assert_ptr_not_equal(first, other);
-    assert_true(*message_of(weir__durable_get(durables, "k", "x", 65, NULL, NULL, NULL, &again)));
+    spec.size = 65;
+    assert_true(*message_of(weir__durable_get(durables, &spec, &again)));
 }
 
 int main(void)
