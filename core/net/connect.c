@@ -257,6 +257,7 @@ static void established(weir_connecting *c, weir_transport *t)
 {
     weir_transport_ref(t);
     weir__transport_open(t);
+    t->by_callback = false; /* whoever connects is told */
     if (t->status == TRANSPORT_OPEN)
         finish(c, t, NULL);
     else if (t->reason)

@@ -4,3 +4,19 @@ net_support = tests/unit/net/net_test.c tests/unit/net/net_test.h $(unit_support
 unit_tests += tests/unit/net/test_transport
 tests_unit_net_test_transport_SOURCES = tests/unit/net/test_transport.c $(net_support)
 tests_unit_net_test_transport_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/net/test_write
+tests_unit_net_test_write_SOURCES = tests/unit/net/test_write.c $(net_support)
+tests_unit_net_test_write_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/net/test_stream
+tests_unit_net_test_stream_SOURCES = tests/unit/net/test_stream.c $(net_support)
+tests_unit_net_test_stream_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/net/test_server
+tests_unit_net_test_server_SOURCES = tests/unit/net/test_server.c $(net_support)
+tests_unit_net_test_server_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/net/test_connect
+tests_unit_net_test_connect_SOURCES = tests/unit/net/test_connect.c $(net_support)
+tests_unit_net_test_connect_LDADD = $(CORE_TEST_LDADD)
