@@ -17,15 +17,15 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
-#define WEIR_BEGIN_DECLS extern "C" {
-#define WEIR_END_DECLS }
+#    define WEIR_BEGIN_DECLS extern "C" {
+#    define WEIR_END_DECLS   }
 #else
-#define WEIR_BEGIN_DECLS
-#define WEIR_END_DECLS
+#    define WEIR_BEGIN_DECLS
+#    define WEIR_END_DECLS
 #endif
 
-#define WEIR_PUBLIC __attribute__((visibility("default")))
-#define WEIR_MUST_USE __attribute__((warn_unused_result))
+#define WEIR_PUBLIC              __attribute__((visibility("default")))
+#define WEIR_MUST_USE            __attribute__((warn_unused_result))
 #define WEIR_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
 
 /** A place in source code. Static, never freed. */
@@ -36,35 +36,34 @@ typedef struct weir_site {
 } weir_site;
 
 /** The address of a static record of this file, line and function. */
-#define WEIR_HERE                                                                                  \
-    (__extension__({                                                                               \
-        static const weir_site weir_here_ = {__FILE__, __func__, __LINE__};                        \
-        &weir_here_;                                                                               \
+#define WEIR_HERE                                                           \
+    (__extension__({                                                        \
+        static const weir_site weir_here_ = {__FILE__, __func__, __LINE__}; \
+        &weir_here_;                                                        \
     }))
 
 /** First member of every struct that may grow: `{ WEIR_SIZED(weir_protocol), .name = … }`. */
 #define WEIR_SIZED(type) .size = sizeof(type)
 
 /** A NULL-ended array of pointers for a descriptor: `.protocols = WEIR_LIST(&hello)`. C and C++20 */
-#define WEIR_LIST(first, ...)                                                                      \
-    ((const __typeof__(*(first)) *const[]){(first), ##__VA_ARGS__, NULL})
+#define WEIR_LIST(first, ...) ((const __typeof__(*(first)) *const[]){(first), ##__VA_ARGS__, NULL})
 
 /**
  * Declares a variable that drops its reference at the end of its block:
  * `weir_auto(weir_future) f = NULL;`. WEIR_TAKE(f) moves the value out and leaves NULL.
  */
 #define weir_auto(type) __attribute__((cleanup(type##_cleanup_))) type *
-#define WEIR_TAKE(pointer)                                                                         \
-    (__extension__({                                                                               \
-        __typeof__(pointer) weir_taken_ = (pointer);                                               \
-        (pointer) = NULL;                                                                          \
-        weir_taken_;                                                                               \
+#define WEIR_TAKE(pointer)                           \
+    (__extension__({                                 \
+        __typeof__(pointer) weir_taken_ = (pointer); \
+        (pointer) = NULL;                            \
+        weir_taken_;                                 \
     }))
-#define WEIR_DEFINE_CLEANUP(type, drop)                                                            \
-    static inline void type##_cleanup_(type **weir_pointer_)                                       \
-    {                                                                                              \
-        if (*weir_pointer_)                                                                        \
-            drop(*weir_pointer_);                                                                  \
+#define WEIR_DEFINE_CLEANUP(type, drop)                      \
+    static inline void type##_cleanup_(type **weir_pointer_) \
+    {                                                        \
+        if (*weir_pointer_)                                  \
+            drop(*weir_pointer_);                            \
     }
 
 WEIR_BEGIN_DECLS

@@ -19,7 +19,7 @@ typedef struct weir_timer {
 } weir_timer;
 
 /** `fn(arg)` will run by this loop each time it was scheduled. */
-#define weir_callback_init(callback, loop, fn, arg)                                                \
+#define weir_callback_init(callback, loop, fn, arg) \
     weir_callback_init_at(WEIR_HERE, (callback), (loop), (fn), (arg))
 WEIR_PUBLIC void weir_callback_init_at(const weir_site *site, weir_callback *callback,
                                        weir_loop *loop, weir_fn fn, void *arg);
@@ -28,7 +28,8 @@ WEIR_PUBLIC void weir_callback_schedule(weir_callback *callback);
 /** False: it was not scheduled. */
 WEIR_PUBLIC bool weir_callback_cancel(weir_callback *callback);
 
-#define weir_timer_init(timer, loop, fn, arg)                                                      \
+/** Prepares a timer that will call `fn(arg)` on the loop; it does not run yet. */
+#define weir_timer_init(timer, loop, fn, arg) \
     weir_timer_init_at(WEIR_HERE, (timer), (loop), (fn), (arg))
 WEIR_PUBLIC void weir_timer_init_at(const weir_site *site, weir_timer *timer, weir_loop *loop,
                                     weir_fn fn, void *arg);

@@ -51,6 +51,7 @@ typedef enum weir_config_node_kind {
     WEIR_NODE_MAP
 } weir_config_node_kind;
 
+/** What the document has in this place. */
 WEIR_PUBLIC weir_config_node_kind weir_config_node_get_kind(const weir_config_node *node);
 /** A scalar's text; "" for lists and maps. `${…}` is expanded in the node that a `parse` function
  *  gets; in nodes found below it once weir_config_parse() read them. */

@@ -18,36 +18,37 @@ WEIR_BEGIN_DECLS
 typedef int weir_code;
 
 /** Name, nearest errno, text. Codes are stable: appended, never reused. */
-#define WEIR_ERROR_CODES(X)                                                                        \
-    X(WEIR_ECANCELED, 2001, ECANCELED, "cancelled")                                                \
-    X(WEIR_ETIMEDOUT, 2002, ETIMEDOUT, "timed out")                                                \
-    X(WEIR_EEOF, 2003, ENODATA, "end of stream")                                                   \
-    X(WEIR_ENOMEM, 2004, ENOMEM, "out of memory")                                                  \
-    X(WEIR_EINVAL, 2005, EINVAL, "invalid argument")                                               \
-    X(WEIR_EINVALSTATE, 2006, EALREADY, "already done")                                            \
-    X(WEIR_ENOTREADY, 2007, EAGAIN, "not done yet")                                                \
-    X(WEIR_ETHREAD, 2008, EPERM, "called from the wrong thread")                                   \
-    X(WEIR_ENOTASK, 2009, EPERM, "suspending call outside a task")                                 \
-    X(WEIR_ECLOSED, 2010, EPIPE, "closed")                                                         \
-    X(WEIR_EBUSY, 2011, EBUSY, "busy")                                                             \
-    X(WEIR_EFULL, 2012, ENOBUFS, "full")                                                           \
-    X(WEIR_ELIMIT, 2013, EMSGSIZE, "over the limit")                                               \
-    X(WEIR_EBROKEN, 2014, EPIPE, "stream broken by an earlier, unfinished call")                   \
-    X(WEIR_EINCOMPLETE, 2015, EPROTO, "ended inside a message")                                    \
-    X(WEIR_EPROTOCOL, 2016, EPROTO, "protocol violated by the peer")                               \
-    X(WEIR_ETLS, 2017, EPROTO, "TLS failed")                                                       \
-    X(WEIR_ETLSTRUNCATED, 2018, ECONNRESET, "TLS connection ended without close_notify")           \
-    X(WEIR_EDNS, 2019, EHOSTUNREACH, "name resolution failed")                                     \
-    X(WEIR_ENONAME, 2020, ENOENT, "no such name")                                                  \
-    X(WEIR_ECONFIG, 2021, EINVAL, "configuration refused")                                         \
-    X(WEIR_EPLUGIN, 2022, ENOEXEC, "plugin refused")                                               \
-    X(WEIR_ENOSERVER, 2023, EHOSTUNREACH, "no server available")                                   \
-    X(WEIR_EDEADLK, 2024, EDEADLK, "would wait for itself")                                        \
-    X(WEIR_EREJECTED, 2025, EAGAIN, "executor queue is full")                                      \
-    X(WEIR_EUNSUPPORTED, 2026, ENOTSUP, "not supported here")                                      \
+#define WEIR_ERROR_CODES(X)                                                              \
+    X(WEIR_ECANCELED, 2001, ECANCELED, "cancelled")                                      \
+    X(WEIR_ETIMEDOUT, 2002, ETIMEDOUT, "timed out")                                      \
+    X(WEIR_EEOF, 2003, ENODATA, "end of stream")                                         \
+    X(WEIR_ENOMEM, 2004, ENOMEM, "out of memory")                                        \
+    X(WEIR_EINVAL, 2005, EINVAL, "invalid argument")                                     \
+    X(WEIR_EINVALSTATE, 2006, EALREADY, "already done")                                  \
+    X(WEIR_ENOTREADY, 2007, EAGAIN, "not done yet")                                      \
+    X(WEIR_ETHREAD, 2008, EPERM, "called from the wrong thread")                         \
+    X(WEIR_ENOTASK, 2009, EPERM, "suspending call outside a task")                       \
+    X(WEIR_ECLOSED, 2010, EPIPE, "closed")                                               \
+    X(WEIR_EBUSY, 2011, EBUSY, "busy")                                                   \
+    X(WEIR_EFULL, 2012, ENOBUFS, "full")                                                 \
+    X(WEIR_ELIMIT, 2013, EMSGSIZE, "over the limit")                                     \
+    X(WEIR_EBROKEN, 2014, EPIPE, "stream broken by an earlier, unfinished call")         \
+    X(WEIR_EINCOMPLETE, 2015, EPROTO, "ended inside a message")                          \
+    X(WEIR_EPROTOCOL, 2016, EPROTO, "protocol violated by the peer")                     \
+    X(WEIR_ETLS, 2017, EPROTO, "TLS failed")                                             \
+    X(WEIR_ETLSTRUNCATED, 2018, ECONNRESET, "TLS connection ended without close_notify") \
+    X(WEIR_EDNS, 2019, EHOSTUNREACH, "name resolution failed")                           \
+    X(WEIR_ENONAME, 2020, ENOENT, "no such name")                                        \
+    X(WEIR_ECONFIG, 2021, EINVAL, "configuration refused")                               \
+    X(WEIR_EPLUGIN, 2022, ENOEXEC, "plugin refused")                                     \
+    X(WEIR_ENOSERVER, 2023, EHOSTUNREACH, "no server available")                         \
+    X(WEIR_EDEADLK, 2024, EDEADLK, "would wait for itself")                              \
+    X(WEIR_EREJECTED, 2025, EAGAIN, "executor queue is full")                            \
+    X(WEIR_EUNSUPPORTED, 2026, ENOTSUP, "not supported here")                            \
     X(WEIR_EFORKED, 2027, ECHILD, "object belongs to the parent process")
 
 enum {
+
 #define WEIR_CODE_ENUM_(name, number, errno_, text) name = number,
     WEIR_ERROR_CODES(WEIR_CODE_ENUM_)
 #undef WEIR_CODE_ENUM_
@@ -77,9 +78,9 @@ WEIR_PUBLIC weir_error *weir_raise_at(const weir_site *site, weir_code code, con
 WEIR_PUBLIC weir_error *weir_raise_fast_at(const weir_site *site, weir_code code,
                                            const char *format, int nargs,
                                            const int64_t *args) WEIR_MUST_USE;
-#define WEIR_RAISE_FAST(code, literal, ...)                                                        \
-    weir_raise_fast_at(WEIR_HERE, (code), "" literal,                                              \
-                       (int)(sizeof((const int64_t[]){0, ##__VA_ARGS__}) / sizeof(int64_t)) - 1,   \
+#define WEIR_RAISE_FAST(code, literal, ...)                                                      \
+    weir_raise_fast_at(WEIR_HERE, (code), "" literal,                                            \
+                       (int)(sizeof((const int64_t[]){0, ##__VA_ARGS__}) / sizeof(int64_t)) - 1, \
                        &((const int64_t[]){0, ##__VA_ARGS__})[1])
 
 /**
@@ -92,16 +93,17 @@ WEIR_PUBLIC weir_error *weir_wrap_at(const weir_site *site, weir_error *take_cau
                                      const char *format, ...) WEIR_PRINTF(4, 5) WEIR_MUST_USE;
 
 /** Returns early with the error of `expr`, if any, noting this line in its trace. */
-#define WEIR_TRY(expr)                                                                             \
-    do {                                                                                           \
-        weir_error *weir_try_ = (expr);                                                            \
-        if (__builtin_expect(weir_try_ != NULL, 0))                                                \
-            return weir_error_trace(weir_try_, WEIR_HERE);                                         \
+#define WEIR_TRY(expr)                                     \
+    do {                                                   \
+        weir_error *weir_try_ = (expr);                    \
+        if (__builtin_expect(weir_try_ != NULL, 0))        \
+            return weir_error_trace(weir_try_, WEIR_HERE); \
     } while (0)
 
 /** Notes a site in the trace and gives the error back. A shared error becomes a new one with the
  *  shared one as cause, so that no history is written by two. */
-WEIR_PUBLIC weir_error *weir_error_trace(weir_error *take_error, const weir_site *site) WEIR_MUST_USE;
+WEIR_PUBLIC weir_error *weir_error_trace(weir_error *take_error,
+                                         const weir_site *site) WEIR_MUST_USE;
 
 /** An error that ends the same way as `shared`, to be owned separately: its cause is `shared`. */
 WEIR_PUBLIC weir_error *weir_error_share(const weir_error *shared) WEIR_MUST_USE;

@@ -13,9 +13,9 @@ typedef struct weir_executor weir_executor;
 
 typedef struct weir_executor_options {
     size_t size;
-    const char *name;     /**< in thread names and logs; copied; NULL: "default" */
-    unsigned threads;     /**< at most; grown on demand; 0: processors + 4, at most 32 */
-    size_t queue;         /**< jobs that wait; 0: 1024 */
+    const char *name;      /**< in thread names and logs; copied; NULL: "default" */
+    unsigned threads;      /**< at most; grown on demand; 0: processors + 4, at most 32 */
+    size_t queue;          /**< jobs that wait; 0: 1024 */
     bool reject_when_full; /**< submit fails with WEIR_EREJECTED; else call() waits for room */
     weir_error *(*thread_start)(void *arg); /**< in each new thread; may be NULL */
     void *arg;

@@ -33,6 +33,7 @@ WEIR_PUBLIC bool weir_future_try_set_error(weir_future *future, weir_error *take
 /** Makes it fail with WEIR_ECANCELED (for a task's future: asks the task). False: it was done. */
 WEIR_PUBLIC bool weir_future_cancel(weir_future *future);
 
+/** Whether it has its result or error; cancelled: whether that error is WEIR_ECANCELED. */
 WEIR_PUBLIC bool weir_future_done(const weir_future *future);
 WEIR_PUBLIC bool weir_future_cancelled(const weir_future *future);
 /** The value, borrowed until the future dies. Errors: its own; WEIR_ENOTREADY. */

@@ -37,8 +37,8 @@ typedef struct weir_host_options {
     const char *const *sets;      /**< "log.level=debug"; NULL-ended or `set_count` */
     const char *const *set_names; /**< how each was written ("--log-level"); NULL: "--set" */
     size_t set_count;
-    const char *plugin_dir;       /**< NULL: where this weir was installed */
-    bool plugins_in_place;        /**< open plugins without a private copy: for debuggers */
+    const char *plugin_dir; /**< NULL: where this weir was installed */
+    bool plugins_in_place;  /**< open plugins without a private copy: for debuggers */
 } weir_host_options;
 
 typedef enum weir_host_format { WEIR_HOST_TEXT, WEIR_HOST_GCC, WEIR_HOST_JSON } weir_host_format;

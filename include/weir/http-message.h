@@ -115,6 +115,7 @@ typedef enum weir_http_method {
         WEIR_HTTP_METHOD_COUNT
 } weir_http_method;
 
+/** The method of this name, in its case; OTHER for one that is not in the table. */
 WEIR_PUBLIC weir_http_method weir_http_method_of(weir_slice text);
 /** "GET"; "OTHER" for OTHER. */
 WEIR_PUBLIC const char *weir_http_method_name(weir_http_method method);

@@ -83,6 +83,7 @@ typedef struct weir_http_action {
 
 /* What hangs on the view. */
 
+/** The filled options of this filter or action. */
 WEIR_PUBLIC const void *weir_http_config(const weir_http *x);
 /** `state_size` zeroed bytes for this exchange. */
 WEIR_PUBLIC void *weir_http_state(const weir_http *x);
@@ -95,6 +96,7 @@ WEIR_PUBLIC void *weir_http_context(const weir_http *x);
 /* The request and the response. Slices are valid until the exchange ends; those of changed fields
  * until they are changed again. */
 
+/** As the client sent them. */
 WEIR_PUBLIC weir_slice weir_http_request_method(const weir_http *x);
 WEIR_PUBLIC weir_slice weir_http_request_target(const weir_http *x);
 /** As routes see it: percent-decoded where that is safe, dot segments removed. */

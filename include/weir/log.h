@@ -36,9 +36,9 @@ typedef struct weir_log_field {
 
 typedef struct weir_log_options {
     size_t size;
-    int fd;                 /**< where records go; not closed by weir; 2 by default */
+    int fd; /**< where records go; not closed by weir; 2 by default */
     weir_log_format format;
-    bool priority_prefix;   /**< "<3>" before each line, for the journal's stderr */
+    bool priority_prefix; /**< "<3>" before each line, for the journal's stderr */
     bool color;
 } weir_log_options;
 
@@ -56,17 +56,17 @@ WEIR_PUBLIC bool weir_log_level_parse(const char *text, int *ret_level);
 WEIR_PUBLIC const char *weir_log_level_name(int level);
 
 /** Logs when the level is enabled: `weir_log(logger, WEIR_LOG_INFO, "listening on %s", name);`. */
-#define weir_log(logger, level, ...)                                                               \
-    do {                                                                                           \
-        if (weir_logger_enabled((logger), (level)))                                                \
-            weir_log_at(WEIR_HERE, (logger), (level), NULL, 0, __VA_ARGS__);                       \
+#define weir_log(logger, level, ...)                                         \
+    do {                                                                     \
+        if (weir_logger_enabled((logger), (level)))                          \
+            weir_log_at(WEIR_HERE, (logger), (level), NULL, 0, __VA_ARGS__); \
     } while (0)
 WEIR_PUBLIC void weir_log_at(const weir_site *site, weir_logger *logger, int level,
                              const weir_log_field *fields, size_t nfields, const char *format, ...)
     WEIR_PRINTF(6, 7);
 
 /** Logs an error with its causes and trace below the message, and ends it (marks it read). */
-#define weir_log_error(logger, level, take_error, ...)                                             \
+#define weir_log_error(logger, level, take_error, ...) \
     weir_log_error_at(WEIR_HERE, (logger), (level), (take_error), __VA_ARGS__)
 WEIR_PUBLIC void weir_log_error_at(const weir_site *site, weir_logger *logger, int level,
                                    weir_error *take_error, const char *format, ...)

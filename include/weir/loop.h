@@ -27,11 +27,11 @@ typedef struct weir_handle weir_handle;
 
 typedef struct weir_loop_options {
     size_t size;
-    const char *backend;     /**< "auto" (default), "epoll", "io_uring" */
-    size_t max_chunks;       /**< of the chunk pool; 0: 16,384 (256 MiB of address space) */
-    size_t stack_size;       /**< of a task, bytes; 0: 64 KiB (256 KiB under sanitizers) */
-    const char *name;        /**< in logs; copied */
-    int debug;               /**< 1 on, 0 off, -1 (with WEIR_SIZED only): as WEIR_DEBUG says */
+    const char *backend; /**< "auto" (default), "epoll", "io_uring" */
+    size_t max_chunks;   /**< of the chunk pool; 0: 16,384 (256 MiB of address space) */
+    size_t stack_size;   /**< of a task, bytes; 0: 64 KiB (256 KiB under sanitizers) */
+    const char *name;    /**< in logs; copied */
+    int debug;           /**< 1 on, 0 off, -1 (with WEIR_SIZED only): as WEIR_DEBUG says */
 } weir_loop_options;
 
 /** What an exception handler is told. Borrowed for the call, `error` too. */
@@ -80,19 +80,19 @@ WEIR_PUBLIC void weir_loop_close_force(weir_loop *loop, weir_duration grace);
  * if the loop closes first or the handle is cancelled. An error of `fn` goes to the exception
  * handler. `ret_handle` NULL: not cancellable.
  */
-#define weir_loop_call_soon(loop, fn, arg, drop, ret_handle)                                       \
+#define weir_loop_call_soon(loop, fn, arg, drop, ret_handle) \
     weir_loop_call_soon_at(WEIR_HERE, (loop), (fn), (arg), (drop), (ret_handle))
 WEIR_PUBLIC weir_error *weir_loop_call_soon_at(const weir_site *site, weir_loop *loop, weir_fn fn,
                                                void *arg, weir_drop_fn drop,
                                                weir_handle **ret_handle) WEIR_MUST_USE;
 /** As call_soon, after a delay (WEIR_FOREVER: never, only its drop). Equal deadlines keep order. */
-#define weir_loop_call_later(loop, delay, fn, arg, drop, ret_handle)                               \
+#define weir_loop_call_later(loop, delay, fn, arg, drop, ret_handle) \
     weir_loop_call_later_at(WEIR_HERE, (loop), (delay), (fn), (arg), (drop), (ret_handle))
 WEIR_PUBLIC weir_error *weir_loop_call_later_at(const weir_site *site, weir_loop *loop,
                                                 weir_duration delay, weir_fn fn, void *arg,
                                                 weir_drop_fn drop,
                                                 weir_handle **ret_handle) WEIR_MUST_USE;
-#define weir_loop_call_at(loop, when, fn, arg, drop, ret_handle)                                   \
+#define weir_loop_call_at(loop, when, fn, arg, drop, ret_handle) \
     weir_loop_call_at_at(WEIR_HERE, (loop), (when), (fn), (arg), (drop), (ret_handle))
 WEIR_PUBLIC weir_error *weir_loop_call_at_at(const weir_site *site, weir_loop *loop,
                                              weir_instant when, weir_fn fn, void *arg,
@@ -102,7 +102,7 @@ WEIR_PUBLIC weir_error *weir_loop_call_at_at(const weir_site *site, weir_loop *l
  * As call_soon, from any thread; wakes the loop. Calls of one thread keep their order.
  * Errors: WEIR_ECLOSED (arg stays with the caller), WEIR_ENOMEM.
  */
-#define weir_loop_call_soon_threadsafe(loop, fn, arg, drop)                                        \
+#define weir_loop_call_soon_threadsafe(loop, fn, arg, drop) \
     weir_loop_call_soon_threadsafe_at(WEIR_HERE, (loop), (fn), (arg), (drop))
 WEIR_PUBLIC weir_error *weir_loop_call_soon_threadsafe_at(const weir_site *site, weir_loop *loop,
                                                           weir_fn fn, void *take_arg,
@@ -119,9 +119,9 @@ WEIR_PUBLIC void weir_handle_unref(weir_handle *handle);
  * level-triggered, until removed. A second add for the same direction replaces the first.
  * Errors: errno (EPERM for regular files).
  */
-#define weir_loop_add_reader(loop, fd, fn, arg)                                                    \
+#define weir_loop_add_reader(loop, fd, fn, arg) \
     weir_loop_add_reader_at(WEIR_HERE, (loop), (fd), (fn), (arg))
-#define weir_loop_add_writer(loop, fd, fn, arg)                                                    \
+#define weir_loop_add_writer(loop, fd, fn, arg) \
     weir_loop_add_writer_at(WEIR_HERE, (loop), (fd), (fn), (arg))
 WEIR_PUBLIC weir_error *weir_loop_add_reader_at(const weir_site *site, weir_loop *loop, int fd,
                                                 weir_fn fn, void *arg) WEIR_MUST_USE;
@@ -136,7 +136,7 @@ WEIR_PUBLIC bool weir_loop_remove_writer(weir_loop *loop, int fd);
  * and an eventfd; no thread's mask changes. One handler per signal in the process.
  * Errors: WEIR_EINVAL no such signal, or one that cannot be caught; WEIR_EBUSY another loop has it.
  */
-#define weir_loop_add_signal_handler(loop, signum, fn, arg)                                        \
+#define weir_loop_add_signal_handler(loop, signum, fn, arg) \
     weir_loop_add_signal_handler_at(WEIR_HERE, (loop), (signum), (fn), (arg))
 WEIR_PUBLIC weir_error *weir_loop_add_signal_handler_at(const weir_site *site, weir_loop *loop,
                                                         int signum, weir_fn fn,
@@ -145,10 +145,10 @@ WEIR_PUBLIC weir_error *weir_loop_add_signal_handler_at(const weir_site *site, w
 WEIR_PUBLIC bool weir_loop_remove_signal_handler(weir_loop *loop, int signum);
 
 /** Takes the errors of callbacks; NULL restores the default, which logs them. */
-WEIR_PUBLIC void
-weir_loop_set_exception_handler(weir_loop *loop,
-                                void (*handler)(weir_loop *, const weir_exception_context *, void *),
-                                void *arg);
+WEIR_PUBLIC void weir_loop_set_exception_handler(
+    weir_loop *loop, void (*handler)(weir_loop *, const weir_exception_context *, void *),
+    void *arg);
+/** Hands a report to that handler, as the loop does for a callback that failed. */
 WEIR_PUBLIC void weir_loop_call_exception_handler(weir_loop *loop,
                                                   const weir_exception_context *context);
 
@@ -161,9 +161,9 @@ WEIR_PUBLIC void weir_loop_set_slow_callback(weir_loop *loop, weir_duration limi
 typedef struct weir_run_options {
     size_t size;
     const weir_loop_options *loop;
-    weir_duration grace;       /**< for tasks to end after main; 0: 30 s */
-    bool keep_sigpipe;         /**< do not ignore SIGPIPE */
-    bool keep_sigint;          /**< do not turn SIGINT into a cancellation of main */
+    weir_duration grace; /**< for tasks to end after main; 0: 30 s */
+    bool keep_sigpipe;   /**< do not ignore SIGPIPE */
+    bool keep_sigint;    /**< do not turn SIGINT into a cancellation of main */
 } weir_run_options;
 
 /**

@@ -8,28 +8,29 @@
 
 WEIR_BEGIN_DECLS
 
-#define WEIR_OUTCOMES(X)                                                                           \
-    X(WEIR_OUTCOME_OK, "ok")                                                                       \
-    X(WEIR_OUTCOME_CLIENT_GONE, "client.gone")                                                     \
-    X(WEIR_OUTCOME_CLIENT_TIMEOUT, "client.timeout")                                               \
-    X(WEIR_OUTCOME_CLIENT_BAD_REQUEST, "client.bad_request")                                       \
-    X(WEIR_OUTCOME_ROUTE_NONE, "route.none")                                                       \
-    X(WEIR_OUTCOME_UPSTREAM_DNS, "upstream.dns")                                                   \
-    X(WEIR_OUTCOME_UPSTREAM_CONNECT_REFUSED, "upstream.connect.refused")                           \
-    X(WEIR_OUTCOME_UPSTREAM_CONNECT_TIMEOUT, "upstream.connect.timeout")                           \
-    X(WEIR_OUTCOME_UPSTREAM_TLS, "upstream.tls")                                                   \
-    X(WEIR_OUTCOME_UPSTREAM_RESPONSE_TIMEOUT, "upstream.response.timeout")                         \
-    X(WEIR_OUTCOME_UPSTREAM_RESPONSE_TRUNCATED, "upstream.response.truncated")                     \
-    X(WEIR_OUTCOME_UPSTREAM_RESPONSE_BAD, "upstream.response.bad")                                 \
-    X(WEIR_OUTCOME_UPSTREAM_RESET, "upstream.reset")                                               \
-    X(WEIR_OUTCOME_UPSTREAM_NONE_AVAILABLE, "upstream.none_available")                             \
-    X(WEIR_OUTCOME_LIMIT_RATE, "limit.rate")                                                       \
-    X(WEIR_OUTCOME_LIMIT_CONNECTIONS, "limit.connections")                                         \
-    X(WEIR_OUTCOME_DENIED, "denied")                                                               \
-    X(WEIR_OUTCOME_PLUGIN_ERROR, "plugin.error")                                                   \
+#define WEIR_OUTCOMES(X)                                                       \
+    X(WEIR_OUTCOME_OK, "ok")                                                   \
+    X(WEIR_OUTCOME_CLIENT_GONE, "client.gone")                                 \
+    X(WEIR_OUTCOME_CLIENT_TIMEOUT, "client.timeout")                           \
+    X(WEIR_OUTCOME_CLIENT_BAD_REQUEST, "client.bad_request")                   \
+    X(WEIR_OUTCOME_ROUTE_NONE, "route.none")                                   \
+    X(WEIR_OUTCOME_UPSTREAM_DNS, "upstream.dns")                               \
+    X(WEIR_OUTCOME_UPSTREAM_CONNECT_REFUSED, "upstream.connect.refused")       \
+    X(WEIR_OUTCOME_UPSTREAM_CONNECT_TIMEOUT, "upstream.connect.timeout")       \
+    X(WEIR_OUTCOME_UPSTREAM_TLS, "upstream.tls")                               \
+    X(WEIR_OUTCOME_UPSTREAM_RESPONSE_TIMEOUT, "upstream.response.timeout")     \
+    X(WEIR_OUTCOME_UPSTREAM_RESPONSE_TRUNCATED, "upstream.response.truncated") \
+    X(WEIR_OUTCOME_UPSTREAM_RESPONSE_BAD, "upstream.response.bad")             \
+    X(WEIR_OUTCOME_UPSTREAM_RESET, "upstream.reset")                           \
+    X(WEIR_OUTCOME_UPSTREAM_NONE_AVAILABLE, "upstream.none_available")         \
+    X(WEIR_OUTCOME_LIMIT_RATE, "limit.rate")                                   \
+    X(WEIR_OUTCOME_LIMIT_CONNECTIONS, "limit.connections")                     \
+    X(WEIR_OUTCOME_DENIED, "denied")                                           \
+    X(WEIR_OUTCOME_PLUGIN_ERROR, "plugin.error")                               \
     X(WEIR_OUTCOME_DRAINING, "draining")
 
 typedef enum weir_outcome {
+
 #define WEIR_OUTCOME_ENUM_(name, text) name,
     WEIR_OUTCOMES(WEIR_OUTCOME_ENUM_)
 #undef WEIR_OUTCOME_ENUM_

@@ -104,13 +104,13 @@ typedef struct weir_plugin {
 
 /** Defines the descriptor; once per plugin, at file scope. */
 #ifdef __cplusplus
-#define WEIR_PLUGIN_EXTERN_ extern "C"
+#    define WEIR_PLUGIN_EXTERN_ extern "C"
 #else
-#define WEIR_PLUGIN_EXTERN_ extern
+#    define WEIR_PLUGIN_EXTERN_ extern
 #endif
-#define WEIR_PLUGIN(...)                                                                           \
-    WEIR_PLUGIN_EXTERN_ WEIR_PUBLIC const weir_plugin weir_plugin_v1;                              \
-    const weir_plugin weir_plugin_v1 = {WEIR_SIZED(weir_plugin), .abi_major = WEIR_ABI_MAJOR,      \
+#define WEIR_PLUGIN(...)                                                                      \
+    WEIR_PLUGIN_EXTERN_ WEIR_PUBLIC const weir_plugin weir_plugin_v1;                         \
+    const weir_plugin weir_plugin_v1 = {WEIR_SIZED(weir_plugin), .abi_major = WEIR_ABI_MAJOR, \
                                         .abi_minor = WEIR_ABI_MINOR, __VA_ARGS__}
 
 WEIR_END_DECLS

@@ -11,10 +11,10 @@ WEIR_BEGIN_DECLS
 
 typedef struct weir_resolver_options {
     size_t size;
-    const char *servers;     /**< "10.0.0.1,10.0.0.2:5353"; NULL: resolv.conf. Copied */
-    weir_duration timeout;   /**< of one try; 0: 2 s */
-    unsigned tries;          /**< 0: 3 */
-    size_t cache_entries;    /**< 0: 10,000 */
+    const char *servers;   /**< "10.0.0.1,10.0.0.2:5353"; NULL: resolv.conf. Copied */
+    weir_duration timeout; /**< of one try; 0: 2 s */
+    unsigned tries;        /**< 0: 3 */
+    size_t cache_entries;  /**< 0: 10,000 */
     weir_duration min_ttl, max_ttl, negative_ttl; /**< 0: 1 s, 1 h, 10 s */
 } weir_resolver_options;
 
@@ -32,16 +32,17 @@ WEIR_PUBLIC weir_error *weir_resolver_configure(weir_loop *loop,
  * never inside this call; it owns both arguments.
  * Errors for `done`: WEIR_ENONAME, WEIR_EDNS, WEIR_ETIMEDOUT.
  */
-WEIR_PUBLIC weir_error *
-weir_resolve_start(weir_loop *loop, const char *host, uint16_t port,
-                   void (*done)(weir_addresses *take, weir_error *take_error, void *arg), void *arg,
-                   weir_resolving **ret) WEIR_MUST_USE;
+WEIR_PUBLIC weir_error *weir_resolve_start(weir_loop *loop, const char *host, uint16_t port,
+                                           void (*done)(weir_addresses *take,
+                                                        weir_error *take_error, void *arg),
+                                           void *arg, weir_resolving **ret) WEIR_MUST_USE;
 /** Detaches: `done` is not called. Not after `done`. */
 WEIR_PUBLIC void weir_resolving_cancel(weir_resolving *resolving);
 /** Suspends the task. */
 WEIR_PUBLIC weir_error *weir_resolve(const char *host, uint16_t port,
                                      weir_addresses **ret) WEIR_MUST_USE;
 
+/** Addresses in the order in which to try them. Borrowed; `index` is less than the count. */
 WEIR_PUBLIC size_t weir_addresses_count(const weir_addresses *addresses);
 WEIR_PUBLIC const struct sockaddr *weir_addresses_get(const weir_addresses *addresses, size_t index,
                                                       size_t *ret_length);

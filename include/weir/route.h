@@ -72,7 +72,9 @@ WEIR_PUBLIC const char *weir_route_name(const weir_route *route);
 
 /** A look at first bytes under way. */
 typedef struct weir_inspection weir_inspection;
+
 typedef enum weir_look { WEIR_LOOK_NO, WEIR_LOOK_YES, WEIR_LOOK_MORE, WEIR_LOOK_AGAIN } weir_look;
+
 typedef enum weir_fact { WEIR_FACT_SNI, WEIR_FACT_ALPN, WEIR_FACT_PROTOCOL } weir_fact;
 
 /** Looks at contiguous first bytes before routing. Static. */

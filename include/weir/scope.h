@@ -17,7 +17,7 @@
 
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__cplusplus)
 /* A jump into the block of a scope would skip its entry. */
-#pragma GCC diagnostic error "-Wjump-misses-init"
+#    pragma GCC diagnostic error "-Wjump-misses-init"
 #endif
 
 WEIR_BEGIN_DECLS
@@ -37,20 +37,21 @@ typedef struct weir_group {
 #define WEIR_SCOPE_(type, name) __attribute__((cleanup(type##_leave))) type name
 
 /** A deadline for this block. A duration of 0 has expired at once. */
-#define WEIR_TIMEOUT(name, duration)                                                               \
-    WEIR_SCOPE_(weir_timeout, name) = {{0}};                                                       \
+#define WEIR_TIMEOUT(name, duration)         \
+    WEIR_SCOPE_(weir_timeout, name) = {{0}}; \
     weir_timeout_enter(&name, (duration), WEIR_HERE)
 /** Masks cancellation and outer deadlines for this block, at most `duration`: for clean-up. When
  *  that is over it masks nothing and counts as an expired deadline itself. */
-#define WEIR_SHIELD(name, duration)                                                                \
-    WEIR_SCOPE_(weir_shield, name) = {{0}};                                                        \
+#define WEIR_SHIELD(name, duration)         \
+    WEIR_SCOPE_(weir_shield, name) = {{0}}; \
     weir_shield_enter(&name, (duration), WEIR_HERE)
 /** A group of child tasks. Leaving cancels what still runs and joins it, uncancellably. What
  *  children use is declared before the group. */
-#define WEIR_GROUP(name)                                                                           \
-    WEIR_SCOPE_(weir_group, name) = {{0}};                                                         \
+#define WEIR_GROUP(name)                   \
+    WEIR_SCOPE_(weir_group, name) = {{0}}; \
     weir_group_enter(&name, WEIR_HERE)
 
+/** What WEIR_TIMEOUT() calls, at its place and at the end of the block. */
 WEIR_PUBLIC void weir_timeout_enter(weir_timeout *scope, weir_duration duration,
                                     const weir_site *site);
 WEIR_PUBLIC void weir_timeout_leave(weir_timeout *scope);
@@ -59,10 +60,12 @@ WEIR_PUBLIC bool weir_timeout_expired(const weir_timeout *scope);
 /** A new deadline, counted from now; takes an expiry back that no call has returned yet. */
 WEIR_PUBLIC void weir_timeout_reschedule(weir_timeout *scope, weir_duration duration);
 
+/** What WEIR_SHIELD() calls, at its place and at the end of the block. */
 WEIR_PUBLIC void weir_shield_enter(weir_shield *scope, weir_duration duration,
                                    const weir_site *site);
 WEIR_PUBLIC void weir_shield_leave(weir_shield *scope);
 
+/** What WEIR_GROUP() calls, at its place and at the end of the block. */
 WEIR_PUBLIC void weir_group_enter(weir_group *group, const weir_site *site);
 WEIR_PUBLIC void weir_group_leave(weir_group *group);
 /**
@@ -73,7 +76,7 @@ WEIR_PUBLIC void weir_group_leave(weir_group *group);
  * Errors: as weir_spawn(); WEIR_ECLOSED the group is cancelled; in the body, the error of a child
  * that failed before; WEIR_ENOTASK.
  */
-#define weir_group_spawn(group, fn, arg, ret_task)                                                 \
+#define weir_group_spawn(group, fn, arg, ret_task) \
     weir_group_spawn_at(WEIR_HERE, #fn, (group), (fn), (arg), (ret_task))
 WEIR_PUBLIC weir_error *weir_group_spawn_at(const weir_site *site, const char *name,
                                             weir_group *group, weir_fn fn, void *arg,

@@ -11,7 +11,7 @@ typedef struct weir_server weir_server;
 
 typedef struct weir_server_options {
     size_t size;
-    int backlog;                     /**< 0: 4096 (the kernel bounds it) */
+    int backlog; /**< 0: 4096 (the kernel bounds it) */
     bool reuse_port;
     int unix_mode;                   /**< of a Unix socket's file; 0: by umask */
     weir_tls_context *tls;           /**< server context; NULL: plain. Referenced */
@@ -42,14 +42,14 @@ WEIR_PUBLIC weir_error *weir_socket_name(int fd, char *buffer, size_t size) WEIR
  * Serves connections of a listening socket on this loop; several loops may share one socket. The
  * server keeps `fd` open with a duplicate of its own. Accepting starts at once.
  */
-#define weir_server_new(loop, fd, options, protocol, config, ret)                                  \
+#define weir_server_new(loop, fd, options, protocol, config, ret) \
     weir_server_new_at(WEIR_HERE, (loop), (fd), (options), (protocol), (config), (ret))
 WEIR_PUBLIC weir_error *weir_server_new_at(const weir_site *site, weir_loop *loop, int fd,
                                            const weir_server_options *options,
                                            const weir_protocol *protocol, const void *config,
                                            weir_server **ret) WEIR_MUST_USE;
 /** weir_listen_socket() and weir_server_new() in one. */
-#define weir_serve(loop, address, options, protocol, config, ret)                                  \
+#define weir_serve(loop, address, options, protocol, config, ret) \
     weir_serve_at(WEIR_HERE, (loop), (address), (options), (protocol), (config), (ret))
 WEIR_PUBLIC weir_error *weir_serve_at(const weir_site *site, weir_loop *loop, const char *address,
                                       const weir_server_options *options,

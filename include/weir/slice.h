@@ -16,12 +16,15 @@ typedef struct weir_slice {
 
 /** A slice of a string literal, without its NUL. */
 #ifdef __cplusplus
-#define WEIR_SLICE(literal) (weir_slice{"" literal, sizeof(literal) - 1})
+#    define WEIR_SLICE(literal) (weir_slice{"" literal, sizeof(literal) - 1})
 #else
-#define WEIR_SLICE(literal) ((weir_slice){"" literal, sizeof(literal) - 1})
+#    define WEIR_SLICE(literal) ((weir_slice){"" literal, sizeof(literal) - 1})
 #endif
 /** For a static initialiser. */
-#define WEIR_SLICE_INIT(literal) {"" literal, sizeof(literal) - 1}
+#define WEIR_SLICE_INIT(literal)        \
+    {                                   \
+        "" literal, sizeof(literal) - 1 \
+    }
 
 static inline weir_slice weir_slice_of(const void *data, size_t len);
 /** Of a NUL-ended string; NULL gives an empty slice. */

@@ -21,8 +21,7 @@ WEIR_BEGIN_DECLS
 #define WEIR_STREAM_LIMIT ((size_t)64 * 1024)
 
 /** Connects and suspends until it is done; the stream belongs to the caller. */
-#define weir_connect(target, options, ret)                                                         \
-    weir_connect_at(WEIR_HERE, (target), (options), (ret))
+#define weir_connect(target, options, ret) weir_connect_at(WEIR_HERE, (target), (options), (ret))
 WEIR_PUBLIC weir_error *weir_connect_at(const weir_site *site, const char *target,
                                         const weir_connect_options *options,
                                         weir_stream **ret) WEIR_MUST_USE;
@@ -49,6 +48,8 @@ WEIR_PUBLIC weir_error *weir_stream_read_until(weir_stream *stream, weir_slice s
                                                void *buffer, size_t size,
                                                size_t *ret_n) WEIR_MUST_USE;
 
+/** Queues bytes, and suspends while more is queued than the high water mark. A slice in the loop's
+ *  pool is not copied. Errors: the connection's; WEIR_ECANCELED, WEIR_ETIMEDOUT. */
 WEIR_PUBLIC weir_error *weir_stream_write(weir_stream *stream, const void *data,
                                           size_t len) WEIR_MUST_USE;
 WEIR_PUBLIC weir_error *weir_stream_write_slice(weir_stream *stream, weir_slice data) WEIR_MUST_USE;

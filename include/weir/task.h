@@ -71,12 +71,12 @@ typedef struct weir_thread_future weir_thread_future;
 
 /** Starts `fn(take_arg)` as a task of `loop`, from any thread. `drop` runs on the loop's thread after
  *  the task or when the loop closes first. `ret` NULL: abandoned. Errors: WEIR_ECLOSED, WEIR_ENOMEM. */
-#define weir_run_coroutine_threadsafe(loop, fn, arg, drop, ret)                                    \
+#define weir_run_coroutine_threadsafe(loop, fn, arg, drop, ret) \
     weir_run_coroutine_threadsafe_at(WEIR_HERE, #fn, (loop), (fn), (arg), (drop), (ret))
-WEIR_PUBLIC weir_error *
-weir_run_coroutine_threadsafe_at(const weir_site *site, const char *name, weir_loop *loop,
-                                 weir_fn fn, void *take_arg, weir_drop_fn drop,
-                                 weir_thread_future **ret) WEIR_MUST_USE;
+WEIR_PUBLIC weir_error *weir_run_coroutine_threadsafe_at(const weir_site *site, const char *name,
+                                                         weir_loop *loop, weir_fn fn,
+                                                         void *take_arg, weir_drop_fn drop,
+                                                         weir_thread_future **ret) WEIR_MUST_USE;
 /** Blocks the thread for at most `limit`; the task goes on after WEIR_ETIMEDOUT. The value is
  *  borrowed until the last reference goes; `ret_value` may be NULL. Any thread.
  *  Errors: the task's; WEIR_ETIMEDOUT; WEIR_EDEADLK called on the loop's own thread. */

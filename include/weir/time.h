@@ -18,14 +18,14 @@ typedef struct weir_instant {
 } weir_instant;
 
 #ifdef __cplusplus
-#define WEIR_NS(n) (weir_duration{static_cast<int64_t>(n)})
+#    define WEIR_NS(n) (weir_duration{static_cast<int64_t>(n)})
 #else
-#define WEIR_NS(n) ((weir_duration){(int64_t)(n)})
+#    define WEIR_NS(n) ((weir_duration){(int64_t)(n)})
 #endif
-#define WEIR_US(n) WEIR_NS((int64_t)(n) * 1000)
-#define WEIR_MS(n) WEIR_NS((int64_t)(n) * 1000000)
-#define WEIR_S(n) WEIR_NS((int64_t)(n) * 1000000000)
-#define WEIR_MIN(n) WEIR_S((int64_t)(n) * 60)
+#define WEIR_US(n)  WEIR_NS((int64_t)(n)*1000)
+#define WEIR_MS(n)  WEIR_NS((int64_t)(n)*1000000)
+#define WEIR_S(n)   WEIR_NS((int64_t)(n)*1000000000)
+#define WEIR_MIN(n) WEIR_S((int64_t)(n)*60)
 /** No deadline. The option parser stores `0` and `off` as this. */
 #define WEIR_FOREVER WEIR_NS(INT64_MAX)
 

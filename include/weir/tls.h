@@ -25,10 +25,10 @@ typedef struct weir_tls_options {
                                                  are chosen by SNI and key type */
     size_t certificate_count;
     weir_tls_profile profile;
-    const char *const *alpn;  /**< in order of preference, NULL-ended; NULL: none */
-    const char *ca_file;      /**< to verify the peer with; NULL: the system's (client) */
-    bool verify_client;       /**< server: ask for and require a certificate that ca_file signed */
-    bool no_verify;           /**< client: accept any certificate */
+    const char *const *alpn; /**< in order of preference, NULL-ended; NULL: none */
+    const char *ca_file;     /**< to verify the peer with; NULL: the system's (client) */
+    bool verify_client;      /**< server: ask for and require a certificate that ca_file signed */
+    bool no_verify;          /**< client: accept any certificate */
 } weir_tls_options;
 
 /** Blocks: reads files, so off the loop. Any thread. Errors name the file and what is wrong. */

@@ -75,6 +75,7 @@ typedef struct weir_protocol {
 
 WEIR_PUBLIC weir_transport *weir_transport_ref(weir_transport *transport);
 WEIR_PUBLIC void weir_transport_unref(weir_transport *transport);
+/** The loop it belongs to. Borrowed. */
 WEIR_PUBLIC weir_loop *weir_transport_loop(const weir_transport *transport);
 
 /**
@@ -132,7 +133,7 @@ WEIR_PUBLIC const weir_protocol *weir_transport_protocol(const weir_transport *t
 WEIR_PUBLIC void *weir_transport_state(const weir_transport *transport);
 WEIR_PUBLIC const void *weir_transport_config(const weir_transport *transport);
 /** Starts a task that belongs to the connection: holds a reference, is cancelled when it is lost. */
-#define weir_transport_spawn(transport, fn, arg)                                                   \
+#define weir_transport_spawn(transport, fn, arg) \
     weir_transport_spawn_at(WEIR_HERE, #fn, (transport), (fn), (arg))
 WEIR_PUBLIC weir_error *weir_transport_spawn_at(const weir_site *site, const char *name,
                                                 weir_transport *transport, weir_fn fn,
@@ -161,12 +162,13 @@ WEIR_PUBLIC uint64_t weir_transport_id(const weir_transport *transport);
 
 /** What TLS agreed on; all NULL without TLS. Valid as long as the transport. */
 typedef struct weir_tls_info {
-    const char *version;     /**< "TLSv1.3" */
+    const char *version; /**< "TLSv1.3" */
     const char *cipher;
     const char *alpn;        /**< agreed protocol, or NULL */
     const char *server_name; /**< SNI of the client, or NULL */
     bool resumed;
 } weir_tls_info;
+
 WEIR_PUBLIC bool weir_transport_tls_info(const weir_transport *transport, weir_tls_info *ret);
 
 typedef struct weir_connect_options {
@@ -189,14 +191,15 @@ typedef struct weir_connecting weir_connecting;
  * Errors for `done`, each with the target in its message: of the kernel (ECONNREFUSED, …), ETIMEDOUT
  * the whole took too long, WEIR_ENONAME, WEIR_EDNS, WEIR_ETLS.
  */
-#define weir_connect_start(loop, target, options, protocol, config, done, arg, ret)                \
-    weir_connect_start_at(WEIR_HERE, (loop), (target), (options), (protocol), (config), (done),    \
+#define weir_connect_start(loop, target, options, protocol, config, done, arg, ret)             \
+    weir_connect_start_at(WEIR_HERE, (loop), (target), (options), (protocol), (config), (done), \
                           (arg), (ret))
-WEIR_PUBLIC weir_error *weir_connect_start_at(
-    const weir_site *site, weir_loop *loop, const char *target, const weir_connect_options *options,
-    const weir_protocol *protocol, const void *config,
-    void (*done)(weir_transport *transport, weir_error *take_error, void *arg), void *arg,
-    weir_connecting **ret) WEIR_MUST_USE;
+WEIR_PUBLIC weir_error *
+weir_connect_start_at(const weir_site *site, weir_loop *loop, const char *target,
+                      const weir_connect_options *options, const weir_protocol *protocol,
+                      const void *config,
+                      void (*done)(weir_transport *transport, weir_error *take_error, void *arg),
+                      void *arg, weir_connecting **ret) WEIR_MUST_USE;
 /** Ends the attempt; `done` is not called. Not after `done`. */
 WEIR_PUBLIC void weir_connecting_cancel(weir_connecting *connecting);
 

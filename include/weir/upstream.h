@@ -81,6 +81,7 @@ WEIR_PUBLIC unsigned weir_lease_retries(const weir_lease *lease);
  *  bytes arrive that nobody asked for. A connection that is lost leaves the pool by itself. */
 WEIR_PUBLIC void weir_upstream_discard(weir_transport *transport);
 
+/** Its name, and how long the head of a response may take. */
 WEIR_PUBLIC const char *weir_upstream_name(const weir_upstream *upstream);
 WEIR_PUBLIC weir_duration weir_upstream_response_timeout(const weir_upstream *upstream);
 /** The `upstream_options` of a protocol, filled; NULL when it has none. */

@@ -13,5 +13,5 @@ plugins_http_http_la_SOURCES = \
 	plugins/http/static.h \
 	plugins/http/static_file.c
 plugins_http_http_la_CFLAGS = $(PLUGIN_CFLAGS)
-plugins_http_http_la_LDFLAGS = -module $(PLUGIN_LDFLAGS)
+plugins_http_http_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_http_http_la_LIBADD = $(PLUGIN_LIBADD)

@@ -20,7 +20,8 @@ EXTRA_DIST += \
 	tests/lint/banned.conf \
 	tests/lint/common.py \
 	tests/lint/installed \
-	tests/lint/layers.conf
+	tests/lint/layers.conf \
+	tests/lint/planned.conf
 
 lint: libweir.la libweir-http.la libweir-host.la $(plugins_LTLIBRARIES)
 	@status=0; for t in $(lint_tests); do echo "== $$t"; \
