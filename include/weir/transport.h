@@ -169,6 +169,7 @@ typedef struct weir_tls_info {
     bool resumed;
 } weir_tls_info;
 
+/** What the handshake agreed on; false without TLS, or before its end. */
 WEIR_PUBLIC bool weir_transport_tls_info(const weir_transport *transport, weir_tls_info *ret);
 
 typedef struct weir_connect_options {
