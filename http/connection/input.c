@@ -73,7 +73,8 @@ static void request_begins(struct server *server, struct exchange *exchange)
 
     exchange->request_phase = REQUEST_BODY;
     exchange->continue_pending = head->expect_continue;
-    if (!head->keep_alive || server->draining)
+    /* After a CONNECT the client may send what is meant for somebody else. */
+    if (!head->keep_alive || server->draining || head->method == WEIR_HTTP_CONNECT)
         exchange->close_after = true;
     weir_http_body_init(&exchange->body, head, &limits);
     if (!canonicalise(exchange)) {

@@ -125,6 +125,39 @@ static void write_forwarded(weir_http_writer *writer, const struct proxy *proxy,
     weir_http_write_raw(writer, WEIR_SLICE("\r\n"));
 }
 
+/* Whether the request may switch protocols. Never to HTTP/2 (RFC 7540 3.2), whose requests would
+   pass by routes and filters unseen. */
+static bool may_upgrade(const weir_http_head *head)
+{
+    weir_slice rest = head->upgrade, item;
+
+    if (!head->upgrade_asked)
+        return false;
+    while (weir_http_list_next(&rest, &item))
+        if (weir_slice_equal_nocase(item, WEIR_SLICE("h2c")) ||
+            weir_slice_equal_nocase(item, WEIR_SLICE("h2")) ||
+            weir_slice_starts_with(item, WEIR_SLICE("HTTP/")))
+            return false;
+    return true;
+}
+
+/* Max-Forwards, which counts for OPTIONS and TRACE only (RFC 9110 7.6.2); -1: none. */
+static int64_t forwards_left(const weir_http_head *head)
+{
+    const weir_http_field *field = weir_http_head_field(head, WEIR_HTTP_MAX_FORWARDS);
+    int64_t left = 0;
+
+    if (!field || (head->method != WEIR_HTTP_OPTIONS && head->method != WEIR_HTTP_TRACE) ||
+        field->value_len == 0 || field->value_len > 18)
+        return -1;
+    for (uint32_t i = 0; i < field->value_len; i++) {
+        if (field->value[i] < '0' || field->value[i] > '9')
+            return -1;
+        left = left * 10 + (field->value[i] - '0');
+    }
+    return left;
+}
+
 #define BIT(name) (UINT64_C(1) << WEIR_HTTP_##name)
 /* What we say ourselves. */
 #define REPLACED                                                                 \
@@ -135,6 +168,7 @@ static void write_request(weir_http_writer *writer, const struct proxy *proxy)
 {
     const weir_http_head *head = weir_http_request_head(proxy->x);
     bool trusted = http_peer_is_trusted(connection_of(proxy->x));
+    int64_t forwards = forwards_left(head);
 
     if (head->form == WEIR_HTTP_ASTERISK_FORM)
         weir_http_write_request(writer, head->method_text, head->target);
@@ -144,13 +178,16 @@ static void write_request(weir_http_writer *writer, const struct proxy *proxy)
     weir_http_write_field(writer, WEIR_SLICE("Host"),
                           head->host.len ? head->host
                                          : weir_slice_str(weir_lease_server(proxy->lease)));
-    weir_http_write_end_to_end(writer, head, REPLACED);
+    weir_http_write_end_to_end(writer, head,
+                               forwards > 0 ? REPLACED | BIT(MAX_FORWARDS) : REPLACED);
+    if (forwards > 0)
+        weir_http_write_field_uint(writer, WEIR_SLICE("Max-Forwards"), (uint64_t)forwards - 1);
     write_forwarded(writer, proxy, head, trusted);
     weir_http_write_raw(writer, head->minor_version ? WEIR_SLICE("Via: 1.1 weir\r\n")
                                                     : WEIR_SLICE("Via: 1.0 weir\r\n"));
     if (head->framing == WEIR_HTTP_CHUNKED)
         weir_http_write_raw(writer, WEIR_SLICE("Transfer-Encoding: chunked\r\n"));
-    if (head->upgrade_asked) {
+    if (may_upgrade(head)) {
         weir_http_write_raw(writer, WEIR_SLICE("Connection: upgrade\r\n"));
         weir_http_write_field(writer, WEIR_SLICE("Upgrade"), head->upgrade);
     }
@@ -164,7 +201,7 @@ static weir_error *send_request(struct proxy *proxy)
     weir_http_client_request request = {
         .size = sizeof request,
         .method = (weir_http_method)head->method,
-        .upgrade = head->upgrade_asked,
+        .upgrade = may_upgrade(head),
         .framing = (weir_http_framing)head->framing,
         .content_length = head->content_length,
         .response_timeout = weir_upstream_response_timeout(config->upstream),
@@ -371,10 +408,12 @@ static weir_error *proxy_start(weir_http *x)
     proxy->started_ns = now_ns(proxy);
     proxy->has_body = head->framing == WEIR_HTTP_CHUNKED ||
                       (head->framing == WEIR_HTTP_LENGTH && head->content_length > 0);
-    connection_of(x)->upstream = weir_upstream_name(config->upstream);
-    if (head->method == WEIR_HTTP_CONNECT)
+    if (forwards_left(head) == 0 && head->method == WEIR_HTTP_OPTIONS)
+        return weir_http_respond(x, 204, weir_slice_of(NULL, 0), weir_slice_of(NULL, 0));
+    if (forwards_left(head) == 0 || head->method == WEIR_HTTP_CONNECT)
         return weir_http_respond(x, 405, WEIR_SLICE("text/plain"),
                                  WEIR_SLICE("405 Method Not Allowed\n"));
+    connection_of(x)->upstream = weir_upstream_name(config->upstream);
     if (proxy->has_body)
         weir_http_pause(x, WEIR_HTTP_REQUEST);
     if (weir_lease_try(config->upstream, &options, lease_done, proxy, &proxy->lease))
