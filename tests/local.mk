@@ -6,4 +6,4 @@ include tests/lint/local.mk
 include tests/fuzz/local.mk
 include tests/canary/local.mk
 include tests/bench/local.mk
-EXTRA_DIST += tests/allowed-skips
+EXTRA_DIST += tests/allowed-skips tests/valgrind.supp
