@@ -91,6 +91,7 @@ struct exchange {
     bool begun;            /* the action has been started */
     bool request_paused;   /* by the action */
     bool continue_pending; /* the client waits for 100 */
+    bool continued;        /* it has got one */
     bool close_after;
     bool failed, aborted, tunnel;
     int status;

@@ -346,10 +346,13 @@ weir_error *weir_http_respond_interim(weir_http *x, const weir_http_head *head)
     struct exchange *exchange = x->exchange;
 
     WEIR_TRY(check_open(exchange, RESPONSE_NONE));
-    if (exchange->head.minor_version == 0 || (!head && !exchange->continue_pending))
+    if (exchange->head.minor_version == 0 || (!head && !exchange->continue_pending) ||
+        (head && head->status == 100 && exchange->continued))
         return NULL;
-    if (!head || head->status == 100)
+    if (!head || head->status == 100) {
         exchange->continue_pending = false;
+        exchange->continued = true;
+    }
     if (head) {
         WEIR_TRY(write_bare_head(exchange, head, false));
     } else {

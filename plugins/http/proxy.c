@@ -13,6 +13,8 @@
  */
 #include <stdlib.h>
 
+#include <weir/callback.h>
+
 #include "plugins/http/http.h"
 
 struct proxy_config {
@@ -38,6 +40,8 @@ struct proxy {
     bool has_body;   /* the request has one, so it can be sent only once */
     bool body_begun; /* some of it was taken from the client */
     bool cork_end;   /* the end of the response takes bytes of its own */
+    bool expects;    /* the client waits for 100; then the timer is initialised */
+    weir_timer patience;
 };
 
 static const weir_http_client_events client_events;
@@ -158,6 +162,9 @@ static int64_t forwards_left(const weir_http_head *head)
     return left;
 }
 
+/* How long a client that waits for 100 is left to the origin, which may not know of it. */
+#define EXPECT_PATIENCE WEIR_S(1)
+
 #define BIT(name) (UINT64_C(1) << WEIR_HTTP_##name)
 /* What we say ourselves. */
 #define REPLACED                                                                 \
@@ -173,8 +180,9 @@ static void write_request(weir_http_writer *writer, const struct proxy *proxy)
     if (head->form == WEIR_HTTP_ASTERISK_FORM)
         weir_http_write_request(writer, head->method_text, head->target);
     else
-        weir_http_write_request_path(writer, head->method_text, weir_http_request_path(proxy->x),
-                                     head->has_query, head->query);
+        /* As received (RFC 9110 7.7), not as routes saw it. */
+        weir_http_write_request_path(writer, head->method_text, head->path, head->has_query,
+                                     head->query);
     weir_http_write_field(writer, WEIR_SLICE("Host"),
                           head->host.len ? head->host
                                          : weir_slice_str(weir_lease_server(proxy->lease)));
@@ -244,6 +252,8 @@ static void lease_done(weir_lease *lease, weir_error *take_error, void *arg)
         proxy->client = weir_lease_state(lease);
         take_error = send_request(proxy);
         if (!take_error) {
+            if (proxy->expects)
+                weir_timer_start(&proxy->patience, EXPECT_PATIENCE);
             if (proxy->has_body)
                 weir_http_unpause(proxy->x, WEIR_HTTP_REQUEST);
             return;
@@ -397,6 +407,15 @@ static const weir_http_client_events client_events = {
     .unpause = on_unpause,
 };
 
+/* The origin says neither go on nor no: as its client we may go on without. */
+static weir_error *patience_ends(void *arg)
+{
+    struct proxy *proxy = arg;
+
+    weir_ignore(weir_http_respond_interim(proxy->x, NULL));
+    return NULL;
+}
+
 static weir_error *proxy_start(weir_http *x)
 {
     const struct proxy_config *config = weir_http_config(x);
@@ -416,6 +435,11 @@ static weir_error *proxy_start(weir_http *x)
     connection_of(x)->upstream = weir_upstream_name(config->upstream);
     if (proxy->has_body)
         weir_http_pause(x, WEIR_HTTP_REQUEST);
+    if (head->expect_continue && proxy->has_body) {
+        proxy->expects = true;
+        weir_timer_init(&proxy->patience, weir_transport_loop(connection_of(x)->transport),
+                        patience_ends, proxy);
+    }
     if (weir_lease_try(config->upstream, &options, lease_done, proxy, &proxy->lease))
         lease_done(proxy->lease, NULL, proxy);
     else
@@ -462,6 +486,8 @@ static void proxy_ended(weir_http *x, const weir_error *reason)
 {
     struct proxy *proxy = weir_http_state(x);
 
+    if (proxy->expects)
+        weir_timer_stop(&proxy->patience);
     release(proxy, reason ? WEIR_OUTCOME_CLIENT_GONE : WEIR_OUTCOME_OK);
 }
 

@@ -25,7 +25,8 @@ struct file {
     enum file_kind kind;
     int fd; /* -1 unless regular */
     uint64_t size;
-    int64_t modified; /* seconds */
+    int64_t modified;    /* seconds */
+    int64_t modified_ns; /* of that second */
     int64_t looked_up_ns;
     char etag[48];
     bool is_index; /* of the directory that was asked for */
@@ -48,7 +49,7 @@ struct file_cache {
     struct file *buckets[FILE_CACHE_ENTRIES]; /* one each */
 };
 
-/* One that is fresh, borrowed; NULL: look it up. */
+/* One that is fresh and has not changed since, borrowed; NULL: look it up. */
 struct file *http_file_cache_find(struct file_cache *cache, const char *path, int64_t now_ns);
 /* Keeps a reference of its own. */
 void http_file_cache_add(struct file_cache *cache, struct file *file);

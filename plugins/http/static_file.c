@@ -98,6 +98,7 @@ static void describe(struct file *file, int fd, const struct stat *status)
     file->fd = fd;
     file->size = (uint64_t)status->st_size;
     file->modified = status->st_mtim.tv_sec;
+    file->modified_ns = status->st_mtim.tv_nsec;
     (void)snprintf(file->etag, sizeof file->etag, "\"%llx.%lx-%llx\"",
                    (unsigned long long)status->st_mtim.tv_sec, status->st_mtim.tv_nsec,
                    (unsigned long long)status->st_size);
@@ -159,6 +160,16 @@ static struct file **bucket_of(struct file_cache *cache, const char *path)
     return &cache->buckets[hash % FILE_CACHE_ENTRIES];
 }
 
+/* Written in place since it was opened? What is known of an open file does not wait for a disk. */
+static bool is_unchanged(const struct file *file)
+{
+    struct stat status;
+
+    return file->fd < 0 ||
+           (fstat(file->fd, &status) == 0 && (uint64_t)status.st_size == file->size &&
+            status.st_mtim.tv_sec == file->modified && status.st_mtim.tv_nsec == file->modified_ns);
+}
+
 struct file *http_file_cache_find(struct file_cache *cache, const char *path, int64_t now_ns)
 {
     struct file *file = *bucket_of(cache, path);
@@ -166,7 +177,7 @@ struct file *http_file_cache_find(struct file_cache *cache, const char *path, in
     if (!file || strcmp(file->path, path) != 0 ||
         now_ns - file->looked_up_ns > FILE_CACHE_SECONDS * INT64_C(1000000000))
         return NULL;
-    return file;
+    return is_unchanged(file) ? file : NULL;
 }
 
 void http_file_cache_add(struct file_cache *cache, struct file *file)

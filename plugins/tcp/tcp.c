@@ -102,7 +102,8 @@ static void lease_done(weir_lease *lease, weir_error *take_error, void *arg)
         weir_ignore(refused);
     }
     finish(tunnel, weir_outcome_of_connect(take_error), take_error);
-    weir_transport_abort(client, take_error);
+    weir_transport_close(client);
+    weir_ignore(take_error);
 }
 
 static const weir_protocol server_side = {WEIR_SIZED(weir_protocol), .name = "tcp server"};

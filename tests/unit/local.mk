@@ -7,5 +7,6 @@ include tests/unit/exec/local.mk
 include tests/unit/net/local.mk
 include tests/unit/http/local.mk
 include tests/unit/host/local.mk
+include tests/unit/plugins/local.mk
 
 EXTRA_DIST += tests/unit/tap
