@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <weir/log.h>
@@ -80,12 +81,33 @@ weir_error *weir__listener_new(const char *name, size_t n_addresses, unsigned n_
     return NULL;
 }
 
+/* The path of "unix:/path"; NULL for other addresses. */
+static const char *path_of(const char *address)
+{
+    return strncmp(address, "unix:", 5) == 0 ? address + 5 : NULL;
+}
+
+/* Removes the file of a Unix socket, unless somebody has put another in its place. */
+static void remove_file(const struct bound_address *address)
+{
+    const char *path = path_of(address->name);
+    struct stat status;
+
+    if (path && address->inode && lstat(path, &status) == 0 && status.st_dev == address->device &&
+        status.st_ino == address->inode)
+        unlink(path);
+}
+
 void weir__listener_close_sockets(weir_listener *listener)
 {
     for (size_t i = 0; i < listener->n_addresses; i++) {
-        if (listener->addresses[i].fd >= 0)
-            close(listener->addresses[i].fd);
-        listener->addresses[i].fd = -1;
+        struct bound_address *address = &listener->addresses[i];
+
+        if (address->fd < 0)
+            continue;
+        remove_file(address);
+        close(address->fd);
+        address->fd = -1;
     }
 }
 
@@ -107,7 +129,13 @@ weir_error *weir__listener_bind(weir_listener *listener, size_t index, const cha
     struct bound_address *address = &listener->addresses[index];
     weir_server_options options = {WEIR_SIZED(weir_server_options), .backlog = listener->backlog};
 
+    struct stat status;
+
     WEIR_TRY(weir_listen_socket(text, &options, &address->fd));
+    if (path_of(text) && lstat(path_of(text), &status) == 0) {
+        address->device = status.st_dev;
+        address->inode = status.st_ino;
+    }
     return weir_socket_name(address->fd, address->name, sizeof address->name);
 }
 

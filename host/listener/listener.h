@@ -6,6 +6,8 @@
 #ifndef WEIR_HOST_LISTENER_LISTENER_H
 #define WEIR_HOST_LISTENER_LISTENER_H
 
+#include <sys/types.h>
+
 #include <weir/listener.h>
 #include <weir/plugin.h>
 #include <weir/server.h>
@@ -65,6 +67,8 @@ struct bound_address {
     const void *field; /* where it is written */
     int fd;            /* -1: not bound */
     char name[128];    /* with the port that the kernel chose */
+    dev_t device;      /* of a Unix socket's file; 0: none */
+    ino_t inode;
 };
 
 struct weir_listener {

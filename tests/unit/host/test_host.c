@@ -260,7 +260,8 @@ static weir_error *stay_too_long(void *arg)
     /* The loops close their sockets in their own time; from then on nobody answers. */
     while (!(error = weir_connect(address(), NULL, &late)))
         weir_stream_abort(late);
-    CHECK(weir_error_is(error, ECONNREFUSED));
+    /* Reset: it was in the queue of a socket that closed. */
+    CHECK(weir_error_has(error, ECONNREFUSED) || weir_error_has(error, ECONNRESET));
     weir_error_unref(error);
     error = weir_stream_read(stream, &c, 1, &n);
     CHECK(error || n == 0);
