@@ -9,6 +9,8 @@
 
 #include "tests/unit/http/wire.h"
 
+#define CLOSE_TEXT "Connection: close\r\n"
+
 struct serving {
     weir_server *server;
     weir_http_server_options options;

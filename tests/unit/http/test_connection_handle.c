@@ -8,8 +8,6 @@
 
 #include "tests/unit/http/serving.h"
 
-#define CLOSE_TEXT "Connection: close\r\n"
-
 static weir_code handled; /* what the last handler saw */
 static unsigned returned;
 

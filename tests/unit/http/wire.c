@@ -128,7 +128,8 @@ struct wire *wire_connect(weir_server *server)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    address.sin_port = htons((uint16_t)atol(strrchr(weir_server_name(server), ':') + 1));
+    address.sin_port =
+        htons((uint16_t)strtoul(strrchr(weir_server_name(server), ':') + 1, NULL, 10));
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     return wire_new(fd);
 }
