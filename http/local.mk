@@ -31,7 +31,7 @@ libweir_http_core_la_SOURCES = \
 	http/message/response.c \
 	http/message/scan.h \
 	http/message/writer.c
-libweir_http_core_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
+libweir_http_core_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden -ftls-model=initial-exec
 
 lib_LTLIBRARIES += libweir-http.la
 libweir_http_la_SOURCES =

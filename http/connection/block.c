@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Memory of messages under way: blocks of one size in a per-thread free list, so that a request
- * allocates nothing once the thread has seen its peak, and an arena over a block.
+ * allocates nothing once the thread has seen its peak, an arena over a block, bytes that come and
+ * go in pieces.
  */
 #include "config.h"
 
@@ -142,4 +143,23 @@ void weir__http_collected_done(struct collected *collected)
 {
     free(collected->data);
     *collected = (struct collected){0};
+}
+
+weir_error *weir__http_write(weir_transport *transport, const weir_slice *slices, size_t count,
+                             uint64_t *total)
+{
+    char together[TOGETHER];
+    size_t len = 0, at = 0;
+
+    for (size_t i = 0; i < count; i++)
+        len += slices[i].len;
+    if (total)
+        *total += len;
+    if (count == 1 || len > sizeof together)
+        return weir_transport_writev(transport, slices, count);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(together + at, slices[i].data, slices[i].len);
+        at += slices[i].len;
+    }
+    return weir_transport_write(transport, weir_slice_of(together, len));
 }

@@ -367,7 +367,7 @@ static weir_error *write_request(weir_http_client *client, weir_slice head, weir
         out[n++] = WEIR_HTTP_LAST_CHUNK;
     if (last)
         client->request_sent = true;
-    return n ? weir_transport_writev(client->transport, out, n) : NULL;
+    return n ? weir__http_write(client->transport, out, n, NULL) : NULL;
 }
 
 weir_error *weir_http_client_send(weir_http_client *client, const weir_http_client_request *request,

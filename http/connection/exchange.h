@@ -29,6 +29,8 @@
 #define LINGER_SECONDS 2
 /* Largest head composed on the stack. */
 #define SMALL_HEAD 4096
+/* Up to so much is put together before it is written. */
+#define TOGETHER ((size_t)2048)
 
 struct block {
     struct block *next; /* in the pool, or of an arena's further blocks */
@@ -47,6 +49,11 @@ void weir__http_block_put(void *block);
 /* Zeroed, aligned for anything; NULL without memory. */
 void *weir__http_arena_alloc(struct arena *arena, size_t size);
 void weir__http_arena_done(struct arena *arena);
+
+/* Writes slices in one call, small ones put together: one piece costs the kernel less than several.
+   Adds their lengths to `*total` unless it is NULL. */
+weir_error *weir__http_write(weir_transport *transport, const weir_slice *slices, size_t count,
+                             uint64_t *total) WEIR_MUST_USE;
 
 /* Bytes of a head that came in pieces. */
 struct collected {

@@ -129,9 +129,10 @@ static void write_tail(weir_http_writer *writer, const struct exchange *exchange
 
     if (!plan->has_date)
         weir_http_write_raw(writer, date_field());
-    if (!plan->has_server && !(server && !*server))
-        weir_http_write_field(writer, WEIR_SLICE("Server"),
-                              server ? weir_slice_str(server) : WEIR_SLICE("weir"));
+    if (!plan->has_server && !server)
+        weir_http_write_raw(writer, WEIR_SLICE("Server: weir\r\n"));
+    else if (!plan->has_server && *server)
+        weir_http_write_field(writer, WEIR_SLICE("Server"), weir_slice_str(server));
     if (!plan->has_length && plan->length >= 0 && exchange->status != 204 &&
         exchange->status != 304 && exchange->status >= 200)
         weir_http_write_field_uint(writer, WEIR_SLICE("Content-Length"), (uint64_t)plan->length);
@@ -169,9 +170,7 @@ static weir_error *write_out(struct exchange *exchange, weir_slice head, weir_sl
     }
     if (n == 0)
         return NULL;
-    for (size_t i = 0; i < n; i++)
-        exchange->bytes_out += out[i].len;
-    WEIR_TRY(weir_transport_writev(exchange->server->transport, out, n));
+    WEIR_TRY(weir__http_write(exchange->server->transport, out, n, &exchange->bytes_out));
     return NULL;
 }
 

@@ -31,6 +31,10 @@ static weir_http_result status(weir_http_head *head, const char *end)
 {
     const char *p = head->base_ + head->at_;
 
+    if (p == head->base_ && end - p > STATUS_END && memcmp(p, "HTTP/1.1 ", 9) == 0) {
+        head->minor_version = 1; /* as the loop would, byte by byte */
+        p += 9;
+    }
     for (; p < head->base_ + STATUS_END; p++) {
         if (p == end)
             return weir__head_wait(head, p);

@@ -96,37 +96,45 @@ static void give_up(struct proxy *proxy, weir_outcome outcome, weir_error *take_
     weir_http_fail(proxy->x, status_of(outcome), outcome, take_error);
 }
 
-/* Who the client is, for the origin. */
+static void write_list(weir_http_writer *writer, const weir_http_head *head, weir_http_name name)
+{
+    for (const weir_http_field *field = NULL; (field = weir_http_head_next(head, name, field));) {
+        weir_http_write_raw(writer, weir_http_field_value(field));
+        weir_http_write_raw(writer, WEIR_SLICE(", "));
+    }
+}
+
+/* Who the client is, for the origin. Everything here was checked when it was parsed. */
 static void write_forwarded(weir_http_writer *writer, const struct proxy *proxy,
-                            const weir_http_head *head, bool trusted)
+                            const weir_http_head *head)
 {
     weir_slice ip = weir_transport_peer_ip(connection_of(proxy->x)->transport);
-    weir_slice scheme = weir_http_request_scheme(proxy->x);
+    bool tls = weir_http_request_scheme(proxy->x).len == 5;
+    bool trusted = http_peer_is_trusted(connection_of(proxy->x));
     bool v6 = ip.len && memchr(ip.data, ':', ip.len);
 
+    if (!ip.len)
+        ip = WEIR_SLICE("unknown");
     weir_http_write_raw(writer, WEIR_SLICE("X-Forwarded-For: "));
-    for (const weir_http_field *field = NULL;
-         trusted && (field = weir_http_head_next(head, WEIR_HTTP_X_FORWARDED_FOR, field));) {
-        weir_http_write_raw(writer, weir_http_field_value(field));
-        weir_http_write_raw(writer, WEIR_SLICE(", "));
+    if (trusted)
+        write_list(writer, head, WEIR_HTTP_X_FORWARDED_FOR);
+    weir_http_write_raw(writer, ip);
+    if (head->host.len) {
+        weir_http_write_raw(writer, WEIR_SLICE("\r\nX-Forwarded-Host: "));
+        weir_http_write_raw(writer, head->host);
     }
-    weir_http_write_raw(writer, ip.len ? ip : WEIR_SLICE("unknown"));
-    weir_http_write_raw(writer, WEIR_SLICE("\r\nX-Forwarded-Proto: "));
-    weir_http_write_raw(writer, scheme);
-    weir_http_write_raw(writer, WEIR_SLICE("\r\n"));
-    if (head->host.len)
-        weir_http_write_field(writer, WEIR_SLICE("X-Forwarded-Host"), head->host);
-    weir_http_write_raw(writer, WEIR_SLICE("Forwarded: "));
-    for (const weir_http_field *field = NULL;
-         trusted && (field = weir_http_head_next(head, WEIR_HTTP_FORWARDED, field));) {
-        weir_http_write_raw(writer, weir_http_field_value(field));
-        weir_http_write_raw(writer, WEIR_SLICE(", "));
-    }
+    weir_http_write_raw(writer, tls ? WEIR_SLICE("\r\nX-Forwarded-Proto: https\r\nForwarded: ")
+                                    : WEIR_SLICE("\r\nX-Forwarded-Proto: http\r\nForwarded: "));
+    if (trusted)
+        write_list(writer, head, WEIR_HTTP_FORWARDED);
     weir_http_write_raw(writer, v6 ? WEIR_SLICE("for=\"[") : WEIR_SLICE("for="));
-    weir_http_write_raw(writer, ip.len ? ip : WEIR_SLICE("unknown"));
-    weir_http_write_raw(writer, v6 ? WEIR_SLICE("]\";proto=") : WEIR_SLICE(";proto="));
-    weir_http_write_raw(writer, scheme);
-    weir_http_write_raw(writer, WEIR_SLICE("\r\n"));
+    weir_http_write_raw(writer, ip);
+    if (v6)
+        weir_http_write_raw(writer, WEIR_SLICE("]\""));
+    weir_http_write_raw(writer, tls ? WEIR_SLICE(";proto=https\r\nVia: 1.")
+                                    : WEIR_SLICE(";proto=http\r\nVia: 1."));
+    weir_http_write_raw(writer,
+                        head->minor_version ? WEIR_SLICE("1 weir\r\n") : WEIR_SLICE("0 weir\r\n"));
 }
 
 /* Whether the request may switch protocols. Never to HTTP/2 (RFC 7540 3.2), whose requests would
@@ -174,7 +182,6 @@ static int64_t forwards_left(const weir_http_head *head)
 static void write_request(weir_http_writer *writer, const struct proxy *proxy)
 {
     const weir_http_head *head = weir_http_request_head(proxy->x);
-    bool trusted = http_peer_is_trusted(connection_of(proxy->x));
     int64_t forwards = forwards_left(head);
 
     if (head->form == WEIR_HTTP_ASTERISK_FORM)
@@ -183,16 +190,15 @@ static void write_request(weir_http_writer *writer, const struct proxy *proxy)
         /* As received (RFC 9110 7.7), not as routes saw it. */
         weir_http_write_request_path(writer, head->method_text, head->path, head->has_query,
                                      head->query);
-    weir_http_write_field(writer, WEIR_SLICE("Host"),
-                          head->host.len ? head->host
-                                         : weir_slice_str(weir_lease_server(proxy->lease)));
+    weir_http_write_raw(writer, WEIR_SLICE("Host: "));
+    weir_http_write_raw(writer, head->host.len ? head->host
+                                               : weir_slice_str(weir_lease_server(proxy->lease)));
+    weir_http_write_raw(writer, WEIR_SLICE("\r\n"));
     weir_http_write_end_to_end(writer, head,
                                forwards > 0 ? REPLACED | BIT(MAX_FORWARDS) : REPLACED);
     if (forwards > 0)
         weir_http_write_field_uint(writer, WEIR_SLICE("Max-Forwards"), (uint64_t)forwards - 1);
-    write_forwarded(writer, proxy, head, trusted);
-    weir_http_write_raw(writer, head->minor_version ? WEIR_SLICE("Via: 1.1 weir\r\n")
-                                                    : WEIR_SLICE("Via: 1.0 weir\r\n"));
+    write_forwarded(writer, proxy, head);
     if (head->framing == WEIR_HTTP_CHUNKED)
         weir_http_write_raw(writer, WEIR_SLICE("Transfer-Encoding: chunked\r\n"));
     if (may_upgrade(head)) {
@@ -219,9 +225,10 @@ static weir_error *send_request(struct proxy *proxy)
     weir_http_writer writer;
     weir_error *error;
 
-    for (const weir_http_field *field = NULL;
-         (field = weir_http_head_next(head, WEIR_HTTP_X_FORWARDED_FOR, field));)
-        size += field->value_len + 2u;
+    /* Lists put together from several fields; what they take twice is room enough for the rest. */
+    if (weir_http_head_has(head, WEIR_HTTP_X_FORWARDED_FOR) ||
+        weir_http_head_has(head, WEIR_HTTP_FORWARDED))
+        size += head->length;
     if (size > sizeof small) {
         large = malloc(size);
         if (!large)
