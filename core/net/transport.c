@@ -20,6 +20,8 @@
 #include "core/net/stream.h"
 #include "core/net/tls.h"
 
+#define DISCARD_AT_CLOSE ((size_t)256 * 1024)
+
 struct old_state {
     struct old_state *next;
     void *data[] __attribute__((aligned(16)));
@@ -240,6 +242,14 @@ static weir_error *run_deferred(struct job *job)
     return NULL;
 }
 
+/* Bytes that nobody will read would turn an orderly end into a reset, which may cost the peer what
+   it has not read yet. What has come is thrown away, as far as it is little. */
+static void discard_unread(const weir_transport *t)
+{
+    if (t->file.readable && !t->file.closed)
+        (void)recv(t->file.fd, NULL, DISCARD_AT_CLOSE, MSG_DONTWAIT | MSG_TRUNC);
+}
+
 /* Gives back everything but the memory. */
 static void shut_down(weir_transport *t)
 {
@@ -258,6 +268,8 @@ static void shut_down(weir_transport *t)
 
 void weir__transport_lose(weir_transport *t, weir_error *take_reason)
 {
+    bool orderly = t->status == TRANSPORT_CLOSING || t->eof_sent;
+
     if (t->status >= TRANSPORT_LOST) {
         weir_ignore(take_reason);
         return;
@@ -267,6 +279,8 @@ void weir__transport_lose(weir_transport *t, weir_error *take_reason)
         weir_ignore(take_reason);
     else
         t->reason = take_reason;
+    if (orderly && !t->reason)
+        discard_unread(t);
     shut_down(t);
     weir__loop_ready(t->net->loop, &t->job);
 }

@@ -20,3 +20,12 @@ tests_unit_net_test_server_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/net/test_connect
 tests_unit_net_test_connect_SOURCES = tests/unit/net/test_connect.c $(net_support)
 tests_unit_net_test_connect_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/net/test_tls
+tests_unit_net_test_tls_SOURCES = tests/unit/net/test_tls.c tests/unit/net/test_certificate.c \
+	tests/unit/net/test_certificate.h $(net_support)
+tests_unit_net_test_tls_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/net/test_resolver
+tests_unit_net_test_resolver_SOURCES = tests/unit/net/test_resolver.c $(net_support)
+tests_unit_net_test_resolver_LDADD = $(CORE_TEST_LDADD)
