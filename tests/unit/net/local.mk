@@ -29,3 +29,7 @@ tests_unit_net_test_tls_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/net/test_resolver
 tests_unit_net_test_resolver_SOURCES = tests/unit/net/test_resolver.c $(net_support)
 tests_unit_net_test_resolver_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/net/test_relay
+tests_unit_net_test_relay_SOURCES = tests/unit/net/test_relay.c $(http_wire_sources)
+tests_unit_net_test_relay_LDADD = $(CORE_TEST_LDADD)
