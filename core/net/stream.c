@@ -90,7 +90,9 @@ static weir_error *stream_connection_made(weir_transport *t, void *state, const 
     stream->magic = STREAM_MAGIC;
     stream->transport = t;
     if (t->protocol->serve)
-        return weir_transport_spawn_at(t->file.site, "serve", t, serve_connection, stream);
+        return weir_transport_spawn_at(t->file.site,
+                                       t->protocol->name ? t->protocol->name : "serve", t,
+                                       serve_connection, stream);
     return NULL;
 }
 

@@ -175,8 +175,11 @@ void weir__tls_run(struct tls_engine *e)
     if (!e->handshaking && t->status == TRANSPORT_OPEN)
         read_plaintext(e);
     e->running = false;
-    if (t->queue && t->status == TRANSPORT_OPEN)
-        weir__transport_flush(t);
+    if (t->status == TRANSPORT_OPEN) {
+        if (t->queue)
+            weir__transport_flush(t);
+        weir__transport_marks(t);
+    }
     weir_transport_unref(t);
 }
 

@@ -74,7 +74,6 @@ struct transport_extra {
     struct list tasks;        /* of weir_transport_spawn() */
     struct old_state *states; /* of protocols that set_protocol brought, newest first */
     char *peer_name, *local_name;
-    char peer_ip[ADDRESS_TEXT_MAX];
 };
 
 struct weir_transport {

@@ -117,14 +117,21 @@ const char *weir_transport_local_name(weir_transport *t)
     return keep_name(t, true, &address.any, address.length);
 }
 
+/* A part of the name: "192.0.2.1" of "192.0.2.1:80", "::1" of "[::1]:80". */
 weir_slice weir_transport_peer_ip(weir_transport *t)
 {
+    const char *name, *end;
+
     weir_check(t, TRANSPORT_MAGIC);
-    if (t->peer.any.sa_family == AF_UNIX || !weir__transport_extra(t))
+    if (t->peer.any.sa_family != AF_INET && t->peer.any.sa_family != AF_INET6)
         return weir_slice_of("", 0);
-    if (!t->extra->peer_ip[0])
-        weir__address_ip(&t->peer.any, t->extra->peer_ip, sizeof(t->extra->peer_ip));
-    return weir_slice_str(t->extra->peer_ip);
+    name = weir_transport_peer_name(t);
+    end = strrchr(name, ':');
+    if (!end)
+        return weir_slice_of("", 0);
+    if (name[0] == '[')
+        return weir_slice_of(name + 1, (size_t)(end - name) - 2);
+    return weir_slice_of(name, (size_t)(end - name));
 }
 
 const struct sockaddr *weir_transport_peer_address(const weir_transport *t, size_t *ret_length)

@@ -28,9 +28,8 @@ static void log_task_error(const struct connection_task *ct, weir_error *take_er
         weir_ignore(take_error);
         return;
     }
-    weir_log_error(t->net->logger, WEIR_LOG_ERROR, take_error, "%s: connection %llu from %s: %s",
-                   t->protocol->name ? t->protocol->name : "protocol", (unsigned long long)t->id,
-                   weir_transport_peer_name(t), ct->name);
+    weir_log_error(t->net->logger, WEIR_LOG_ERROR, take_error, "%s: connection %llu from %s failed",
+                   ct->name, (unsigned long long)t->id, weir_transport_peer_name(t));
 }
 
 static weir_error *run_connection_task(void *arg)

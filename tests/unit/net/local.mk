@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 net_support = tests/unit/net/net_test.c tests/unit/net/net_test.h $(unit_support)
 
+unit_tests += tests/unit/net/test_address
+tests_unit_net_test_address_SOURCES = tests/unit/net/test_address.c $(net_support)
+tests_unit_net_test_address_LDADD = $(CORE_TEST_LDADD)
+
 unit_tests += tests/unit/net/test_transport
 tests_unit_net_test_transport_SOURCES = tests/unit/net/test_transport.c $(net_support)
 tests_unit_net_test_transport_LDADD = $(CORE_TEST_LDADD)
@@ -29,7 +33,3 @@ tests_unit_net_test_tls_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/net/test_resolver
 tests_unit_net_test_resolver_SOURCES = tests/unit/net/test_resolver.c $(net_support)
 tests_unit_net_test_resolver_LDADD = $(CORE_TEST_LDADD)
-
-unit_tests += tests/unit/net/test_relay
-tests_unit_net_test_relay_SOURCES = tests/unit/net/test_relay.c $(http_wire_sources)
-tests_unit_net_test_relay_LDADD = $(CORE_TEST_LDADD)

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "core/base/alloc.h"
 #include "tests/unit/net/net_test.h"
 
 static weir_loop *loop(void)
@@ -372,6 +373,39 @@ static weir_error *without_descriptors_accepting_rests_with_one_line_in_the_log(
 }
 IN_LOOP(without_descriptors_accepting_rests_with_one_line_in_the_log)
 
+static weir_error *a_failed_allocation_costs_at_most_its_connection(void *arg)
+{
+    struct record record = {.no_text = true};
+    weir_server *server;
+    char log[8192], byte;
+    size_t received;
+    int peer;
+
+    (void)arg;
+    capture_log_begin();
+    CHECK_OK(weir_serve(loop(), "127.0.0.1:0", NULL, &recording, &record, &server));
+    for (unsigned long nth = 1; nth <= 6; nth++) {
+        peer = raw_connect(weir_server_name(server));
+        weir__alloc_fail_nth = nth;
+        (void)send_all(peer, "x");
+        SETTLE();
+        weir__alloc_fail_nth = 0;
+        close(peer);
+        UNTIL(weir_server_connections(server) == 0);
+    }
+    received = record.received;
+    peer = raw_connect(weir_server_name(server));
+    CHECK(send_all(peer, "y"));
+    UNTIL(record.received == received + 1);
+    CHECK(receive_some(peer, &byte, 1) == -1);
+    close(peer);
+    CHECK_OK(end_server(server));
+    capture_log_end(log, sizeof(log));
+    CHECK(strstr(log, "a connection could not be taken"));
+    return NULL;
+}
+IN_LOOP(a_failed_allocation_costs_at_most_its_connection)
+
 /* Loops and servers */
 
 static void a_loop_with_an_open_server_names_it_and_does_not_close(void **state)
@@ -412,6 +446,7 @@ int main(void)
         IN_LOOP_TEST(unix_socket_file_is_removed_on_close),
         ON_MAIN_TEST(stale_socket_file_is_taken_over_a_living_one_not),
         IN_LOOP_TEST(without_descriptors_accepting_rests_with_one_line_in_the_log),
+        IN_LOOP_TEST(a_failed_allocation_costs_at_most_its_connection),
         ON_MAIN_TEST(a_loop_with_an_open_server_names_it_and_does_not_close),
     };
 
