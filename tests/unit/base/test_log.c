@@ -357,26 +357,12 @@ static void the_ring_of_an_ended_thread_serves_the_next(void **state)
     }
 }
 
-/* clang's TSan ends a forked child that starts a thread. */
-#if defined(__has_feature)
-#    if __has_feature(thread_sanitizer)
-#        define NO_THREADS_IN_CHILD 1
-#    endif
-#endif
-#ifndef NO_THREADS_IN_CHILD
-#    define NO_THREADS_IN_CHILD 0
-#endif
-
 static void a_forked_child_logs_for_itself_only(void **state)
 {
     struct sink *sink = *state;
     int status;
     pid_t child;
 
-    if (NO_THREADS_IN_CHILD) {
-        print_message("ThreadSanitizer allows no thread in a forked child\n");
-        skip();
-    }
     log_to(sink, WEIR_LOG_TEXT);
     weir_log(logger, WEIR_LOG_INFO, "of the parent");
     child = fork();
@@ -398,10 +384,6 @@ static void what_was_logged_is_written_when_the_program_exits(void **state)
     int status;
     pid_t child;
 
-    if (NO_THREADS_IN_CHILD) {
-        print_message("ThreadSanitizer allows no thread in a forked child\n");
-        skip();
-    }
     log_to(sink, WEIR_LOG_TEXT);
     child = fork();
     if (child == 0) {
