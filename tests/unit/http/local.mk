@@ -46,6 +46,11 @@ unit_tests += tests/unit/http/test_connection
 tests_unit_http_test_connection_SOURCES = tests/unit/http/test_connection.c $(http_serving_sources)
 tests_unit_http_test_connection_LDADD = $(HTTP_TEST_LDADD)
 
+unit_tests += tests/unit/http/test_connection_life
+tests_unit_http_test_connection_life_SOURCES = tests/unit/http/test_connection_life.c \
+	$(http_serving_sources)
+tests_unit_http_test_connection_life_LDADD = $(HTTP_TEST_LDADD)
+
 unit_tests += tests/unit/http/test_connection_handle
 tests_unit_http_test_connection_handle_SOURCES = tests/unit/http/test_connection_handle.c \
 	$(http_serving_sources)
@@ -55,3 +60,8 @@ unit_tests += tests/unit/http/test_connection_client
 tests_unit_http_test_connection_client_SOURCES = tests/unit/http/test_connection_client.c \
 	$(http_wire_sources)
 tests_unit_http_test_connection_client_LDADD = $(HTTP_TEST_LDADD)
+
+# With the same raw peers.
+unit_tests += tests/unit/net/test_relay
+tests_unit_net_test_relay_SOURCES = tests/unit/net/test_relay.c $(http_wire_sources)
+tests_unit_net_test_relay_LDADD = $(CORE_TEST_LDADD)
