@@ -4,6 +4,7 @@ bin_PROGRAMS += weir
 weir_SOURCES = \
 	daemon/check.c \
 	daemon/daemon.h \
+	daemon/explain.c \
 	daemon/help.c \
 	daemon/main.c \
 	daemon/run.c

@@ -150,6 +150,8 @@ void weir__config_report(weir_config_context *context, FILE *out, enum config_fo
 void weir__config_summary(const weir_config_context *context, FILE *out, const char *consequence);
 /* What a code means, "W0103: …"; NULL for a code that does not exist. */
 const char *weir__config_explain(int code);
+/* The i-th code, 0 past the last. */
+int weir__config_code_at(size_t index);
 /* 0; 78 for anything wrong in a file; 66 the main file cannot be read; 64 a
  * --set does not parse. */
 int weir__config_exit_code(const weir_config_context *context);

@@ -220,21 +220,28 @@ void weir_config_help(weir_config_context *c, const char *format, ...)
     weir__diagnostic_help(c, c->last, "%s", text);
 }
 
-const char *weir__config_explain(int code)
-{
-    static const struct {
-        int code;
-        const char *text;
-    } table[] = {
+static const struct {
+    int code;
+    const char *text;
+} explanations[] = {
 
 #define CONFIG_CODE_ROW(number, name, text) {number, text},
-        CONFIG_CODES(CONFIG_CODE_ROW)
+    CONFIG_CODES(CONFIG_CODE_ROW)
 #undef CONFIG_CODE_ROW
-    };
+};
 
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        if (table[i].code == code)
-            return table[i].text;
+#define EXPLANATIONS (sizeof explanations / sizeof explanations[0])
+
+const char *weir__config_explain(int code)
+{
+    for (size_t i = 0; i < EXPLANATIONS; i++) {
+        if (explanations[i].code == code)
+            return explanations[i].text;
     }
     return NULL;
+}
+
+int weir__config_code_at(size_t index)
+{
+    return index < EXPLANATIONS ? explanations[index].code : 0;
 }

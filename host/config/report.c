@@ -85,7 +85,7 @@ static void print_text(const weir_config_context *c, const struct diagnostic *d,
         fputc('\n', out);
     }
     if (d->see)
-        fprintf(out, "   = see:  weir explain W%04d   ·   man weir.yaml \"%s\"\n", d->code, d->see);
+        fprintf(out, "   = see:  weir explain W%04d\n", d->code);
     fputc('\n', out);
 }
 

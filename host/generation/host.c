@@ -210,3 +210,13 @@ bool weir_host_address(const weir_host *host, size_t index, const char **ret_lis
     }
     return false;
 }
+
+const char *weir_host_explain(int code)
+{
+    return weir__config_explain(code);
+}
+
+int weir_host_code_at(size_t index)
+{
+    return weir__config_code_at(index);
+}

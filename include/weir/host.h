@@ -82,6 +82,11 @@ WEIR_PUBLIC weir_host_counts weir_host_counts_of(const weir_host *host);
 /** After a load that went well. */
 WEIR_PUBLIC const weir_host_settings *weir_host_settings_of(const weir_host *host);
 
+/** What a diagnostic's code means and what to do about it; NULL: there is no such code. Any thread. */
+WEIR_PUBLIC const char *weir_host_explain(int code);
+/** The i-th code there is; 0 past the last. Any thread. */
+WEIR_PUBLIC int weir_host_code_at(size_t index);
+
 /** Puts the process-wide settings into force: log output, format and levels, open files. */
 WEIR_PUBLIC weir_error *weir_host_apply(weir_host *host) WEIR_MUST_USE;
 /**

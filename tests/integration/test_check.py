@@ -4,7 +4,7 @@
 import re
 import shutil
 
-from harness import Failed, cases, config, http_listener, respond, to_yaml, weir_check
+from harness import Failed, cases, config, http_listener, respond, to_yaml, weir_check, weir_run
 
 DATA_FOLDER = "tests/integration/data"
 
@@ -113,3 +113,13 @@ def test_examples_say_exactly_what_is_not_built(env, name):
     found = sorted(not_built(output))
     assert found == expected, "\n".join(["expected:", *expected, "found:", *found, output])
     assert status == (78 if expected else 0), f"exit status {status}\n{output}"
+
+
+def test_explain_knows_each_code_that_check_prints(env):
+    path = env.file("weir.yaml", "version: 1\nlisteners:\n  web: { bnd: 8080 }\n")
+    status, output = weir_check(env, path)
+    code = re.search(r"error\[(W\d{4})\]", output).group(1)
+    status, explained = weir_run(env, "explain", code)
+    assert status == 0 and "No setting of that name" in explained, explained
+    status, unknown = weir_run(env, "explain", "W9999")
+    assert status == 64 and "W9999" in unknown, unknown

@@ -37,6 +37,13 @@ def weir_check(env, path, extra=None):
     return result.returncode, (result.stdout + result.stderr).decode("utf-8", "replace")
 
 
+def weir_run(env, *arguments):
+    """Any other command: returncode, and stdout and stderr as one text."""
+    argv = [env.options.weir, *arguments]
+    result = run([*env.options.wrap, *argv], env=variables(env.options))
+    return result.returncode, (result.stdout + result.stderr).decode("utf-8", "replace")
+
+
 def outcome_pattern(*words):
     """A line with one of operation.md's outcome words, as a word of its own."""
     return r"(?<![\w.])(?:" + "|".join(re.escape(word) for word in words) + r")(?![\w.]*\w)"
