@@ -2,7 +2,7 @@
 /*
  * Names: literals, localhost, hosts, and DNS against a server of our own in a thread, which answers
  * by name: "four.test" A only, "both.test" A and AAAA, "short.test" with a TTL of 0, "none.test" no
- * such name, "fail.test" SERVFAIL, "silent.test" nothing at all.
+ * such name, "fail.test" SERVFAIL, "silent.test" nothing at all, "half.test" only that it has no AAAA.
  */
 #include "config.h"
 
@@ -79,7 +79,7 @@ static void answer(const unsigned char *query, size_t len, const struct sockaddr
     type = query[end - 3];
     atomic_fetch_add(&dns.queries, 1);
     memcpy(reply, query, end);
-    if (strcmp(name, "silent.test") == 0)
+    if (strcmp(name, "silent.test") == 0 || (type == 1 && strcmp(name, "half.test") == 0))
         return;
     if (strcmp(name, "none.test") == 0)
         code = 3;
@@ -277,6 +277,17 @@ static weir_error *silence_times_out(void *arg)
 }
 IN_LOOP(silence_times_out)
 
+static weir_error *silence_about_one_family_is_no_missing_name(void *arg)
+{
+    weir_addresses *addresses;
+
+    (void)arg;
+    CHECK_OK(use_server());
+    CHECK_CODE(weir_resolve("half.test", 80, &addresses), WEIR_ETIMEDOUT);
+    return NULL;
+}
+IN_LOOP(silence_about_one_family_is_no_missing_name)
+
 static void count_done(weir_addresses *take, weir_error *take_error, void *arg)
 {
     ++*(int *)arg;
@@ -390,6 +401,7 @@ int main(void)
         IN_LOOP_TEST(no_such_name_is_remembered),
         IN_LOOP_TEST(a_failing_server_is_no_missing_name_and_not_remembered),
         IN_LOOP_TEST(silence_times_out),
+        IN_LOOP_TEST(silence_about_one_family_is_no_missing_name),
         IN_LOOP_TEST(all_who_ask_share_one_look_up_and_may_leave_it),
         IN_LOOP_TEST(cancelled_look_up_leaves_nothing_behind),
         IN_LOOP_TEST(names_that_cannot_be_are_refused_at_once),

@@ -303,6 +303,29 @@ static weir_error *rest_waits_while_the_new_protocol_pauses(void *arg)
 }
 IN_LOOP(rest_waits_while_the_new_protocol_pauses)
 
+static weir_error *rest_of_a_second_hand_over_comes_before_what_waits(void *arg)
+{
+    struct record first = {0}, second = {0}, third = {0};
+    weir_transport *t;
+    int peer;
+
+    (void)arg;
+    t = pair_transport(&recording, &first, &peer);
+    CHECK(t);
+    weir_transport_pause_reading(t);
+    CHECK_OK(weir_transport_set_protocol(t, &recording, &second, WEIR_SLICE("later"), NULL));
+    CHECK_OK(weir_transport_set_protocol(t, &recording, &third, WEIR_SLICE("sooner"), NULL));
+    weir_transport_resume_reading(t);
+    UNTIL(third.received == 11);
+
+    CHECK_EVENTS(&third, "made data(sooner) data(later) ");
+    CHECK_EVENTS(&second, "made ");
+    weir_transport_abort(t, NULL);
+    close(peer);
+    return NULL;
+}
+IN_LOOP(rest_of_a_second_hand_over_comes_before_what_waits)
+
 /* State */
 
 struct own_state {
@@ -525,6 +548,7 @@ int main(void)
         IN_LOOP_TEST(write_eof_still_receives_and_both_ends_close_it),
         IN_LOOP_TEST(nothing_is_delivered_while_reading_is_paused),
         IN_LOOP_TEST(new_protocol_receives_the_rest_of_the_slice_first),
+        IN_LOOP_TEST(rest_of_a_second_hand_over_comes_before_what_waits),
         IN_LOOP_TEST(rest_waits_while_the_new_protocol_pauses),
         IN_LOOP_TEST(state_is_zeroed_and_lives_as_long_as_the_transport),
         IN_LOOP_TEST(an_unset_eof_received_flushes_and_closes),

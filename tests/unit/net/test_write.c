@@ -208,6 +208,11 @@ static weir_error *a_high_mark_of_zero_does_not_flap(void *arg)
     weir_transport_set_write_limits(t, 0, 0, 0);
     CHECK_OK(weir_transport_write(t, WEIR_SLICE("x")));
     CHECK(record.pauses == 0 && record.resumes == 0);
+    weir_transport_cork(t);
+    CHECK_OK(weir_transport_write(t, WEIR_SLICE("x")));
+    CHECK(record.pauses == 1 && record.resumes == 0);
+    weir_transport_uncork(t);
+    CHECK(record.pauses == 1 && record.resumes == 1);
     weir_transport_abort(t, NULL);
     close(peer);
     return NULL;
