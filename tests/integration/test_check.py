@@ -116,7 +116,7 @@ def test_examples_say_exactly_what_is_not_built(env, name):
 
 
 def test_explain_knows_each_code_that_check_prints(env):
-    path = env.file("weir.yaml", "version: 1\nlisteners:\n  web: { bnd: 8080 }\n")
+    path = env.file("weir.yaml", "version: 1\nlisteners:\n  web: { bnd: 8080, routes: { respond: 200 } }\n")
     status, output = weir_check(env, path)
     code = re.search(r"error\[(W\d{4})\]", output).group(1)
     status, explained = weir_run(env, "explain", code)
