@@ -86,7 +86,7 @@ void weir__http_block_put(void *pointer)
     free_count++;
 }
 
-void *weir__http_arena_alloc(struct arena *arena, size_t size)
+void *weir__http_arena_take(struct arena *arena, size_t size)
 {
     void *memory;
 
@@ -107,7 +107,14 @@ void *weir__http_arena_alloc(struct arena *arena, size_t size)
     }
     memory = arena->at;
     arena->at += size;
-    return memset(memory, 0, size);
+    return memory;
+}
+
+void *weir__http_arena_alloc(struct arena *arena, size_t size)
+{
+    void *memory = weir__http_arena_take(arena, size);
+
+    return memory ? memset(memory, 0, size) : NULL;
 }
 
 void weir__http_arena_done(struct arena *arena)

@@ -191,9 +191,20 @@ weir_slice weir_http_request_query(const weir_http *x)
     return x->exchange->head.query;
 }
 
+/* In lower case, made when first asked for: many a configuration never does. */
 weir_slice weir_http_request_authority(const weir_http *x)
 {
-    return x->exchange->authority;
+    struct exchange *exchange = x->exchange;
+    weir_slice host = exchange->head.host;
+    const char *from = host.data;
+    char *to = WEIR_TAKE(exchange->authority_room);
+
+    if (to) {
+        for (size_t i = 0; i < host.len; i++)
+            to[i] = from[i] >= 'A' && from[i] <= 'Z' ? (char)(from[i] | 0x20) : from[i];
+        exchange->authority = weir_slice_of(to, host.len);
+    }
+    return exchange->authority;
 }
 
 weir_slice weir_http_request_scheme(const weir_http *x)

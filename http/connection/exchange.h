@@ -46,7 +46,8 @@ struct arena {
 /* A block of at least `size` bytes in all; NULL without memory. */
 void *weir__http_block_get(size_t size);
 void weir__http_block_put(void *block);
-/* Zeroed, aligned for anything; NULL without memory. */
+/* Aligned for anything, and zeroed when `alloc`; NULL without memory. */
+void *weir__http_arena_take(struct arena *arena, size_t size);
 void *weir__http_arena_alloc(struct arena *arena, size_t size);
 void weir__http_arena_done(struct arena *arena);
 
@@ -108,6 +109,7 @@ struct exchange {
     uint64_t bytes_in, bytes_out;
     uint64_t response_left; /* AS_LENGTH: bytes to come */
     weir_slice path, authority;
+    char *authority_room; /* for the authority that has not been asked for */
     struct weir_http root, end;
     struct change *changes, **changes_tail;
     struct collected collected;

@@ -12,6 +12,7 @@
 #include "http/connection/exchange.h"
 
 #define PENDING_LIMIT ((size_t)1024 * 1024)
+#define SHORT_HEAD    ((size_t)1024)
 
 /* Answers a request that cannot be taken, and closes. */
 static void refuse(struct exchange *exchange, int status, weir_error *take_error)
@@ -31,19 +32,16 @@ static void refuse_large(struct exchange *exchange)
     refuse(exchange, 413, weir_raise(WEIR_ELIMIT, "bad request: body is larger than max_body"));
 }
 
-/* The authority in lower case and the path as routes see it. */
+/* The path as routes see it, and room for the authority. */
 static bool canonicalise(struct exchange *exchange)
 {
     const weir_http_head *head = &exchange->head;
-    char *host = weir__http_arena_alloc(&exchange->arena, head->host.len + head->path.len + 2);
+    char *host = weir__http_arena_take(&exchange->arena, head->host.len + head->path.len + 2);
     char *path = host ? host + head->host.len + 1 : NULL;
-    const char *from = head->host.data;
 
     if (!host)
         return false;
-    for (size_t i = 0; i < head->host.len; i++)
-        host[i] = from[i] >= 'A' && from[i] <= 'Z' ? (char)(from[i] | 0x20) : from[i];
-    exchange->authority = weir_slice_of(host, head->host.len);
+    exchange->authority_room = host;
     exchange->path = head->path;
     return head->path.len == 0 ||
            weir_http_path_normalise(head->path, path, head->path.len + 1, &exchange->path);
@@ -116,17 +114,36 @@ static weir_http_result keep_first_piece(struct server *server, struct exchange 
                                                           : WEIR_HTTP_BAD;
 }
 
-/* The usual case: the whole head in one piece. The bytes are the transport's until we return; the
-   head is needed up to the end. */
+/* A whole head in one piece. The bytes are the transport's until we return; the head is needed up
+   to the end. */
 static bool keep_head(struct exchange *exchange, weir_slice data)
 {
-    char *kept = weir__http_arena_alloc(&exchange->arena, exchange->head.length);
+    char *kept = weir__http_arena_take(&exchange->arena, exchange->head.length);
 
     if (!kept)
         return false;
     memcpy(kept, data.data, exchange->head.length);
     weir_http_head_moved(&exchange->head, kept);
     return true;
+}
+
+/* What is short is copied before it is parsed, so that nothing has to be moved afterwards. */
+static weir_http_result parse_first_piece(struct server *server, struct exchange *exchange,
+                                          weir_slice data, bool *ret_kept)
+{
+    char *copy = data.len <= SHORT_HEAD ? weir__http_arena_take(&exchange->arena, data.len) : NULL;
+    weir_http_result result;
+
+    if (copy)
+        memcpy(copy, data.data, data.len);
+    result =
+        weir_http_parse_request(&exchange->head, weir_slice_of(copy ? copy : data.data, data.len));
+    *ret_kept = true;
+    if (result != WEIR_HTTP_DONE)
+        return keep_first_piece(server, exchange, data);
+    if (!copy)
+        *ret_kept = keep_head(exchange, data);
+    return result;
 }
 
 /* Takes bytes of a head; returns how many. */
@@ -141,11 +158,7 @@ static size_t take_head(struct server *server, struct exchange *exchange, weir_s
         kept = weir__http_collect(&exchange->collected, data);
         result = kept ? parse_collected(exchange) : WEIR_HTTP_BAD;
     } else {
-        result = weir_http_parse_request(head, data);
-        if (result == WEIR_HTTP_DONE)
-            kept = keep_head(exchange, data);
-        else
-            result = keep_first_piece(server, exchange, data);
+        result = parse_first_piece(server, exchange, data, &kept);
     }
     if (!kept || (result == WEIR_HTTP_BAD && !head->error)) {
         refuse(exchange, 503, weir_raise(WEIR_ENOMEM, "head of a request"));

@@ -53,6 +53,16 @@ static const uint64_t forbidden =
     WEIR__NAME_BIT(DATE) | WEIR__NAME_BIT(EXPIRES) | WEIR__NAME_BIT(LOCATION) |
     WEIR__NAME_BIT(RETRY_AFTER) | WEIR__NAME_BIT(VARY) | WEIR__NAME_BIT(MAX_FORWARDS);
 
+/* What only chunked bodies need, which is most of the struct. */
+static void init_chunked(weir_http_body *body, const weir_http_limits *limits)
+{
+    body->state_ = SIZE_FIRST;
+    body->extension_limit_ = limits && limits->extension ? limits->extension : 16384;
+    weir_http_head_init(&body->trailer, NULL, 0, NULL);
+    body->trailer.head_limit_ = limits && limits->trailer ? limits->trailer : 8192;
+    body->trailer.state_ = WEIR__HEAD_FIELD;
+}
+
 void weir_http_body_init(weir_http_body *body, const weir_http_head *head,
                          const weir_http_limits *limits)
 {
@@ -63,17 +73,13 @@ void weir_http_body_init(weir_http_body *body, const weir_http_head *head,
     body->keep_trailers_ = false;
     body->remaining_ = body->received = 0;
     body->extension_ = 0;
-    body->extension_limit_ = limits && limits->extension ? limits->extension : 16384;
-    weir_http_head_init(&body->trailer, NULL, 0, NULL);
-    body->trailer.head_limit_ = limits && limits->trailer ? limits->trailer : 8192;
-    body->trailer.state_ = WEIR__HEAD_FIELD;
     switch (body->framing) {
     case WEIR_HTTP_LENGTH:
         body->remaining_ = head->content_length;
         body->state_ = body->remaining_ ? COUNTED : ENDED;
         break;
     case WEIR_HTTP_CHUNKED:
-        body->state_ = SIZE_FIRST;
+        init_chunked(body, limits);
         break;
     case WEIR_HTTP_UNTIL_CLOSE:
     case WEIR_HTTP_TUNNEL:

@@ -132,7 +132,7 @@ weir_http_result weir__head_fields(weir_http_head *head, const char *end, uint64
                 return result;
             /* fall through */
         case WEIR__HEAD_NAME:
-            p = weir__scan_class(p, end, WEIR__TOKEN);
+            p = weir__scan_name(p, end);
             if (p == end)
                 return weir__head_wait(head, p);
             if (*p != ':')

@@ -133,14 +133,6 @@ void weir_http_write_date(weir_http_writer *writer, int64_t seconds)
     write_field(writer, WEIR_SLICE("Date"), weir_slice_of(date, sizeof(date)));
 }
 
-void weir_http_write_raw(weir_http_writer *writer, weir_slice bytes)
-{
-    char *to = reserve(writer, bytes.len);
-
-    if (to)
-        put(to, bytes);
-}
-
 void weir_http_write_end_to_end(weir_http_writer *writer, const weir_http_head *head,
                                 uint64_t except)
 {

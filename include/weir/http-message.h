@@ -403,7 +403,7 @@ WEIR_PUBLIC void weir_http_write_field_uint(weir_http_writer *writer, weir_slice
 /** `Date: …` of seconds since 1970. */
 WEIR_PUBLIC void weir_http_write_date(weir_http_writer *writer, int64_t seconds);
 /** Bytes that were checked before: runs of parsed fields, constant text with its CR LF. */
-WEIR_PUBLIC void weir_http_write_raw(weir_http_writer *writer, weir_slice bytes);
+static inline void weir_http_write_raw(weir_http_writer *writer, weir_slice bytes);
 /** Fields of a parsed head that may travel on: all but hop-by-hop ones and those whose bit
  *  (1 << weir_http_name) is set in `except`. */
 WEIR_PUBLIC void weir_http_write_end_to_end(weir_http_writer *writer, const weir_http_head *head,
@@ -501,6 +501,20 @@ static inline bool weir_http_writer_failed(const weir_http_writer *writer)
 static inline weir_slice weir_http_writer_slice(const weir_http_writer *writer)
 {
     return weir_slice_of(writer->data, writer->len);
+}
+
+/* Inline because most pieces of a head are short constants: a few stores instead of two calls. */
+static inline void weir_http_write_raw(weir_http_writer *writer, weir_slice bytes)
+{
+    if (weir_http_writer_failed(writer))
+        return;
+    if (bytes.len > writer->capacity - writer->len) {
+        writer->overflow = true;
+        return;
+    }
+    if (bytes.len)
+        memcpy(writer->data + writer->len, bytes.data, bytes.len);
+    writer->len += bytes.len;
 }
 
 WEIR_END_DECLS

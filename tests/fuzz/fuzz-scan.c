@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The accelerated scanner of field values against its scalar twin, from every start. */
+/* The accelerated scanners against their scalar twins, from every start. */
 #include "config.h"
 
 #include "http/message/scan.h"
@@ -9,8 +9,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *bytes = block_of(data, size);
 
-    for (const char *p = bytes; p <= bytes + size; p++)
+    for (const char *p = bytes; p <= bytes + size; p++) {
         CLAIM(weir__scan_value(p, bytes + size) == weir__scan_value_scalar(p, bytes + size));
+        CLAIM(weir__scan_name(p, bytes + size) == weir__scan_class(p, bytes + size, WEIR__TOKEN));
+    }
     free(bytes);
     return 0;
 }
