@@ -25,6 +25,16 @@ def wait_until(condition, what, limit=10.0):
         _pause.wait(0.005)
 
 
+def listening_paths():
+    """Paths of the Unix sockets that somebody listens on; a stale file is none of them."""
+    paths = set()
+    for line in open("/proc/net/unix", encoding="utf-8", errors="replace").read().splitlines()[1:]:
+        words = line.split(None, 7)
+        if len(words) == 8 and int(words[3], 16) & 0x10000:
+            paths.add(words[7])
+    return paths
+
+
 def listening_ports():
     """TCP ports that some process listens on, without connecting to any of them."""
     ports = set()

@@ -7,7 +7,7 @@ import signal
 
 from .config import to_yaml
 from .env import Failed
-from .process import Process, listening_ports, run, wait_until
+from .process import Process, listening_paths, listening_ports, run, wait_until
 
 # What a sanitizer, or weir itself, prints when the run is broken although every answer was right.
 BROKEN = re.compile(r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|: runtime error: "
@@ -77,7 +77,7 @@ class Weir(Process):
             if not self.alive():
                 self.wait()
                 raise Failed(f"weir ended with status {self.popen.returncode} instead of serving")
-            return ports <= listening_ports() and all(os.path.exists(p) for p in paths)
+            return ports <= listening_ports() and set(paths) <= listening_paths()
         if ports or paths:
             wait_until(look, f"weir to listen on {sorted(ports)} {paths}", 15)
 
