@@ -70,6 +70,7 @@ bool weir__fill_entry(weir_config_context *c, const char *kind, const struct con
 {
     void *config = weir__arena_alloc(&c->arena, entry->config_size);
     weir_option as_map = {.size = sizeof as_map, .name = key->text, .type = WEIR_TYPE_MAP};
+    size_t index = c->n_choices, references = c->n_references;
     bool ok;
 
     ret->name = key->text;
@@ -78,10 +79,11 @@ bool weir__fill_entry(weir_config_context *c, const char *kind, const struct con
     ret->config = config;
     remember(c, kind, ret, key);
     weir__position_record(c, config, key, key);
-    if (entry->value)
-        return weir__fill_value(c, entry->value, key, value, (char *)config + entry->value->offset);
     as_map.fields = entry->options;
-    ok = weir__fill_value(c, &as_map, key, value, config);
+    ok = entry->value
+             ? weir__fill_value(c, entry->value, key, value, (char *)config + entry->value->offset)
+             : weir__fill_value(c, &as_map, key, value, config);
+    c->choices[index].good = ok && c->n_references == references;
     return ok;
 }
 

@@ -66,6 +66,7 @@ struct config_choice {
     const char *kind; /* "http.filter" */
     weir_choice *choice;
     const weir_config_node *node;
+    bool good; /* parsed without a mistake, and refers to nothing that may be missing */
 };
 
 /* A REF field, in order of appearance. The host stores the part's address

@@ -121,12 +121,24 @@ static void check_addresses(weir_host *host)
     }
 }
 
-static void check_instances(weir_host *host)
+/* Whether the configuration of an instance is whole although something else is not. */
+static bool is_good(const struct generation *g, const weir_instance *instance)
+{
+    for (size_t i = 0; i < weir__config_choice_count(g->config); i++) {
+        const struct config_choice *chosen = weir__config_choice_at(g->config, i);
+
+        if (chosen->choice->config == instance->config)
+            return chosen->good;
+    }
+    return false;
+}
+
+static void check_instances(weir_host *host, bool clean)
 {
     struct generation *g = &host->generation;
 
     for (weir_instance *i = g->instances; i; i = i->next)
-        if (i->ops && i->ops->check)
+        if (i->ops && i->ops->check && (clean || is_good(g, i)))
             weir__config_check(g->config, i->ops->check, i->config, i->config);
 }
 
@@ -141,8 +153,7 @@ static weir_error *build(weir_host *host)
         WEIR_TRY(build_plugin(host, plugin));
     WEIR_TRY(build_listeners(host));
     check_addresses(host);
-    if (clean && weir__config_error_count(g->config) == 0)
-        check_instances(host);
+    check_instances(host, clean && weir__config_error_count(g->config) == 0);
     return NULL;
 }
 

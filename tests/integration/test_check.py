@@ -123,3 +123,11 @@ def test_explain_knows_each_code_that_check_prints(env):
     assert status == 0 and "No setting of that name" in explained, explained
     status, unknown = weir_run(env, "explain", "W9999")
     assert status == 64 and "W9999" in unknown, unknown
+
+
+def test_what_an_action_checks_is_told_beside_other_mistakes(env):
+    path = env.file("weir.yaml", "version: 1\nlog: { levl: debug }\nlisteners:\n  web:\n    bind: 8080\n"
+                                 "    routes: { static: { root: ./absent } }\n")
+    status, output = weir_check(env, path)
+    assert status == 78 and "`levl`" in output and "weir.yaml:6:31" in output, output
+    assert "2 errors" in output, output
