@@ -36,6 +36,7 @@
 #include "core/base/error.h"
 #include "core/base/invariant.h"
 #include "core/io/io.h"
+#include "core/io/syscall.h"
 
 #define EVENTS_MAX  256
 #define ACCEPTS_MAX 16 /* per wake-up; the rest stays for other loops and later */
@@ -195,7 +196,7 @@ static ssize_t receive_once(struct io_file *file, void *data)
 
     do {
         n = file->no_socket ? read(file->fd, data, WEIR_CHUNK_SIZE)
-                            : recv(file->fd, data, WEIR_CHUNK_SIZE, MSG_DONTWAIT);
+                            : io_recv(file->fd, data, WEIR_CHUNK_SIZE, MSG_DONTWAIT);
         if (n < 0 && errno == ENOTSOCK && !file->no_socket) {
             file->no_socket = 1;
             errno = EINTR;
@@ -271,9 +272,9 @@ static ssize_t send_once(struct io_file *file, const struct iovec *iov, int coun
         if (file->no_socket)
             n = writev(file->fd, iov, count);
         else if (count == 1)
-            n = send(file->fd, iov->iov_base, iov->iov_len, flags);
+            n = io_send(file->fd, iov->iov_base, iov->iov_len, flags);
         else
-            n = sendmsg(file->fd, &message, flags);
+            n = io_sendmsg(file->fd, &message, flags);
         if (n < 0 && errno == ENOTSOCK && !file->no_socket) {
             file->no_socket = 1;
             errno = EINTR;

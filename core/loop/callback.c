@@ -88,17 +88,22 @@ void weir_timer_init_at(const weir_site *site, weir_timer *timer, weir_loop *loo
 void weir_timer_start(weir_timer *timer, weir_duration after)
 {
     struct public_timer *mine = timer_of(timer);
+    weir_loop *loop = mine->loop;
+    weir_instant when;
     weir_error *error;
 
-    weir_require(mine->loop == weir__thread_loop);
+    weir_require(loop == weir__thread_loop);
     if (weir_is_forever(after)) {
-        weir__timer_stop(mine->loop, &mine->timer);
+        weir__timer_stop(loop, &mine->timer);
         return;
     }
-    error = weir__timer_start(mine->loop, &mine->timer,
-                              weir_instant_after(weir_loop_time(mine->loop), after));
+    when = weir_instant_after(
+        weir_likely(loop->running) ? (weir_instant){loop->head.now} : weir_loop_time(loop), after);
+    if (timer_put_off(&loop->timers, &mine->timer, when.ns))
+        return;
+    error = weir__timer_start(loop, &mine->timer, when);
     if (error)
-        weir__loop_report(mine->loop, mine->timer.job.site, "a timer could not be started", error);
+        weir__loop_report(loop, mine->timer.job.site, "a timer could not be started", error);
 }
 
 bool weir_timer_stop(weir_timer *timer)

@@ -95,6 +95,18 @@ struct weir_loop {
 };
 
 /* timer.c */
+
+/* Restarting with a later deadline, which is what busy connections do: the entry stays where it is
+   and moves when the old deadline is due. False: not that case. */
+static inline bool timer_put_off(struct timer_heap *heap, struct timer *timer, int64_t when)
+{
+    if (!timer->position || when < heap->entries[timer->position - 1].deadline)
+        return false;
+    timer->sequence = ++heap->sequence;
+    timer->deadline = when;
+    return true;
+}
+
 void weir__timers_done(struct timer_heap *heap);
 /* Moves what is due at `now` to the ready queue. */
 void weir__timers_due(weir_loop *loop, int64_t now);

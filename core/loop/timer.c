@@ -107,16 +107,12 @@ weir_error *weir__timer_start(weir_loop *loop, struct timer *timer, weir_instant
 {
     struct timer_heap *heap = &loop->timers;
 
+    if (timer_put_off(heap, timer, when.ns))
+        return NULL;
     if (timer->position) {
-        struct heap_entry *entry = &heap->entries[timer->position - 1];
-
         timer->sequence = ++heap->sequence;
         timer->deadline = when.ns;
-        if (when.ns < entry->deadline) {
-            size_t index = timer->position - 1;
-
-            sift_up(heap, index, (struct heap_entry){when.ns, timer->sequence, timer});
-        }
+        sift_up(heap, timer->position - 1, (struct heap_entry){when.ns, timer->sequence, timer});
         return NULL;
     }
     if (weir_unlikely(heap->count == heap->capacity) && !heap_grow(heap))
