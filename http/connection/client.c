@@ -222,7 +222,6 @@ static weir_error *client_data_received(weir_transport *transport, void *state, 
         return NULL;
     }
     client->answered = true;
-    weir_timer_start(&client->timer, client->timeout);
     if (pending) {
         WEIR_TRY(weir_buffer_append(pending, data));
         WEIR_TRY(weir_buffer_linear(pending, &all));
@@ -231,7 +230,10 @@ static weir_error *client_data_received(weir_transport *transport, void *state, 
     generation = client->generation;
     while (all.len && client->generation == generation && !client->need_more)
         all = client->head_done ? deliver(client, all, false) : take_head(client, all);
-    if (client->generation == generation && client->need_more) {
+    if (client->generation != generation)
+        return NULL; /* the response has ended; the timer finds nothing to do */
+    weir_timer_start(&client->timer, client->timeout);
+    if (client->need_more) {
         WEIR_TRY(weir_buffer_new(PENDING_LIMIT, &client->pending));
         WEIR_TRY(weir_buffer_append(client->pending, all));
     }
