@@ -75,17 +75,28 @@ static void log_record(const weir_listener *listener, weir_transport *transport,
         weir_log_at(WEIR_HERE, logger(), level, fields, n, "connection: %s%s", outcome, reason);
 }
 
+static void count(weir_listener *listener, weir_outcome outcome)
+{
+    struct traffic *traffic = weir__traffic();
+
+    if (traffic && (unsigned)outcome < WEIR_OUTCOME_COUNT)
+        HOST_COUNT(listener->slot->loops[traffic->index].counters.outcomes[outcome], 1);
+}
+
+bool weir_listener_count(weir_listener *listener, weir_outcome outcome)
+{
+    if (weir_logger_enabled(logger(), level_of(outcome)))
+        return false;
+    count(listener, outcome);
+    return true;
+}
+
 void weir_listener_record(weir_listener *listener, weir_transport *transport,
                           const weir_access_record *record)
 {
-    struct traffic *traffic = weir__traffic();
-    struct listener_counters *counters;
     int level = level_of(record->outcome);
 
-    if (traffic && (unsigned)record->outcome < WEIR_OUTCOME_COUNT) {
-        counters = &listener->slot->loops[traffic->index].counters;
-        HOST_COUNT(counters->outcomes[record->outcome], 1);
-    }
+    count(listener, record->outcome);
     if (weir_logger_enabled(logger(), level))
         log_record(listener, transport, record, level);
 }

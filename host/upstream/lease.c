@@ -177,8 +177,11 @@ static void note_response(weir_lease *lease, weir_outcome outcome)
 {
     if (!lease->has_server)
         return;
-    if (outcome == WEIR_OUTCOME_OK)
+    if (outcome == WEIR_OUTCOME_OK) {
         note_worked(lease);
+        weir__server_response(server_of(lease), outcome, 0);
+        return;
+    }
     if (weir__server_response(server_of(lease), outcome, weir_loop_time(lease->traffic->loop).ns))
         log_failed(lease, outcome, "");
 }

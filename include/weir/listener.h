@@ -48,6 +48,9 @@ typedef struct weir_access_record {
     unsigned retries;
 } weir_access_record;
 
+/** Counts an outcome when that is all there is to do. False: it did not count, a log wants to know
+ *  more, so it is weir_listener_record() that should be called. */
+WEIR_PUBLIC bool weir_listener_count(weir_listener *listener, weir_outcome outcome) WEIR_MUST_USE;
 /** Counts and, where the access log is on, logs it. Allocates nothing. */
 WEIR_PUBLIC void weir_listener_record(weir_listener *listener, weir_transport *transport,
                                       const weir_access_record *record);

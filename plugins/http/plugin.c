@@ -56,9 +56,9 @@ static weir_slice field_of(const weir_http_head *head, weir_http_name name)
     return field ? weir_http_field_value(field) : weir_slice_of(NULL, 0);
 }
 
-static void on_ended(weir_http *x, const weir_http_summary *summary, void *arg)
+static void record_whole(const struct http_connection *connection, weir_http *x,
+                         const weir_http_summary *summary)
 {
-    struct http_connection *connection = arg;
     const weir_http_head *head = weir_http_request_head(x);
     weir_access_record record = {
         .size = sizeof record,
@@ -82,8 +82,15 @@ static void on_ended(weir_http *x, const weir_http_summary *summary, void *arg)
         .retries = connection->retries,
     };
 
-    if (connection->listener)
-        weir_listener_record(connection->listener, connection->transport, &record);
+    weir_listener_record(connection->listener, connection->transport, &record);
+}
+
+static void on_ended(weir_http *x, const weir_http_summary *summary, void *arg)
+{
+    struct http_connection *connection = arg;
+
+    if (connection->listener && !weir_listener_count(connection->listener, summary->outcome))
+        record_whole(connection, x, summary);
     connection->route = NULL;
     connection->upstream = connection->server = NULL;
 }

@@ -34,6 +34,8 @@ const weir_upstream_protocol http_upstream_protocol = {
 /* The state of an exchange. */
 struct proxy {
     weir_http *x;
+    struct http_connection *connection;
+    weir_loop *loop;
     weir_lease *lease;
     weir_http_client *client; /* a request is under way on it */
     int64_t started_ns;
@@ -46,14 +48,9 @@ struct proxy {
 
 static const weir_http_client_events client_events;
 
-static struct http_connection *connection_of(const weir_http *x)
-{
-    return weir_http_context(x);
-}
-
 static int64_t now_ns(const struct proxy *proxy)
 {
-    return weir_loop_time(weir_transport_loop(connection_of(proxy->x)->transport)).ns;
+    return weir_loop_time(proxy->loop).ns;
 }
 
 static int status_of(weir_outcome outcome)
@@ -81,7 +78,7 @@ static void release(struct proxy *proxy, weir_outcome outcome)
     proxy->client = NULL;
     if (!lease)
         return;
-    connection_of(proxy->x)->retries = weir_lease_retries(lease);
+    proxy->connection->retries = weir_lease_retries(lease);
     if (client) {
         reusable = weir_http_client_reusable(client);
         if (!reusable)
@@ -108,9 +105,9 @@ static void write_list(weir_http_writer *writer, const weir_http_head *head, wei
 static void write_forwarded(weir_http_writer *writer, const struct proxy *proxy,
                             const weir_http_head *head)
 {
-    weir_slice ip = weir_transport_peer_ip(connection_of(proxy->x)->transport);
+    weir_slice ip = weir_transport_peer_ip(proxy->connection->transport);
     bool tls = weir_http_request_scheme(proxy->x).len == 5;
-    bool trusted = http_peer_is_trusted(connection_of(proxy->x));
+    bool trusted = http_peer_is_trusted(proxy->connection);
     bool v6 = ip.len && memchr(ip.data, ':', ip.len);
 
     if (!ip.len)
@@ -249,7 +246,7 @@ static weir_error *send_request(struct proxy *proxy)
 static void lease_done(weir_lease *lease, weir_error *take_error, void *arg)
 {
     struct proxy *proxy = arg;
-    struct http_connection *connection = connection_of(proxy->x);
+    struct http_connection *connection = proxy->connection;
     weir_error *refused;
     weir_outcome outcome;
 
@@ -320,7 +317,7 @@ static void upgrade(struct proxy *proxy, const weir_http_head *head, weir_slice 
 static void on_response(void *arg, const weir_http_head *head, weir_slice first_body, bool last)
 {
     struct proxy *proxy = arg;
-    struct http_connection *connection = connection_of(proxy->x);
+    struct http_connection *connection = proxy->connection;
     /* With a length the end takes no bytes; else the last chunk goes with the data. */
     bool cork = head->framing == WEIR_HTTP_CHUNKED || head->framing == WEIR_HTTP_UNTIL_CLOSE;
     weir_error *error;
@@ -345,7 +342,7 @@ static void on_response(void *arg, const weir_http_head *head, weir_slice first_
 static void on_body(void *arg, weir_slice data, bool last)
 {
     struct proxy *proxy = arg;
-    weir_transport *transport = connection_of(proxy->x)->transport;
+    weir_transport *transport = proxy->connection->transport;
     bool cork = last && proxy->cork_end;
     weir_error *error = NULL;
 
@@ -431,6 +428,8 @@ static weir_error *proxy_start(weir_http *x)
     weir_lease_options options = {.size = sizeof options, .protocol = &http_upstream_protocol};
 
     proxy->x = x;
+    proxy->connection = weir_http_context(x);
+    proxy->loop = weir_transport_loop(proxy->connection->transport);
     proxy->started_ns = now_ns(proxy);
     proxy->has_body = head->framing == WEIR_HTTP_CHUNKED ||
                       (head->framing == WEIR_HTTP_LENGTH && head->content_length > 0);
@@ -439,13 +438,12 @@ static weir_error *proxy_start(weir_http *x)
     if (forwards_left(head) == 0 || head->method == WEIR_HTTP_CONNECT)
         return weir_http_respond(x, 405, WEIR_SLICE("text/plain"),
                                  WEIR_SLICE("405 Method Not Allowed\n"));
-    connection_of(x)->upstream = weir_upstream_name(config->upstream);
+    proxy->connection->upstream = weir_upstream_name(config->upstream);
     if (proxy->has_body)
         weir_http_pause(x, WEIR_HTTP_REQUEST);
     if (head->expect_continue && proxy->has_body) {
         proxy->expects = true;
-        weir_timer_init(&proxy->patience, weir_transport_loop(connection_of(x)->transport),
-                        patience_ends, proxy);
+        weir_timer_init(&proxy->patience, proxy->loop, patience_ends, proxy);
     }
     if (weir_lease_try(config->upstream, &options, lease_done, proxy, &proxy->lease))
         lease_done(proxy->lease, NULL, proxy);
