@@ -19,7 +19,8 @@ static int run_check(const struct arguments *arguments)
         good = weir_host_prepare(host);
     weir_host_report(host, stderr, arguments->format, use_color(arguments));
     if (good && !arguments->quiet && !arguments->deep && arguments->format == WEIR_HOST_TEXT)
-        printf("not checked without --deep: certificates and keys, whether addresses are free\n");
+        printf("not checked without --deep: certificates and keys, folders, "
+               "whether addresses are free\n");
     if (arguments->format == WEIR_HOST_TEXT && (!good || !arguments->quiet))
         weir_host_summary(host, good ? stdout : stderr);
     code = weir_host_exit_code(host);

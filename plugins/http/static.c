@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -582,18 +581,9 @@ static void static_ended(weir_http *x, const weir_error *reason)
 static void static_check(weir_config_context *context, const void *config)
 {
     const struct static_config *conf = config;
-    struct stat status;
 
     if (strchr(conf->index, '/') || !*conf->index)
         weir_config_error(context, &conf->index, "`index` is the name of a file, without `/`");
-    if (stat(conf->root, &status) != 0) {
-        char reason[128];
-
-        weir_config_error(context, &conf->root, "cannot serve files from %s: %s", conf->root,
-                          strerror_r(errno, reason, sizeof reason));
-    } else if (!S_ISDIR(status.st_mode)) {
-        weir_config_error(context, &conf->root, "%s is not a folder", conf->root);
-    }
 }
 
 static weir_error *static_instance_start(weir_instance *instance, void *state_, const void *config,

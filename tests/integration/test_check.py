@@ -127,7 +127,14 @@ def test_explain_knows_each_code_that_check_prints(env):
 
 def test_what_an_action_checks_is_told_beside_other_mistakes(env):
     path = env.file("weir.yaml", "version: 1\nlog: { levl: debug }\nlisteners:\n  web:\n    bind: 8080\n"
-                                 "    routes: { static: { root: ./absent } }\n")
+                                 "    routes: { static: { root: ., index: a/b } }\n")
     status, output = weir_check(env, path)
-    assert status == 78 and "`levl`" in output and "weir.yaml:6:31" in output, output
+    assert status == 78 and "`levl`" in output and "weir.yaml:6:41" in output, output
     assert "2 errors" in output, output
+
+
+def test_a_folder_that_is_not_there_is_told_at_start(env):
+    path = env.file("weir.yaml", "version: 1\nlisteners:\n  web:\n    bind: 127.0.0.1:0\n"
+                                 "    routes: { static: { root: ./absent } }\n")
+    status, output = weir_run(env, "check", "--deep", "-f", path)
+    assert status == 78 and "weir.yaml:5" in output and "absent" in output, output
