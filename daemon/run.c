@@ -74,24 +74,31 @@ static weir_error *on_quit(void *arg)
     return NULL;
 }
 
+/* What to open: a URL where a browser can, else protocol and address. */
+static void print_endpoint(const weir_host_endpoint *endpoint)
+{
+    const char *port = strrchr(endpoint->address, ':');
+    bool any = strncmp(endpoint->address, "*:", 2) == 0 ||
+               strncmp(endpoint->address, "0.0.0.0:", 8) == 0 ||
+               strncmp(endpoint->address, "[::]:", 5) == 0;
+
+    fprintf(stderr, "  %-10s ", endpoint->listener);
+    if (strncmp(endpoint->address, "unix:", 5) == 0 || strcmp(endpoint->protocol, "http") != 0)
+        fprintf(stderr, "%s%s on %s\n", endpoint->protocol, endpoint->tls ? " with TLS" : "",
+                endpoint->address);
+    else
+        fprintf(stderr, "%s://%s%s/\n", endpoint->tls ? "https" : "http",
+                any ? "localhost" : endpoint->address, any && port ? port : "");
+}
+
 /* For people at a terminal: what to open, which file to edit, how to stop. */
 static void print_banner(const struct daemon *daemon, const struct arguments *arguments)
 {
-    const char *listener, *address;
-    bool tls;
+    weir_host_endpoint endpoint;
 
     fprintf(stderr, "\nweir %s is serving %s\n\n", weir_version(), arguments->config_path);
-    for (size_t i = 0; weir_host_address(daemon->host, i, &listener, &address, &tls); i++) {
-        const char *port = strrchr(address, ':');
-        bool any = strncmp(address, "*:", 2) == 0 || strncmp(address, "0.0.0.0:", 8) == 0 ||
-                   strncmp(address, "[::]:", 5) == 0;
-
-        if (strncmp(address, "unix:", 5) == 0)
-            fprintf(stderr, "  %-10s %s\n", listener, address);
-        else
-            fprintf(stderr, "  %-10s %s://%s%s\n", listener, tls ? "https" : "http",
-                    any ? "localhost" : address, any && port ? port : "");
-    }
+    for (size_t i = 0; weir_host_endpoint_at(daemon->host, i, &endpoint); i++)
+        print_endpoint(&endpoint);
     fprintf(stderr, "\n  edit       %s\n  stop       Ctrl-C\n\n", arguments->config_path);
 }
 

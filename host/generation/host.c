@@ -191,8 +191,7 @@ uint64_t weir_host_connections(const weir_host *host)
     return open;
 }
 
-bool weir_host_address(const weir_host *host, size_t index, const char **ret_listener,
-                       const char **ret_address, bool *ret_tls)
+bool weir_host_endpoint_at(const weir_host *host, size_t index, weir_host_endpoint *ret)
 {
     const struct generation *g = &host->generation;
 
@@ -203,9 +202,10 @@ bool weir_host_address(const weir_host *host, size_t index, const char **ret_lis
             index -= listener->n_addresses;
             continue;
         }
-        *ret_listener = listener->name;
-        *ret_address = listener->addresses[index].name;
-        *ret_tls = listener->tls != NULL;
+        *ret = (weir_host_endpoint){.listener = listener->name,
+                                    .protocol = listener->protocol->name,
+                                    .address = listener->addresses[index].name,
+                                    .tls = listener->tls != NULL};
         return true;
     }
     return false;

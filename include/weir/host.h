@@ -100,10 +100,17 @@ WEIR_PUBLIC weir_error *weir_host_start(weir_host *host, weir_loop *control) WEI
 WEIR_PUBLIC void weir_host_stop(weir_host *host, weir_duration grace, weir_fn stopped, void *arg);
 /** Open connections of all listeners at this moment. */
 WEIR_PUBLIC uint64_t weir_host_connections(const weir_host *host);
-/** The i-th address that is listened on: listener's name, "127.0.0.1:8080" with the port that the
- *  kernel chose, and whether it speaks TLS. False past the last. After prepare. */
-WEIR_PUBLIC bool weir_host_address(const weir_host *host, size_t index, const char **ret_listener,
-                                   const char **ret_address, bool *ret_tls);
+
+/** An address that is listened on. Strings live as long as the host. */
+typedef struct weir_host_endpoint {
+    const char *listener, *protocol;
+    const char *address; /**< "127.0.0.1:8080" with the port that the kernel chose */
+    bool tls;
+} weir_host_endpoint;
+
+/** The i-th of them, after prepare; false past the last. */
+WEIR_PUBLIC bool weir_host_endpoint_at(const weir_host *host, size_t index,
+                                       weir_host_endpoint *ret);
 
 WEIR_END_DECLS
 

@@ -168,10 +168,9 @@ static void make_host(const char *text)
 
 static const char *address(void)
 {
-    const char *listener, *name;
-    bool tls;
+    weir_host_endpoint endpoint;
 
-    return weir_host_address(host, 0, &listener, &name, &tls) ? name : "";
+    return weir_host_endpoint_at(host, 0, &endpoint) ? endpoint.address : "";
 }
 
 static weir_error *note_ended(void *arg)
