@@ -99,7 +99,7 @@ static weir_error *deadline_passed(struct timer *timer)
 static weir_task *place_task(struct task_home *home, struct stack stack)
 {
     char *top = weir__stack_base(&home->stacks, stack) + home->stacks.stride;
-    char *place = top - sizeof(weir_task) - stack.index % COLOURS * COLOUR_STEP;
+    char *place = top - sizeof(weir_task) - (size_t)stack.index % COLOURS * COLOUR_STEP;
 
     place -= (uintptr_t)place % CACHE_LINE;
     memset(place, 0, sizeof(weir_task));

@@ -161,7 +161,7 @@ void weir__scope_enter(struct scope *scope, enum scope_kind kind, weir_duration 
                        const weir_site *site);
 void weir__scope_leave(struct scope *scope);
 /* Tells the group of a task that it is done. */
-void weir__group_child_ended(weir_task *task);
+void weir__group_child_ended(weir_task *child);
 
 struct weir_co {
     uint32_t magic;

@@ -45,7 +45,7 @@ struct arena {
 
 /* A block of at least `size` bytes in all; NULL without memory. */
 void *weir__http_block_get(size_t size);
-void weir__http_block_put(void *block);
+void weir__http_block_put(void *pointer);
 /* Aligned for anything, and zeroed when `alloc`; NULL without memory. */
 void *weir__http_arena_take(struct arena *arena, size_t size);
 void *weir__http_arena_alloc(struct arena *arena, size_t size);

@@ -39,7 +39,7 @@ int http_open_beneath(int root, const char *path, bool portable);
 
 /* Looks a path up; blocks. The answer has one reference. NULL without memory. */
 struct file *http_file_look_up(int root, const char *path, const char *index);
-void http_file_unref(void *file);
+void http_file_unref(void *pointer);
 
 /* "text/html; charset=utf-8" by the name's extension. */
 const char *http_media_type(const char *path);
