@@ -159,16 +159,13 @@ weir_error *weir__transport_install(weir_transport *t, const weir_protocol *prot
                                     const void *config)
 {
     size_t size = state_size_of(protocol);
-    struct transport_extra *extra = size ? weir__transport_extra(t) : NULL;
-    struct old_state *state = NULL;
+    struct old_state *state = size ? weir__calloc(1, sizeof(*state) + size) : NULL;
 
-    if (size && extra)
-        state = weir__calloc(1, sizeof(*state) + size);
     if (size && !state)
         return weir_raise(WEIR_ENOMEM, "protocol state");
     if (state) {
-        state->next = extra->states;
-        extra->states = state;
+        state->next = t->states;
+        t->states = state;
     }
     t->state = state ? state->data : (void *)t->embedded_state;
     t->protocol = protocol;
@@ -359,17 +356,14 @@ weir_transport *weir_transport_ref(weir_transport *t)
     return t;
 }
 
-static void free_extra(struct transport_extra *extra)
+static void free_states(weir_transport *t)
 {
-    while (extra->states) {
-        struct old_state *state = extra->states;
+    while (t->states) {
+        struct old_state *state = t->states;
 
-        extra->states = state->next;
+        t->states = state->next;
         weir__free(state);
     }
-    weir__free(extra->peer_name);
-    weir__free(extra->local_name);
-    weir__free(extra);
 }
 
 void weir_transport_unref(weir_transport *t)
@@ -384,8 +378,11 @@ void weir_transport_unref(weir_transport *t)
         t->context_drop(t->context);
     weir_ignore(t->reason);
     weir__tls_free(t->tls);
+    free_states(t);
     if (t->extra)
-        free_extra(t->extra);
+        weir__free(t->extra->local_name);
+    weir__free(t->extra);
+    weir__free(t->peer_name);
     weir_server_unref(t->server);
     weir__net_unref(t->net);
     weir_magic_clear(t);

@@ -71,9 +71,14 @@ struct transport_extra {
     struct timer idle;
     weir_duration idle_limit;
     weir_transport *transport;
-    struct list tasks;        /* of weir_transport_spawn() */
-    struct old_state *states; /* of protocols that set_protocol brought, newest first */
-    char *peer_name, *local_name;
+    struct list tasks; /* of weir_transport_spawn() */
+    char *local_name;
+};
+
+/* "192.0.2.1:80" or "[::1]:80", and where the IP stands in it; made when first asked for. */
+struct peer_name {
+    uint8_t ip_at, ip_len;
+    char text[];
 };
 
 struct weir_transport {
@@ -93,6 +98,8 @@ struct weir_transport {
     struct input *input;
     struct tls_engine *tls;
     struct transport_extra *extra;
+    struct old_state *states; /* of protocols that set_protocol brought, newest first */
+    struct peer_name *peer_name;
     weir_server *server;
     struct attempt *attempt; /* while connecting */
     weir_instance *instance;

@@ -72,66 +72,76 @@ void weir_transport_set_idle_timeout(weir_transport *t, weir_duration limit)
 
 /* Names */
 
-/* The kept name of the peer, or of our side. */
-static const char *keep_name(weir_transport *t, bool local, const struct sockaddr *address,
-                             socklen_t length)
+/* Where the IP stands in "192.0.2.1:80" or "[::1]:80"; 0 for other names. */
+static void find_ip(struct peer_name *name, sa_family_t family)
 {
-    struct transport_extra *extra = weir__transport_extra(t);
-    char name[ADDRESS_NAME_MAX];
-    char *kept;
+    const char *end = strrchr(name->text, ':');
 
-    weir__address_name(address, length, name, sizeof(name));
-    kept = extra ? weir__strdup(name) : NULL;
-    if (!kept)
-        return "?";
-    if (local)
-        extra->local_name = kept;
-    else
-        extra->peer_name = kept;
-    return kept;
+    if ((family != AF_INET && family != AF_INET6) || !end)
+        return;
+    name->ip_at = name->text[0] == '[';
+    name->ip_len = (uint8_t)(end - name->text - 2 * name->ip_at);
+}
+
+static const struct peer_name *keep_peer_name(weir_transport *t, const struct sockaddr *address,
+                                              socklen_t length)
+{
+    char text[ADDRESS_NAME_MAX];
+    size_t size;
+
+    weir__address_name(address, length, text, sizeof(text));
+    size = strlen(text) + 1;
+    t->peer_name = weir__calloc(1, sizeof(*t->peer_name) + size);
+    if (!t->peer_name)
+        return NULL;
+    memcpy(t->peer_name->text, text, size);
+    find_ip(t->peer_name, address->sa_family);
+    return t->peer_name;
 }
 
 const char *weir_transport_peer_name(weir_transport *t)
 {
     struct address address = {.length = sizeof(address.un)};
+    const struct peer_name *name;
 
     weir_check(t, TRANSPORT_MAGIC);
-    if (t->extra && t->extra->peer_name)
-        return t->extra->peer_name;
+    if (t->peer_name)
+        return t->peer_name->text;
     if (t->peer.any.sa_family == AF_INET || t->peer.any.sa_family == AF_INET6)
-        return keep_name(t, false, &t->peer.any, sizeof(t->peer));
-    if (t->file.closed || getpeername(t->file.fd, &address.any, &address.length) != 0)
+        name = keep_peer_name(t, &t->peer.any, sizeof(t->peer));
+    else if (t->file.closed || getpeername(t->file.fd, &address.any, &address.length) != 0)
         return "unix:";
-    return keep_name(t, false, &address.any, address.length);
+    else
+        name = keep_peer_name(t, &address.any, address.length);
+    return name ? name->text : "?";
 }
 
 const char *weir_transport_local_name(weir_transport *t)
 {
     struct address address = {.length = sizeof(address.un)};
+    struct transport_extra *extra;
+    char name[ADDRESS_NAME_MAX];
 
     weir_check(t, TRANSPORT_MAGIC);
     if (t->extra && t->extra->local_name)
         return t->extra->local_name;
     if (t->file.closed || getsockname(t->file.fd, &address.any, &address.length) != 0)
         return t->server ? weir_server_name(t->server) : "?";
-    return keep_name(t, true, &address.any, address.length);
+    weir__address_name(&address.any, address.length, name, sizeof(name));
+    extra = weir__transport_extra(t);
+    if (extra)
+        extra->local_name = weir__strdup(name);
+    return extra && extra->local_name ? extra->local_name : "?";
 }
 
-/* A part of the name: "192.0.2.1" of "192.0.2.1:80", "::1" of "[::1]:80". */
 weir_slice weir_transport_peer_ip(weir_transport *t)
 {
-    const char *name, *end;
-
     weir_check(t, TRANSPORT_MAGIC);
-    if (t->peer.any.sa_family != AF_INET && t->peer.any.sa_family != AF_INET6)
+    if (weir_unlikely(!t->peer_name))
+        (void)weir_transport_peer_name(t);
+    if (!t->peer_name)
         return weir_slice_of("", 0);
-    name = weir_transport_peer_name(t);
-    end = strrchr(name, ':');
-    if (!end)
-        return weir_slice_of("", 0);
-    if (name[0] == '[')
-        return weir_slice_of(name + 1, (size_t)(end - name) - 2);
-    return weir_slice_of(name, (size_t)(end - name));
+    return weir_slice_of(t->peer_name->text + t->peer_name->ip_at, t->peer_name->ip_len);
 }
 
 const struct sockaddr *weir_transport_peer_address(const weir_transport *t, size_t *ret_length)

@@ -209,8 +209,13 @@ static weir_error *too_much(const weir_transport *t, size_t more)
 
 static weir_error *check_write(weir_transport *t, size_t total)
 {
-    weir_error *error = weir__transport_writable(t);
+    weir_error *error;
 
+    weir_check(t, TRANSPORT_MAGIC);
+    if (weir_likely(t->status == TRANSPORT_OPEN && !t->eof_queued && !t->reason && !t->queued &&
+                    total <= t->hard && t->net->loop == weir__thread_loop))
+        return NULL;
+    error = weir__transport_writable(t);
     if (weir_unlikely(error != NULL))
         return error;
     if (weir_unlikely(total > t->hard || t->queued > t->hard - total))
