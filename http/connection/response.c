@@ -225,7 +225,7 @@ static void compose_message(weir_http_writer *writer, struct exchange *exchange,
 {
     const weir_http_head *head = from;
 
-    weir_http_write_status(writer, head->status, head->reason);
+    weir_http_write_status_of(writer, head);
     plan->has_date = weir_http_head_has(head, WEIR_HTTP_DATE);
     plan->has_server = weir_http_head_has(head, WEIR_HTTP_SERVER);
     plan->has_length = head->has_content_length;
@@ -327,7 +327,7 @@ static weir_error *write_bare_head(struct exchange *exchange, const weir_http_he
     weir_http_writer writer;
 
     weir_http_writer_init(&writer, small, sizeof small);
-    weir_http_write_status(&writer, head->status, head->reason);
+    weir_http_write_status_of(&writer, head);
     weir_http_write_end_to_end(&writer, head, UINT64_C(1) << WEIR_HTTP_CONTENT_LENGTH);
     if (upgrade && head->upgrade.len) {
         weir_http_write_raw(&writer, WEIR_SLICE("Connection: upgrade\r\n"));

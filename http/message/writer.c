@@ -63,6 +63,21 @@ void weir_http_write_status(weir_http_writer *writer, int status, weir_slice rea
     put(to, line_end);
 }
 
+void weir_http_write_status_of(weir_http_writer *writer, const weir_http_head *head)
+{
+    char *line;
+
+    if (head->reason.len == 0) { /* its line may lack the space that everybody expects */
+        weir_http_write_status(writer, head->status, head->reason);
+        return;
+    }
+    line = reserve(writer, head->fields_begin);
+    if (!line)
+        return;
+    memcpy(line, head->base_, head->fields_begin);
+    line[sizeof("HTTP/1.") - 1] = '1';
+}
+
 void weir_http_write_request(weir_http_writer *writer, weir_slice method, weir_slice target)
 {
     weir_http_write_request_path(writer, method, target, false, WEIR_SLICE(""));

@@ -391,6 +391,8 @@ static inline weir_slice weir_http_writer_slice(const weir_http_writer *writer);
 
 /** `HTTP/1.1 404 Not Found`; the reason is the registered one unless given. Status 100 … 999. */
 WEIR_PUBLIC void weir_http_write_status(weir_http_writer *writer, int status, weir_slice reason);
+/** The status line of a parsed response, as HTTP/1.1. */
+WEIR_PUBLIC void weir_http_write_status_of(weir_http_writer *writer, const weir_http_head *head);
 /** `GET /path HTTP/1.1`. */
 WEIR_PUBLIC void weir_http_write_request(weir_http_writer *writer, weir_slice method,
                                          weir_slice target);

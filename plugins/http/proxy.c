@@ -181,13 +181,15 @@ static void write_request(weir_http_writer *writer, const struct proxy *proxy)
     const weir_http_head *head = weir_http_request_head(proxy->x);
     int64_t forwards = forwards_left(head);
 
-    if (head->form == WEIR_HTTP_ASTERISK_FORM)
-        weir_http_write_request(writer, head->method_text, head->target);
-    else
-        /* As received (RFC 9110 7.7), not as routes saw it. */
-        weir_http_write_request_path(writer, head->method_text, head->path, head->has_query,
-                                     head->query);
-    weir_http_write_raw(writer, WEIR_SLICE("Host: "));
+    /* The target as received (RFC 9110 7.7), not as routes saw it, in origin form. */
+    weir_http_write_raw(writer, head->method_text);
+    weir_http_write_raw(writer, WEIR_SLICE(" "));
+    weir_http_write_raw(writer, head->path);
+    if (head->has_query) {
+        weir_http_write_raw(writer, WEIR_SLICE("?"));
+        weir_http_write_raw(writer, head->query);
+    }
+    weir_http_write_raw(writer, WEIR_SLICE(" HTTP/1.1\r\nHost: "));
     weir_http_write_raw(writer, head->host.len ? head->host
                                                : weir_slice_str(weir_lease_server(proxy->lease)));
     weir_http_write_raw(writer, WEIR_SLICE("\r\n"));

@@ -58,6 +58,37 @@ static void a_status_line_is_written_with_its_reason(void **state)
                  "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
 }
 
+static void the_status_line_of_a_response_is_passed_on_as_http_1_1(void **state)
+{
+    static const struct {
+        const char *head, *line;
+    } cases[] = {
+        {"HTTP/1.0 200 So be it\r\n\r\n", "HTTP/1.1 200 So be it\r\n"},
+        {"HTTP/1.1 404 Not Found\r\nA: b\r\n\r\n", "HTTP/1.1 404 Not Found\r\n"},
+        {"HTTP/1.1 503 \r\n\r\n", "HTTP/1.1 503 Service Unavailable\r\n"},
+        {"HTTP/1.1 503\r\n\r\n", "HTTP/1.1 503 Service Unavailable\r\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char memory[64];
+        weir_http_field field;
+        weir_http_head head;
+        weir_http_writer w;
+
+        weir_http_head_init(&head, &field, 1, NULL);
+        assert_int_equal(
+            weir_http_parse_response(&head, weir_slice_str(cases[i].head), WEIR_HTTP_GET, false),
+            WEIR_HTTP_DONE);
+        weir_http_writer_init(&w, memory, sizeof(memory));
+        weir_http_write_status_of(&w, &head);
+        assert_slice(weir_http_writer_slice(&w), cases[i].line);
+        weir_http_writer_init(&w, memory, 8);
+        weir_http_write_status_of(&w, &head);
+        assert_true(weir_http_writer_failed(&w));
+    }
+}
+
 static void reasons_are_those_of_the_registry(void **state)
 {
     (void)state;
@@ -200,6 +231,7 @@ int main(void)
         cmocka_unit_test(a_request_head_is_written),
         cmocka_unit_test(a_target_is_put_together_from_path_and_query),
         cmocka_unit_test(a_status_line_is_written_with_its_reason),
+        cmocka_unit_test(the_status_line_of_a_response_is_passed_on_as_http_1_1),
         cmocka_unit_test(reasons_are_those_of_the_registry),
         cmocka_unit_test(a_head_that_does_not_fit_stays_whole_up_to_the_last_line),
         cmocka_unit_test(a_head_may_fill_its_memory_to_the_last_byte),
