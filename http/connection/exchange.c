@@ -21,6 +21,7 @@ weir_http_limits weir__http_limits(const weir_http_server_options *options)
 struct exchange *weir__http_exchange_new(struct server *server)
 {
     uint16_t capacity = server->options->max_fields ? server->options->max_fields : DEFAULT_FIELDS;
+    weir_loop *loop = weir_transport_loop(server->transport);
     weir_http_limits limits;
     size_t used = sizeof(struct exchange) + capacity * sizeof(weir_http_field);
     struct exchange *exchange = weir__http_block_get(used + 2048);
@@ -33,7 +34,8 @@ struct exchange *weir__http_exchange_new(struct server *server)
     exchange->references = 1;
     exchange->root.exchange = exchange->end.exchange = exchange;
     exchange->changes_tail = &exchange->changes;
-    exchange->started_ns = weir_loop_time(weir_transport_loop(server->transport)).ns;
+    exchange->started_ns = weir_loop_time(loop).ns;
+    weir_callback_init(&exchange->settle, loop, weir__http_settle_later, exchange);
     used = (used + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
     exchange->arena.at = (char *)exchange + used;
     exchange->arena.end = (char *)exchange + exchange->block.size;
@@ -66,6 +68,7 @@ void weir__http_exchange_end(struct exchange *exchange, const weir_error *reason
     if (!reason)
         reason = exchange->reason;
     server->exchange = NULL;
+    weir_callback_cancel(&exchange->settle);
     if (exchange->begun) {
         exchange->begun = false;
         if (exchange->reader)

@@ -112,6 +112,7 @@ struct exchange {
     char *authority_room; /* for the authority that has not been asked for */
     struct weir_http root, end;
     struct change *changes, **changes_tail;
+    weir_callback settle;
     struct collected collected;
     struct reader *reader; /* straight-line style */
     struct arena arena;
@@ -128,7 +129,6 @@ struct server {
     struct exchange *exchange;
     weir_buffer *pending; /* received, not looked at yet; NULL: nothing */
     weir_timer timer;
-    weir_callback settle;
     uint64_t lingered;      /* bytes dropped since the answer */
     uint64_t sent_at_check; /* bytes sent when writing was last seen to stall */
     unsigned depth;
@@ -143,7 +143,8 @@ void weir__http_server_enter(struct server *server);
 /* The outermost ends what has ended, and goes on with what is pending and with reading. */
 void weir__http_server_leave(struct server *server);
 /* Asks for that from outside of the connection's own callbacks. */
-void weir__http_server_settle(struct server *server);
+void weir__http_server_settle(struct exchange *exchange);
+weir_error *weir__http_settle_later(void *exchange);
 /* Reads, or not, as the state of things says. */
 void weir__http_server_update_reading(struct server *server);
 

@@ -117,7 +117,7 @@ static weir_error *run_handle(void *arg)
     conclude(exchange, error);
     exchange->reader = NULL;
     if (exchange_is_live(exchange))
-        weir__http_server_settle(exchange->server);
+        weir__http_server_settle(exchange);
     drop_piece(reader);
     weir_buffer_unref(reader->all);
     weir__http_exchange_unref(exchange);

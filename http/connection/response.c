@@ -276,7 +276,7 @@ weir_error *weir_http_respond_end(weir_http *x)
     exchange->response_phase = RESPONSE_ENDED;
     if (rest_is_costly(exchange))
         exchange->close_after = true;
-    weir__http_server_settle(exchange->server);
+    weir__http_server_settle(exchange);
     return error ? weir_error_trace(error, WEIR_HERE) : NULL;
 }
 
@@ -405,7 +405,7 @@ weir_error *weir_http_upgrade(weir_http *x, const weir_http_head *head, weir_tra
     }
     exchange->tunnel = true;
     weir_timer_stop(&server->timer);
-    weir_callback_cancel(&server->settle);
+    weir_callback_cancel(&exchange->settle);
     weir__http_server_drop_pending(server);
     return NULL;
 }
@@ -438,5 +438,5 @@ void weir_http_fail(weir_http *x, int status, weir_outcome outcome, weir_error *
     exchange->close_after = true;
     if (exchange->response_phase != RESPONSE_ENDED)
         exchange->aborted = true;
-    weir__http_server_settle(exchange->server);
+    weir__http_server_settle(exchange);
 }

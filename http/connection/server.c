@@ -135,19 +135,20 @@ void weir__http_server_leave(struct server *server)
     server->depth--;
 }
 
-static weir_error *settle_later(void *arg)
+weir_error *weir__http_settle_later(void *arg)
 {
-    struct server *server = arg;
+    struct exchange *exchange = arg;
+    struct server *server = exchange->server;
 
     weir__http_server_enter(server);
     weir__http_server_leave(server);
     return NULL;
 }
 
-void weir__http_server_settle(struct server *server)
+void weir__http_server_settle(struct exchange *exchange)
 {
-    if (server->depth == 0)
-        weir_callback_schedule(&server->settle);
+    if (exchange->server->depth == 0)
+        weir_callback_schedule(&exchange->settle);
 }
 
 static weir_error *server_data_received(weir_transport *transport, void *state, weir_slice data)
@@ -213,7 +214,6 @@ static void server_connection_lost(weir_transport *transport, void *state, const
 
     server->lost = true;
     weir_timer_stop(&server->timer);
-    weir_callback_cancel(&server->settle);
     if (exchange && !weir__http_exchange_finished(exchange)) {
         if (exchange->outcome == WEIR_OUTCOME_OK)
             exchange->outcome = WEIR_OUTCOME_CLIENT_GONE;
@@ -301,7 +301,6 @@ weir_error *weir_http_serve(weir_transport *transport, const weir_http_server_op
     server->events = events;
     server->arg = arg;
     weir_timer_init(&server->timer, loop, server_timer, server);
-    weir_callback_init(&server->settle, loop, settle_later, server);
     arm_idle(server);
     weir_transport_resume_reading(transport);
     if (rest.len)
@@ -327,7 +326,7 @@ void weir_http_server_drain(weir_transport *transport)
     server->draining = true;
     if (server->exchange) {
         server->exchange->close_after = true;
-        weir__http_server_settle(server);
+        weir__http_server_settle(server->exchange);
     } else if (!server->lingering) {
         weir_transport_close(transport);
     }
