@@ -47,7 +47,8 @@ struct command {
     int (*run)(const struct arguments *arguments);
 };
 
-extern const struct command command_run, command_check, command_explain, command_version, command_help;
+extern const struct command command_run, command_check, command_explain, command_version,
+    command_help;
 extern const struct command *const commands[];
 
 /* The command of a name, NULL when there is none. */
