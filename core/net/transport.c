@@ -21,6 +21,7 @@
 #include "core/net/tls.h"
 
 #define DISCARD_AT_CLOSE ((size_t)256 * 1024)
+#define DISCARD_PIECE    ((size_t)8 * 1024)
 
 struct old_state {
     struct old_state *next;
@@ -243,8 +244,13 @@ static weir_error *run_deferred(struct job *job)
    it has not read yet. What has come is thrown away, as far as it is little. */
 static void discard_unread(const weir_transport *t)
 {
-    if (t->file.readable && !t->file.closed)
-        (void)recv(t->file.fd, NULL, DISCARD_AT_CLOSE, MSG_DONTWAIT | MSG_TRUNC);
+    char bytes[DISCARD_PIECE];
+    ssize_t n = (ssize_t)sizeof bytes;
+
+    if (!t->file.readable || t->file.closed)
+        return;
+    for (size_t left = DISCARD_AT_CLOSE; left && n == (ssize_t)sizeof bytes; left -= sizeof bytes)
+        n = recv(t->file.fd, bytes, sizeof bytes, MSG_DONTWAIT);
 }
 
 /* Gives back everything but the memory. */
