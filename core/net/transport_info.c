@@ -80,7 +80,7 @@ static void find_ip(struct peer_name *name, sa_family_t family)
     if ((family != AF_INET && family != AF_INET6) || !end)
         return;
     name->ip_at = name->text[0] == '[';
-    name->ip_len = (uint8_t)(end - name->text - 2 * name->ip_at);
+    name->ip_len = (uint8_t)(end - name->text - (name->ip_at ? 2 : 0));
 }
 
 static const struct peer_name *keep_peer_name(weir_transport *t, const struct sockaddr *address,

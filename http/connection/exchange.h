@@ -144,7 +144,7 @@ void weir__http_server_enter(struct server *server);
 void weir__http_server_leave(struct server *server);
 /* Asks for that from outside of the connection's own callbacks. */
 void weir__http_server_settle(struct exchange *exchange);
-weir_error *weir__http_settle_later(void *exchange);
+weir_error *weir__http_settle_later(void *arg);
 /* Reads, or not, as the state of things says. */
 void weir__http_server_update_reading(struct server *server);
 
