@@ -14,7 +14,7 @@
 
 static weir_error *made_then_data_then_eof_then_lost(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     int peer;
 
     (void)arg;
@@ -31,7 +31,7 @@ IN_LOOP(made_then_data_then_eof_then_lost)
 
 static weir_error *error_in_data_received_aborts_with_that_reason(void *arg)
 {
-    struct record record = {.data_fails = EPERM};
+    static struct record record = {.data_fails = EPERM};
     int peer;
 
     (void)arg;
@@ -47,7 +47,7 @@ IN_LOOP(error_in_data_received_aborts_with_that_reason)
 
 static weir_error *error_in_connection_made_aborts(void *arg)
 {
-    struct record record = {.made_fails = EPERM};
+    static struct record record = {.made_fails = EPERM};
     int peer;
 
     (void)arg;
@@ -63,7 +63,7 @@ IN_LOOP(error_in_connection_made_aborts)
 
 static weir_error *reset_by_the_peer_is_the_reason(void *arg)
 {
-    struct record record = {0}, other = {.keep_open = true};
+    static struct record record = {0}, other = {.keep_open = true};
     weir_server *server;
     int peer;
 
@@ -87,7 +87,7 @@ IN_LOOP(reset_by_the_peer_is_the_reason)
 
 static weir_error *close_flushes_and_then_ends_in_order(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     char text[8] = "";
     int peer;
     weir_transport *t;
@@ -122,7 +122,7 @@ static weir_error *abort_with_reason(weir_transport *t, struct record *record, w
 
 static weir_error *abort_inside_data_received_is_the_last_callback(void *arg)
 {
-    struct record record = {.on_data = abort_with_reason};
+    static struct record record = {.on_data = abort_with_reason};
     int peer;
 
     (void)arg;
@@ -139,7 +139,7 @@ IN_LOOP(abort_inside_data_received_is_the_last_callback)
 
 static weir_error *calls_on_a_lost_transport_return_closed_and_touch_nothing(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     weir_transport *t;
     void *state;
     int peer;
@@ -172,7 +172,7 @@ IN_LOOP(calls_on_a_lost_transport_return_closed_and_touch_nothing)
 
 static weir_error *eof_kept_open_still_writes(void *arg)
 {
-    struct record record = {.keep_open = true};
+    static struct record record = {.keep_open = true};
     char text[8] = "";
     weir_transport *t;
     int peer;
@@ -196,7 +196,7 @@ IN_LOOP(eof_kept_open_still_writes)
 
 static weir_error *write_eof_still_receives_and_both_ends_close_it(void *arg)
 {
-    struct record record = {.keep_open = true};
+    static struct record record = {.keep_open = true};
     char text[8] = "";
     weir_transport *t;
     int peer;
@@ -225,7 +225,7 @@ IN_LOOP(write_eof_still_receives_and_both_ends_close_it)
 
 static weir_error *nothing_is_delivered_while_reading_is_paused(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     weir_transport *t;
     int peer;
 
@@ -257,8 +257,8 @@ static weir_error *hand_over(weir_transport *t, struct record *record, weir_slic
 
 static weir_error *new_protocol_receives_the_rest_of_the_slice_first(void *arg)
 {
-    struct record second = {0};
-    struct record first = {.on_data = hand_over, .arg = &second};
+    static struct record second = {0};
+    static struct record first = {.on_data = hand_over, .arg = &second};
     int peer;
 
     (void)arg;
@@ -278,8 +278,8 @@ IN_LOOP(new_protocol_receives_the_rest_of_the_slice_first)
 
 static weir_error *rest_waits_while_the_new_protocol_pauses(void *arg)
 {
-    struct record second = {0};
-    struct record first = {0};
+    static struct record second = {0};
+    static struct record first = {0};
     weir_transport *t;
     int peer;
 
@@ -305,7 +305,7 @@ IN_LOOP(rest_waits_while_the_new_protocol_pauses)
 
 static weir_error *rest_of_a_second_hand_over_comes_before_what_waits(void *arg)
 {
-    struct record first = {0}, second = {0}, third = {0};
+    static struct record first = {0}, second = {0}, third = {0};
     weir_transport *t;
     int peer;
 
@@ -396,7 +396,7 @@ static void count_drop(void *context)
 
 static weir_error *context_is_dropped_with_the_last_reference(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     int drops = 0, peer;
     weir_transport *t;
 
@@ -420,7 +420,7 @@ IN_LOOP(context_is_dropped_with_the_last_reference)
 
 static weir_error *idle_connection_is_aborted_as_timed_out(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     weir_instant start = weir_now();
     weir_transport *t;
     int peer;
@@ -440,7 +440,7 @@ IN_LOOP(idle_connection_is_aborted_as_timed_out)
 
 static weir_error *activity_postpones_the_idle_timeout(void *arg)
 {
-    struct record record = {.no_text = true};
+    static struct record record = {.no_text = true};
     weir_instant start;
     weir_transport *t;
     int peer;
@@ -473,7 +473,7 @@ static weir_error *sleeps_long(void *arg)
 
 static weir_error *task_of_a_connection_is_cancelled_when_it_is_lost(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     weir_code ended = 0;
     weir_transport *t;
     int peer;
@@ -495,7 +495,7 @@ IN_LOOP(task_of_a_connection_is_cancelled_when_it_is_lost)
 
 static weir_error *names_and_counters_tell_of_both_ends(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     weir_server *server;
     weir_transport *t;
     size_t length;

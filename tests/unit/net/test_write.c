@@ -46,7 +46,7 @@ static size_t swallow(int fd)
 
 static weir_error *write_goes_to_the_kernel_at_once(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     char text[8] = "";
     weir_transport *t;
     int peer;
@@ -66,7 +66,7 @@ IN_LOOP(write_goes_to_the_kernel_at_once)
 
 static weir_error *queued_slice_of_a_chunk_holds_a_reference_until_sent(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     weir_transport *t;
     weir_chunk *chunk;
     int peer;
@@ -90,7 +90,7 @@ IN_LOOP(queued_slice_of_a_chunk_holds_a_reference_until_sent)
 
 static weir_error *abort_gives_queued_chunks_back(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     weir_transport *t;
     weir_chunk *chunk;
     int peer;
@@ -117,7 +117,7 @@ static void count_release(void *owner)
 
 static weir_error *owned_memory_is_released_once_it_is_sent_or_refused(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     int sent = 0, queued = 0, refused = 0, peer;
     weir_transport *t;
 
@@ -142,7 +142,7 @@ IN_LOOP(owned_memory_is_released_once_it_is_sent_or_refused)
 
 static weir_error *foreign_memory_may_change_once_the_write_returned(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     static char bytes[50000], seen[60000];
     weir_transport *t;
     size_t total = 0;
@@ -172,7 +172,7 @@ IN_LOOP(foreign_memory_may_change_once_the_write_returned)
 
 static weir_error *exactly_the_high_mark_does_not_pause_one_more_byte_does(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     weir_transport *t;
     int peer;
 
@@ -198,7 +198,7 @@ IN_LOOP(exactly_the_high_mark_does_not_pause_one_more_byte_does)
 
 static weir_error *a_high_mark_of_zero_does_not_flap(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     weir_transport *t;
     int peer;
 
@@ -221,7 +221,7 @@ IN_LOOP(a_high_mark_of_zero_does_not_flap)
 
 static weir_error *past_the_hard_limit_nothing_is_queued(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     weir_transport *t;
     int peer;
 
@@ -263,8 +263,8 @@ static void send_more(weir_transport *t, struct record *record)
 
 static weir_error *big_transfer_with_partial_sends_arrives_in_order(void *arg)
 {
-    struct sender sender = {0};
-    struct record record = {.on_resume = send_more, .arg = &sender};
+    static struct sender sender;
+    static struct record record = {.on_resume = send_more, .arg = &sender};
     char buffer[7777];
     size_t total = 0;
     weir_transport *t;
@@ -295,7 +295,7 @@ IN_LOOP(big_transfer_with_partial_sends_arrives_in_order)
 
 static weir_error *writev_of_more_slices_than_a_send_takes_keeps_order(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     weir_slice slices[150];
     static char bytes[150 * 7], seen[150 * 7 + 1];
     weir_transport *t;
@@ -318,7 +318,7 @@ IN_LOOP(writev_of_more_slices_than_a_send_takes_keeps_order)
 
 static weir_error *corked_writes_leave_together(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     char text[16] = "";
     weir_transport *t;
     int peer;
@@ -342,7 +342,7 @@ IN_LOOP(corked_writes_leave_together)
 
 static weir_error *close_with_a_full_queue_flushes_all_of_it(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     weir_transport *t;
     size_t total = 0;
     int peer;
@@ -365,7 +365,7 @@ IN_LOOP(close_with_a_full_queue_flushes_all_of_it)
 
 static weir_error *failed_send_is_the_reason_and_the_write_succeeds(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     weir_transport *t;
     int peer;
 
@@ -382,7 +382,7 @@ IN_LOOP(failed_send_is_the_reason_and_the_write_succeeds)
 
 static weir_error *what_the_peer_said_before_it_left_is_delivered_after_a_failed_send(void *arg)
 {
-    struct record record = {.keep_open = true};
+    static struct record record = {.keep_open = true};
     weir_transport *t;
     int peer;
 
@@ -409,7 +409,7 @@ static weir_error *forward(weir_transport *t, struct record *record, weir_slice 
 
 static weir_error *forwarding_to_a_slow_consumer_stops_receiving_at_the_chunk_limit(void *arg)
 {
-    struct record out = {0}, in = {.on_data = forward, .no_text = true};
+    static struct record out = {0}, in = {.on_data = forward, .no_text = true};
     weir_transport *a, *b;
     size_t sent = 0, total = 0;
     int source, sink;
@@ -442,7 +442,7 @@ IN_LOOP(forwarding_to_a_slow_consumer_stops_receiving_at_the_chunk_limit)
 
 static weir_error *many_small_slices_pin_few_chunks(void *arg)
 {
-    struct record record = {0};
+    static struct record record = {0};
     weir_transport *t;
     int peer;
 
@@ -483,7 +483,7 @@ static void relay_done(void *arg, int first, const weir_error *reason)
 
 static weir_error *relay_passes_bytes_and_half_close_both_ways(void *arg)
 {
-    struct record ra = {0}, rb = {0};
+    static struct record ra = {0}, rb = {0};
     struct relay_end end = {0};
     weir_relay_options options = {WEIR_SIZED(weir_relay_options), .done = relay_done, .arg = &end};
     weir_transport *a, *b;
