@@ -4,6 +4,7 @@ weirinclude_HEADERS += \
 	include/weir/base.h \
 	include/weir/callback.h \
 	include/weir/chunk.h \
+	include/weir/debug.h \
 	include/weir/config.h \
 	include/weir/error.h \
 	include/weir/executor.h \

@@ -2,6 +2,8 @@
 libweir_core_la_SOURCES += \
 	core/base/alloc.c \
 	core/base/alloc.h \
+	core/base/backtrace.c \
+	core/base/backtrace.h \
 	core/base/buffer.c \
 	core/base/chunk.c \
 	core/base/chunk.h \
@@ -19,10 +21,12 @@ libweir_core_la_SOURCES += \
 	core/base/log-writer.c \
 	core/base/log.c \
 	core/base/log.h \
+	core/base/mutate.h \
 	core/base/poison.h \
 	core/base/sites.c \
 	core/base/sites.h \
 	core/base/text.c \
 	core/base/text.h \
 	core/base/time.c \
-	core/base/version.c
+	core/base/version.c \
+	core/base/warning.c

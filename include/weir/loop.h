@@ -12,6 +12,7 @@
 #define WEIR_LOOP_H
 
 #include <weir/chunk.h>
+#include <weir/debug.h>
 #include <weir/error.h>
 #include <weir/log.h>
 #include <weir/time.h>
@@ -42,6 +43,10 @@ typedef struct weir_exception_context {
     const weir_site *site; /**< where the failed callback or task was created; may be NULL */
     weir_task *task;
     weir_future *future;
+    const char *subject_key; /**< "task", "future", "handle", "transport", …: what `subject` is */
+    const char *subject;     /**< its repr, "<Task finished name='Task-2' …>"; may be NULL */
+    const weir_backtrace *source_traceback; /**< debug mode: where the subject was made */
+    const weir_backtrace *handle_traceback; /**< debug mode: where the running callback was made */
 } weir_exception_context;
 
 /**

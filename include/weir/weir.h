@@ -6,6 +6,7 @@
 #include <weir/base.h>
 #include <weir/callback.h>
 #include <weir/chunk.h>
+#include <weir/debug.h>
 #include <weir/error.h>
 #include <weir/executor.h>
 #include <weir/future.h>
