@@ -59,6 +59,8 @@ static inline bool timer_running(const struct timer *timer)
 }
 
 struct io_backend *weir__loop_io(weir_loop *loop);
+/* Whether add_reader (`write`: add_writer) is in force for a descriptor. */
+bool weir__loop_watched(const weir_loop *loop, int fd, bool write);
 size_t weir__loop_stack_size(const weir_loop *loop); /* of the options; 0: the default */
 const char *weir__loop_name(const weir_loop *loop);
 bool weir__loop_closed(const weir_loop *loop);

@@ -153,6 +153,16 @@ static bool watch_remove(weir_loop *loop, int fd, bool write)
     return true;
 }
 
+bool weir__loop_watched(const weir_loop *loop, int fd, bool write)
+{
+    const struct watch *watch;
+
+    if (fd < 0 || (size_t)fd >= loop->nwatches || !loop->watches[fd])
+        return false;
+    watch = loop->watches[fd];
+    return (write ? watch->writer.fn : watch->reader.fn) != NULL;
+}
+
 weir_error *weir_loop_add_reader_at(const weir_site *site, weir_loop *loop, int fd, weir_fn fn,
                                     void *arg)
 {
