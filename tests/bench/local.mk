@@ -39,3 +39,34 @@ EXTRA_DIST += tests/bench/http-parse
 
 bench-http-parse: tests/bench/bench_http_parse$(EXEEXT) tests/bench/bench_http_parse_scalar$(EXEEXT)
 	$(top_srcdir)/tests/bench/http-parse tests/bench
+
+# What the runtime costs beside its peers; BENCH takes flags (tests/bench/runtime/run --help).
+# Contenders that need a library which is not there are not built, and the run says so.
+EXTRA_PROGRAMS += \
+	tests/bench/runtime/rt-epoll \
+	tests/bench/runtime/rt-event \
+	tests/bench/runtime/rt-load \
+	tests/bench/runtime/rt-uv \
+	tests/bench/runtime/rt-weir \
+	tests/bench/runtime/rt-weir-switch
+
+tests_bench_runtime_rt_epoll_SOURCES = tests/bench/runtime/epoll.c tests/bench/runtime/measure.h
+tests_bench_runtime_rt_load_SOURCES = tests/bench/runtime/load.c
+tests_bench_runtime_rt_event_SOURCES = tests/bench/runtime/event.c
+tests_bench_runtime_rt_event_LDADD = -levent_core -levent_pthreads $(PTHREAD_LIBS)
+tests_bench_runtime_rt_uv_SOURCES = tests/bench/runtime/uv.c
+tests_bench_runtime_rt_uv_LDADD = -luv $(PTHREAD_LIBS)
+tests_bench_runtime_rt_weir_SOURCES = tests/bench/runtime/weir.c
+tests_bench_runtime_rt_weir_LDADD = libweir.la $(PTHREAD_LIBS)
+tests_bench_runtime_rt_weir_switch_SOURCES = tests/bench/runtime/weir-switch.c
+tests_bench_runtime_rt_weir_switch_LDADD = $(CORE_TEST_LDADD)
+
+EXTRA_DIST += tests/bench/runtime/asyncio-rows.py tests/bench/runtime/run
+
+bench_runtime_programs = \
+	tests/bench/runtime/rt-epoll$(EXEEXT) tests/bench/runtime/rt-event$(EXEEXT) \
+	tests/bench/runtime/rt-load$(EXEEXT) tests/bench/runtime/rt-uv$(EXEEXT) \
+	tests/bench/runtime/rt-weir$(EXEEXT) tests/bench/runtime/rt-weir-switch$(EXEEXT)
+
+bench-runtime: $(bench_runtime_programs)
+	$(PYTHON3) $(top_srcdir)/tests/bench/runtime/run --programs tests/bench/runtime $(BENCH)
