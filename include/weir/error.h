@@ -45,7 +45,8 @@ typedef int weir_code;
     X(WEIR_EDEADLK, 2024, EDEADLK, "would wait for itself")                              \
     X(WEIR_EREJECTED, 2025, EAGAIN, "executor queue is full")                            \
     X(WEIR_EUNSUPPORTED, 2026, ENOTSUP, "not supported here")                            \
-    X(WEIR_EFORKED, 2027, ECHILD, "object belongs to the parent process")
+    X(WEIR_EFORKED, 2027, ECHILD, "object belongs to the parent process")                \
+    X(WEIR_EWORKER, 2028, EPIPE, "worker process died")
 
 enum {
 
