@@ -19,6 +19,7 @@ weirinclude_HEADERS += \
 	include/weir/loop.h \
 	include/weir/option.h \
 	include/weir/outcome.h \
+	include/weir/pipe.h \
 	include/weir/plugin.h \
 	include/weir/relay.h \
 	include/weir/resolver.h \

@@ -5,9 +5,11 @@ libweir_core_la_SOURCES += \
 	core/net/connect.c \
 	core/net/connect.h \
 	core/net/connect_stream.c \
+	core/net/fd_wait.c \
 	core/net/listen.c \
 	core/net/net.c \
 	core/net/net.h \
+	core/net/pipe.c \
 	core/net/relay.c \
 	core/net/resolver.c \
 	core/net/resolver.h \

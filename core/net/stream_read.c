@@ -12,6 +12,8 @@
 static weir_error *enter(weir_stream *stream)
 {
     WEIR_TRY(weir__stream_enter(stream, &stream->reader));
+    if (weir_unlikely(stream->transport->write_only))
+        return WEIR_RAISE_FAST(WEIR_EUNSUPPORTED, "read on a pipe's writing side");
     weir__stream_consume(stream, stream->lent);
     stream->lent = 0;
     return NULL;

@@ -64,6 +64,11 @@ static void on_sent(struct io_file *file, ssize_t result)
     weir__transport_sent(transport_of(file), result);
 }
 
+static void on_hangup(struct io_file *file)
+{
+    weir__transport_hangup(transport_of(file));
+}
+
 static void on_connected(struct io_file *file, int result)
 {
     weir__attempt_connected(transport_of(file), result);
@@ -73,6 +78,7 @@ static const struct io_file_ops transport_file_ops = {
     .received = on_received,
     .receive_ended = on_receive_ended,
     .sent = on_sent,
+    .hangup = on_hangup,
     .connected = on_connected,
 };
 

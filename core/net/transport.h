@@ -124,6 +124,8 @@ struct weir_transport {
     bool eof_sent : 1;
     bool by_callback : 1; /* the reason is an error that a callback returned */
     bool tls_eof : 1;     /* close_notify came: no truncation */
+    bool read_only : 1;   /* pipes: one direction was never open */
+    bool write_only : 1;
     void *embedded_state[] __attribute__((aligned(16)));
 };
 
@@ -169,6 +171,8 @@ static inline void transport_active(weir_transport *t)
 
 void weir__transport_received(weir_transport *t, weir_chunk *take_chunk, size_t offset, size_t len);
 void weir__transport_receive_ended(weir_transport *t, int result);
+/* The peer has gone while nothing is received. */
+void weir__transport_hangup(weir_transport *t);
 void weir__transport_stop(weir_transport *t, enum read_stop reason);
 void weir__transport_unstop(weir_transport *t, enum read_stop reason);
 /* Nothing holds delivery to the protocol. */

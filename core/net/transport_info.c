@@ -6,7 +6,9 @@
  */
 #include "config.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/alloc.h"
 #include "core/net/server.h"
@@ -83,20 +85,42 @@ static void find_ip(struct peer_name *name, sa_family_t family)
     name->ip_len = (uint8_t)(end - name->text - (name->ip_at ? 2 : 0));
 }
 
-static const struct peer_name *keep_peer_name(weir_transport *t, const struct sockaddr *address,
-                                              socklen_t length)
+static const struct peer_name *keep_name(weir_transport *t, const char *text, sa_family_t family)
 {
-    char text[ADDRESS_NAME_MAX];
-    size_t size;
+    size_t size = strlen(text) + 1;
 
-    weir__address_name(address, length, text, sizeof(text));
-    size = strlen(text) + 1;
     t->peer_name = weir__calloc(1, sizeof(*t->peer_name) + size);
     if (!t->peer_name)
         return NULL;
     memcpy(t->peer_name->text, text, size);
-    find_ip(t->peer_name, address->sa_family);
+    find_ip(t->peer_name, family);
     return t->peer_name;
+}
+
+static const struct peer_name *keep_peer_name(weir_transport *t, const struct sockaddr *address,
+                                              socklen_t length)
+{
+    char text[ADDRESS_NAME_MAX];
+
+    weir__address_name(address, length, text, sizeof(text));
+    return keep_name(t, text, address->sa_family);
+}
+
+/* "pipe:[4711]", "/dev/pts/3": what the kernel calls the descriptor. */
+static const char *pipe_name(weir_transport *t)
+{
+    const struct peer_name *name;
+    char path[40], text[128];
+    ssize_t n = -1;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", t->file.fd);
+    if (!t->file.closed)
+        n = readlink(path, text, sizeof(text) - 1);
+    if (n < 0)
+        return "pipe:";
+    text[n] = '\0';
+    name = keep_name(t, text, AF_UNSPEC);
+    return name ? name->text : "?";
 }
 
 const char *weir_transport_peer_name(weir_transport *t)
@@ -107,6 +131,8 @@ const char *weir_transport_peer_name(weir_transport *t)
     weir_check(t, TRANSPORT_MAGIC);
     if (t->peer_name)
         return t->peer_name->text;
+    if (t->file.no_socket)
+        return pipe_name(t);
     if (t->peer.any.sa_family == AF_INET || t->peer.any.sa_family == AF_INET6)
         name = keep_peer_name(t, &t->peer.any, sizeof(t->peer));
     else if (t->file.closed || getpeername(t->file.fd, &address.any, &address.length) != 0)

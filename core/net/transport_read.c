@@ -7,6 +7,8 @@
  */
 #include "config.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "core/base/alloc.h"
@@ -198,6 +200,21 @@ void weir__transport_receive_ended(weir_transport *t, int result)
         weir__tls_ended(t->tls);
     else
         weir__transport_eof(t);
+}
+
+/* Half-closing by the peer of a socket is not its end. */
+static bool has_hung_up(const weir_transport *t)
+{
+    struct pollfd poll_fd = {.fd = t->file.fd};
+
+    return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLERR | POLLHUP));
+}
+
+void weir__transport_hangup(weir_transport *t)
+{
+    if (!t->write_only || t->status >= TRANSPORT_LOST || !has_hung_up(t))
+        return;
+    weir__transport_lose(t, t->queued ? weir__raise_errno(-EPIPE, "send") : NULL);
 }
 
 void weir_transport_pause_reading(weir_transport *t)

@@ -24,6 +24,8 @@ weir_error *weir__transport_writable(const weir_transport *t)
     weir_check(t, TRANSPORT_MAGIC);
     if (weir_likely(t->status == TRANSPORT_OPEN && !t->eof_queued && !t->reason))
         return weir__loop_check_thread(t->net->loop);
+    if (t->read_only)
+        return WEIR_RAISE_FAST(WEIR_EUNSUPPORTED, "write on a pipe's reading side");
     if (t->status == TRANSPORT_OPEN && t->eof_queued)
         return WEIR_RAISE_FAST(WEIR_ECLOSED, "write after write_eof");
     if (t->status < TRANSPORT_OPEN)

@@ -148,7 +148,8 @@ WEIR_PUBLIC void weir_transport_set_context(weir_transport *transport, void *con
                                             weir_drop_fn drop);
 WEIR_PUBLIC void *weir_transport_context(const weir_transport *transport);
 
-/** "192.0.2.1:4711", "[2001:db8::1]:4711", "unix:/run/x.sock", "unix:" for an unnamed one. Made once. */
+/** "192.0.2.1:4711", "[2001:db8::1]:4711", "unix:/run/x.sock", "unix:" for an unnamed one; of a pipe
+ *  "pipe:[4711]" or the path of the FIFO or terminal. Made once. */
 WEIR_PUBLIC const char *weir_transport_peer_name(weir_transport *transport);
 WEIR_PUBLIC const char *weir_transport_local_name(weir_transport *transport);
 /** The peer's address without the port; empty for Unix sockets. Made once. */

@@ -12,6 +12,7 @@
 #include <weir/future.h>
 #include <weir/log.h>
 #include <weir/loop.h>
+#include <weir/pipe.h>
 #include <weir/relay.h>
 #include <weir/resolver.h>
 #include <weir/scope.h>
