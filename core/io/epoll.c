@@ -173,9 +173,11 @@ static void ep_close(struct io_backend *backend, struct io_file *file, bool keep
     (__extension__({                                               \
         const struct io_observer *observer_ = (ep)->base.observer; \
         const weir_site *site_ = (file_)->site;                    \
+        step_begin((ep)->base.step, NULL, site_);                  \
         if (weir_unlikely(observer_ != NULL))                      \
             observer_->before((ep)->base.observer_arg);            \
         call;                                                      \
+        step_end((ep)->base.step);                                 \
         if (weir_unlikely(observer_ != NULL))                      \
             observer_->after((ep)->base.observer_arg, site_);      \
         (ep)->current == (file_);                                  \
@@ -337,6 +339,12 @@ static bool send_pending(struct epoll_backend *ep, struct io_file *file)
     file->sending = 0;
     file->send_iov = NULL;
     return CALL_OUT(ep, file, file->ops->sent(file, n));
+}
+
+static void ep_shutdown(struct io_backend *backend, struct io_file *file)
+{
+    (void)backend;
+    (void)shutdown(file->fd, SHUT_WR);
 }
 
 /* Connecting */
@@ -595,6 +603,21 @@ static void ep_wake(struct io_backend *backend)
     errno = saved;
 }
 
+static size_t ep_interests(const struct io_backend *backend)
+{
+    const struct epoll_backend *ep =
+        container_of((struct io_backend *)(uintptr_t)backend, struct epoll_backend, base);
+    size_t count = 0;
+
+    for (size_t fd = 0; fd < ep->nslots; fd++) {
+        const struct io_file *file = ep->slots[fd].file;
+
+        count += file && (file->receiving || file->accepting || file->connecting || file->sending ||
+                          file->poll_events);
+    }
+    return count;
+}
+
 /* Life */
 
 static void ep_destroy(struct io_backend *backend)
@@ -662,7 +685,9 @@ const struct io_backend_ops weir__io_epoll = {
     .accept_stop = ep_accept_stop,
     .connect = ep_connect,
     .send = ep_send,
+    .shutdown = ep_shutdown,
     .poll = ep_poll,
     .wait = ep_wait,
     .wake = ep_wake,
+    .interests = ep_interests,
 };

@@ -15,6 +15,7 @@
 #ifndef WEIR_CORE_IO_IO_H
 #define WEIR_CORE_IO_IO_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -27,6 +28,31 @@
 
 struct io_backend;
 struct io_file;
+struct job;
+
+/* What a loop runs right now, for who looks from outside (the watchdog, a signal handler). A step is
+   one callback, one step of a task or one completion; a few plain stores each. */
+struct step {
+    _Atomic uint32_t number;         /* odd while a step runs; changes at its start and its end */
+    _Atomic(const struct job *) job; /* NULL: a completion. May be freed while it runs */
+    _Atomic(const weir_site *) site; /* who made it; may be NULL */
+};
+
+static inline void step_begin(struct step *step, const struct job *job, const weir_site *site)
+{
+    atomic_store_explicit(&step->job, job, memory_order_relaxed);
+    atomic_store_explicit(&step->site, site, memory_order_relaxed);
+    atomic_store_explicit(&step->number,
+                          atomic_load_explicit(&step->number, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
+static inline void step_end(struct step *step)
+{
+    atomic_store_explicit(&step->number,
+                          atomic_load_explicit(&step->number, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
 
 /* Where a file's completions go. Static tables; unused members are NULL. */
 struct io_file_ops {
@@ -103,6 +129,8 @@ struct io_backend_ops {
        the vectors must stay. */
     ssize_t (*send)(struct io_backend *backend, struct io_file *file, const struct iovec *iov,
                     int count);
+    /* Half-close: the peer sees the end after what was sent. Not while a send is pending. */
+    void (*shutdown)(struct io_backend *backend, struct io_file *file);
     /* Level-triggered interest (POLLIN | POLLOUT) of a foreign descriptor, which needs no add();
        0 ends it. Errors as add(). */
     weir_error *(*poll)(struct io_backend *backend, struct io_file *file, unsigned events);
@@ -111,6 +139,8 @@ struct io_backend_ops {
     weir_error *(*wait)(struct io_backend *backend, int64_t timeout_ns);
     /* Ends a wait; any thread, async-signal-safe. */
     void (*wake)(struct io_backend *backend);
+    /* Files with an active receive, accept, connect, send or poll: what may still bring an event. */
+    size_t (*interests)(const struct io_backend *backend);
 };
 
 /* Sees each completion being delivered (debug mode measures them). */
@@ -126,6 +156,7 @@ struct io_backend {
     struct chunk_pool *pool;            /* where received bytes go; set by the loop */
     const struct io_observer *observer; /* NULL: none */
     void *observer_arg;
+    struct step *step; /* published around each completion; set by the loop */
 };
 
 extern const struct io_backend_ops weir__io_epoll;

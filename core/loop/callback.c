@@ -12,6 +12,7 @@
 struct callback {
     struct job job;
     weir_loop *loop;
+    const char *name; /* of fn */
     weir_fn fn;
     void *arg;
 };
@@ -19,6 +20,7 @@ struct callback {
 struct public_timer {
     struct timer timer;
     weir_loop *loop;
+    const char *name; /* of fn */
     weir_fn fn;
     void *arg;
 };
@@ -50,12 +52,12 @@ static weir_error *timer_fire(struct timer *timer)
     return mine->fn(mine->arg);
 }
 
-void weir_callback_init_at(const weir_site *site, weir_callback *callback, weir_loop *loop,
-                           weir_fn fn, void *arg)
+void weir_callback_init_at(const weir_site *site, const char *name, weir_callback *callback,
+                           weir_loop *loop, weir_fn fn, void *arg)
 {
     struct callback *mine = callback_of(callback);
 
-    *mine = (struct callback){.loop = loop, .fn = fn, .arg = arg};
+    *mine = (struct callback){.loop = loop, .name = name, .fn = fn, .arg = arg};
     job_init(&mine->job, callback_run, site);
 }
 
@@ -76,12 +78,12 @@ bool weir_callback_cancel(weir_callback *callback)
     return queued;
 }
 
-void weir_timer_init_at(const weir_site *site, weir_timer *timer, weir_loop *loop, weir_fn fn,
-                        void *arg)
+void weir_timer_init_at(const weir_site *site, const char *name, weir_timer *timer, weir_loop *loop,
+                        weir_fn fn, void *arg)
 {
     struct public_timer *mine = timer_of(timer);
 
-    *mine = (struct public_timer){.loop = loop, .fn = fn, .arg = arg};
+    *mine = (struct public_timer){.loop = loop, .name = name, .fn = fn, .arg = arg};
     weir__timer_init(&mine->timer, timer_fire, site);
 }
 
@@ -119,4 +121,34 @@ bool weir_timer_stop(weir_timer *timer)
 bool weir_timer_running(const weir_timer *timer)
 {
     return timer_running(&timer_of(timer)->timer);
+}
+
+/* In reports */
+
+static const char *callback_name(const struct job *job)
+{
+    return container_of((struct job *)(uintptr_t)job, struct callback, job)->name;
+}
+
+static const char *timer_name(const struct job *job)
+{
+    return container_of((struct job *)(uintptr_t)job, struct public_timer, timer.job)->name;
+}
+
+static struct job_kind callback_kind = {
+    .run = callback_run,
+    .label = "Callback",
+    .name = callback_name,
+};
+
+static struct job_kind timer_kind = {
+    .fire = timer_fire,
+    .label = "Timer",
+    .name = timer_name,
+};
+
+void weir__callback_kinds_register(void)
+{
+    weir__job_kind_register(&callback_kind);
+    weir__job_kind_register(&timer_kind);
 }

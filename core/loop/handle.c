@@ -9,6 +9,9 @@
 #include "config.h"
 
 #include "core/base/alloc.h"
+#include "core/base/backtrace.h"
+#include "core/base/error.h"
+#include "core/base/text.h"
 #include "core/loop/internal.h"
 
 static weir_handle *handle_of(struct job *job)
@@ -23,8 +26,8 @@ bool weir__job_is_handle(const struct job *job)
     return job->run == weir__handle_run;
 }
 
-weir_handle *weir__handle_new(weir_loop *loop, const weir_site *site, weir_fn fn, void *arg,
-                              weir_drop_fn drop)
+weir_handle *weir__handle_new(weir_loop *loop, const weir_site *site, const char *name, weir_fn fn,
+                              void *arg, weir_drop_fn drop)
 {
     weir_handle *handle;
 
@@ -42,6 +45,7 @@ weir_handle *weir__handle_new(weir_loop *loop, const weir_site *site, weir_fn fn
     handle->state = HANDLE_QUEUED;
     handle->timed = false;
     handle->loop = loop;
+    handle->name = name;
     handle->fn = fn;
     handle->arg = arg;
     handle->drop = drop;
@@ -165,13 +169,14 @@ static void give(weir_handle *handle, weir_handle **ret_handle)
         *ret_handle = weir_handle_ref(handle);
 }
 
-weir_error *weir_loop_call_soon_at(const weir_site *site, weir_loop *loop, weir_fn fn, void *arg,
-                                   weir_drop_fn drop, weir_handle **ret_handle)
+weir_error *weir_loop_call_soon_at(const weir_site *site, const char *name, weir_loop *loop,
+                                   weir_fn fn, void *arg, weir_drop_fn drop,
+                                   weir_handle **ret_handle)
 {
     weir_handle *handle;
 
     WEIR_TRY(check_call(loop, fn));
-    handle = weir__handle_new(loop, site, fn, arg, drop);
+    handle = weir__handle_new(loop, site, name, fn, arg, drop);
     if (!handle)
         return weir_raise(WEIR_ENOMEM, " ");
     give(handle, ret_handle);
@@ -179,14 +184,15 @@ weir_error *weir_loop_call_soon_at(const weir_site *site, weir_loop *loop, weir_
     return NULL;
 }
 
-weir_error *weir_loop_call_at_at(const weir_site *site, weir_loop *loop, weir_instant when,
-                                 weir_fn fn, void *arg, weir_drop_fn drop, weir_handle **ret_handle)
+weir_error *weir_loop_call_at_at(const weir_site *site, const char *name, weir_loop *loop,
+                                 weir_instant when, weir_fn fn, void *arg, weir_drop_fn drop,
+                                 weir_handle **ret_handle)
 {
     weir_handle *handle;
     weir_error *error;
 
     WEIR_TRY(check_call(loop, fn));
-    handle = weir__handle_new(loop, site, fn, arg, drop);
+    handle = weir__handle_new(loop, site, name, fn, arg, drop);
     if (!handle)
         return weir_raise(WEIR_ENOMEM, " ");
     if (when.ns == INT64_MAX) {
@@ -205,11 +211,65 @@ weir_error *weir_loop_call_at_at(const weir_site *site, weir_loop *loop, weir_in
     return NULL;
 }
 
-weir_error *weir_loop_call_later_at(const weir_site *site, weir_loop *loop, weir_duration delay,
-                                    weir_fn fn, void *arg, weir_drop_fn drop,
+weir_error *weir_loop_call_later_at(const weir_site *site, const char *name, weir_loop *loop,
+                                    weir_duration delay, weir_fn fn, void *arg, weir_drop_fn drop,
                                     weir_handle **ret_handle)
 {
     WEIR_TRY(check_call(loop, fn));
-    return weir_loop_call_at_at(site, loop, weir_instant_after(weir_loop_time(loop), delay), fn,
-                                arg, drop, ret_handle);
+    return weir_loop_call_at_at(site, name, loop, weir_instant_after(weir_loop_time(loop), delay),
+                                fn, arg, drop, ret_handle);
+}
+
+size_t weir_handle_repr(const weir_handle *handle, char *buffer, size_t size)
+{
+    struct text text = text_over(buffer, size);
+    const weir_site *site = handle->timer.job.site;
+
+    text_printf(&text, "<%s", handle->timed ? "TimerHandle" : "Handle");
+    if (handle->state == HANDLE_CANCELLED)
+        text_add(&text, " cancelled");
+    if (handle->timed)
+        text_printf(&text, " when=%.9f", (double)handle->timer.deadline / 1e9);
+    text_printf(&text, " %s(", handle->name);
+    if (handle->loop->debug)
+        text_printf(&text, "%p", handle->arg);
+    text_printf(&text, ") created at %s:%d>", text_site_file(site), site->line);
+    return text.len;
+}
+
+/* In reports */
+
+static void job_hold(struct job *job)
+{
+    weir_handle_ref(handle_of(job));
+}
+
+static void job_release(struct job *job)
+{
+    weir_handle_unref(handle_of(job));
+}
+
+static size_t job_describe(const struct job *job, char *buffer, size_t size)
+{
+    return weir_handle_repr(handle_of((struct job *)(uintptr_t)job), buffer, size);
+}
+
+static struct job_kind soon_kind = {
+    .run = weir__handle_run,
+    .hold = job_hold,
+    .release = job_release,
+    .describe = job_describe,
+};
+
+static struct job_kind timed_kind = {
+    .fire = weir__handle_fire,
+    .hold = job_hold,
+    .release = job_release,
+    .describe = job_describe,
+};
+
+void weir__handle_kinds_register(void)
+{
+    weir__job_kind_register(&soon_kind);
+    weir__job_kind_register(&timed_kind);
 }

@@ -39,6 +39,7 @@ struct weir_handle {
     enum handle_state state;
     bool timed; /* `timer` is in use, else its job alone */
     weir_loop *loop;
+    const char *name; /* of fn */
     weir_fn fn;
     void *arg;
     weir_drop_fn drop;
@@ -57,10 +58,16 @@ struct weir_loop {
     struct loop_head head; /* magic and now */
     atomic_uint refs;
     bool running;
+    bool named;         /* by its options */
     atomic_bool closed; /* read by any thread */
     atomic_bool debug;
     int fork_generation;
     pid_t tid;
+
+    struct step step; /* what runs now */
+    struct list live; /* in the list of all loops */
+    uint64_t shuffle; /* state of the random order; 0: FIFO */
+    atomic_size_t externals;
 
     struct list ready;  /* of jobs */
     struct list parked; /* handles that wait for ever, to be dropped at close */
@@ -118,8 +125,9 @@ weir_error *weir__timer_run(struct job *job);
 bool weir__job_is_handle(const struct job *job);
 weir_error *weir__handle_run(struct job *job);
 weir_error *weir__handle_fire(struct timer *timer);
-weir_handle *weir__handle_new(weir_loop *loop, const weir_site *site, weir_fn fn, void *arg,
-                              weir_drop_fn drop);
+weir_handle *weir__handle_new(weir_loop *loop, const weir_site *site, const char *name, weir_fn fn,
+                              void *arg, weir_drop_fn drop);
+void weir__handle_kinds_register(void);
 /* Ends a queued handle without running it; its drop function runs. */
 void weir__handle_drop(weir_handle *handle, enum handle_state state);
 void weir__handles_free(weir_loop *loop);
@@ -139,11 +147,21 @@ void weir__signals_close(weir_loop *loop);
 /* In a forked child: what was there before our handlers is there again. */
 void weir__signals_forked(void);
 
+/* registry.c */
+void weir__loops_init(void);
+void weir__loops_add(weir_loop *loop);
+void weir__loops_remove(weir_loop *loop);
+
+/* The kinds of jobs that core/loop makes. */
+void weir__callback_kinds_register(void);
+void weir__watch_kinds_register(void);
+void weir__signal_kinds_register(void);
+
 /* report.c */
 extern weir_logger *weir__loop_logger;
 void weir__loop_report_init(void);
 void weir__loop_step_began(weir_loop *loop);
-void weir__loop_step_ended(weir_loop *loop, const weir_site *site);
+void weir__loop_step_ended(weir_loop *loop, const struct job_note *note);
 void weir__loop_observe(weir_loop *loop);
 
 /* run.c */

@@ -3,9 +3,11 @@ libweir_core_la_SOURCES += \
 	core/loop/callback.c \
 	core/loop/handle.c \
 	core/loop/internal.h \
+	core/loop/kind.c \
 	core/loop/loop.c \
 	core/loop/loop.h \
 	core/loop/post.c \
+	core/loop/registry.c \
 	core/loop/report.c \
 	core/loop/run.c \
 	core/loop/signal.c \

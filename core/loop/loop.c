@@ -23,21 +23,16 @@
 #include "core/loop/internal.h"
 
 __thread weir_loop *weir__thread_loop;
-int weir__fork_generation;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void in_child(void)
-{
-    weir__fork_generation++;
-    weir__thread_loop = NULL;
-    weir__thread_pool = NULL;
-    weir__signals_forked();
-}
-
 static void init_once(void)
 {
-    pthread_atfork(NULL, NULL, in_child);
+    weir__loops_init();
+    weir__handle_kinds_register();
+    weir__callback_kinds_register();
+    weir__watch_kinds_register();
+    weir__signal_kinds_register();
     weir__loop_report_init();
 }
 
@@ -83,6 +78,7 @@ static void loop_setup(weir_loop *loop, const weir_site *site, const weir_loop_o
     atomic_init(&loop->refs, 1);
     loop->fork_generation = weir__fork_generation;
     loop->tid = gettid();
+    list_init(&loop->live);
     list_init(&loop->ready);
     list_init(&loop->parked);
     weir__timer_init(&loop->trim, NULL, site);
@@ -107,6 +103,7 @@ weir_error *weir_loop_new(const weir_loop_options *given, weir_loop **ret)
     if (!loop)
         return weir_raise(WEIR_ENOMEM, " ");
     memcpy(loop->name, options.name, name_size);
+    loop->named = given && given->name;
     loop_setup(loop, WEIR_HERE, &options);
     error = weir__chunk_pool_new(options.max_chunks, &loop->pool);
     if (error)
@@ -115,11 +112,13 @@ weir_error *weir_loop_new(const weir_loop_options *given, weir_loop **ret)
     if (error)
         goto fail;
     loop->io->pool = loop->pool;
+    loop->io->step = &loop->step;
     weir__thread_loop = loop;
     weir__thread_pool = loop->pool;
     weir__thread_debug = loop->debug;
     weir__loop_observe(loop);
     loop->head.now = weir_now().ns;
+    weir__loops_add(loop);
     *ret = loop;
     return NULL;
 
@@ -181,6 +180,13 @@ struct io_backend *weir__loop_io(weir_loop *loop)
     return loop->io;
 }
 
+void weir__loop_set_io(weir_loop *loop, struct io_backend *io)
+{
+    io->pool = loop->pool;
+    loop->io = io;
+    weir__loop_observe(loop);
+}
+
 size_t weir__loop_stack_size(const weir_loop *loop)
 {
     return loop->stack_size;
@@ -194,6 +200,53 @@ const char *weir__loop_name(const weir_loop *loop)
 bool weir__loop_closed(const weir_loop *loop)
 {
     return loop->closed;
+}
+
+const struct step *weir__loop_step(const weir_loop *loop)
+{
+    return &loop->step;
+}
+
+pid_t weir__loop_tid(const weir_loop *loop)
+{
+    return loop->tid;
+}
+
+bool weir__loop_polling(const weir_loop *loop)
+{
+    return atomic_load_explicit(&loop->polling, memory_order_relaxed);
+}
+
+void weir__loop_external_begin(weir_loop *loop)
+{
+    atomic_fetch_add(&loop->externals, 1);
+}
+
+void weir__loop_external_end(weir_loop *loop)
+{
+    atomic_fetch_sub(&loop->externals, 1);
+}
+
+size_t weir__loop_externals(const weir_loop *loop)
+{
+    return atomic_load(&loop->externals);
+}
+
+size_t weir__loop_interests(const weir_loop *loop)
+{
+    return loop->io ? loop->io->ops->interests(loop->io) : 0;
+}
+
+size_t weir_loop_repr(const weir_loop *loop, char *buffer, size_t size)
+{
+    struct text text = text_over(buffer, size);
+
+    text_add(&text, "<Loop ");
+    if (loop->named)
+        text_printf(&text, "name='%s' ", loop->name);
+    text_printf(&text, "running=%d closed=%d debug=%d>", loop->running, (int)loop->closed,
+                (int)loop->debug);
+    return text.len;
 }
 
 void weir__loop_set_clock(weir_loop *loop, struct loop_clock *clock)
@@ -281,6 +334,7 @@ static void drop_timers(weir_loop *loop)
 static void close_now(weir_loop *loop)
 {
     weir_loop_ref(loop);
+    weir__loops_remove(loop);
     destroy_slots(loop);
     loop->closed = true;
     weir__posts_close(loop);

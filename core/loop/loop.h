@@ -6,6 +6,8 @@
 #ifndef WEIR_CORE_LOOP_LOOP_H
 #define WEIR_CORE_LOOP_LOOP_H
 
+#include <sys/types.h>
+
 #include <weir/loop.h>
 
 #include "core/base/list.h"
@@ -36,6 +38,44 @@ static inline void job_init(struct job *job, weir_error *(*run)(struct job *),
     job->site = site;
 }
 
+/*
+ * How jobs are described in reports: looked up by `run` (or `fire`, of timers) when a report may be
+ * due, so that a job carries nothing for it and runs at no cost. Either of
+ *
+ *   name                      "handler": of what will run, a string that outlives the job
+ *   hold, describe, release   for objects with references: "<Task pending name='Task-2' …>"
+ */
+struct job_kind {
+    weir_error *(*run)(struct job *job);
+    weir_error *(*fire)(struct timer *timer); /* instead: timers of this `fire` */
+    const char *label; /* "Callback": of the default "<Callback name() …>" */
+    const char *(*name)(const struct job *job);
+    void (*hold)(struct job *job); /* before it runs, in debug mode: keeps it describable */
+    void (*release)(struct job *job);
+    size_t (*describe)(const struct job *job, char *buffer, size_t size); /* as snprintf */
+    const weir_backtrace *(*source)(const struct job *job); /* may be NULL: where it was made */
+    struct job_kind *next;
+    bool registered;
+};
+
+/* Static kinds, any thread; a second time does nothing. */
+void weir__job_kind_register(struct job_kind *kind);
+/* NULL: none. */
+const struct job_kind *weir__job_kind_of(const struct job *job);
+
+/* What of a job stays true while it runs. */
+struct job_note {
+    const struct job_kind *kind;
+    struct job *job; /* only with kind->hold */
+    const char *name;
+    const weir_site *site;
+};
+
+void weir__job_note(struct job_note *note, struct job *job);
+/* As snprintf: "<Task …>", "<Callback name() created at t.c:3>". */
+size_t weir__job_note_describe(const struct job_note *note, char *buffer, size_t size);
+void weir__job_note_done(struct job_note *note);
+
 /* Appends to the ready queue for the next iteration; nothing happens when it is queued. */
 void weir__loop_ready(weir_loop *loop, struct job *job);
 /* Unlinks; nothing happens when it is not queued. */
@@ -59,6 +99,9 @@ static inline bool timer_running(const struct timer *timer)
 }
 
 struct io_backend *weir__loop_io(weir_loop *loop);
+/* Puts a backend around the loop's own, which the new one ends in its destroy(); for tests, before
+   anything has used the loop. */
+void weir__loop_set_io(weir_loop *loop, struct io_backend *io);
 /* Whether add_reader (`write`: add_writer) is in force for a descriptor. */
 bool weir__loop_watched(const weir_loop *loop, int fd, bool write);
 size_t weir__loop_stack_size(const weir_loop *loop); /* of the options; 0: the default */
@@ -69,6 +112,24 @@ static inline int64_t weir__loop_now(const weir_loop *loop); /* ns, of this iter
 /* One iteration that waits at most `max_wait_ns` (-1: as long as it takes). For close_force, tests
    and whoever drives a loop from outside; the loop must not be running. */
 weir_error *weir__loop_run_once(weir_loop *loop, int64_t max_wait_ns) WEIR_MUST_USE;
+
+/* The callbacks of an iteration run in an order drawn from the seed; 0: in FIFO order again. */
+void weir__loop_set_shuffle(weir_loop *loop, uint64_t seed);
+/* Something outside owes this loop an event: an executor's job, a process, a future of another
+   thread. Any thread. The deadlock detector of the test kit asks for the number. */
+void weir__loop_external_begin(weir_loop *loop);
+void weir__loop_external_end(weir_loop *loop);
+size_t weir__loop_externals(const weir_loop *loop);
+/* Descriptors whose events the loop waits for. */
+size_t weir__loop_interests(const weir_loop *loop);
+
+/* What it runs at this moment. Readable from any thread and signal handler while the loop lives. */
+const struct step *weir__loop_step(const weir_loop *loop);
+pid_t weir__loop_tid(const weir_loop *loop);
+bool weir__loop_polling(const weir_loop *loop); /* is in, or about to be in, the backend's wait */
+/* Calls for each loop of the process that is not closed, under a lock: no loop is made or closed
+   meanwhile. Any thread, not in a signal handler. */
+void weir__loops_each(void (*fn)(weir_loop *loop, void *arg), void *arg);
 
 /* Where a loop takes its time from; tests put a virtual clock here. */
 struct loop_clock {

@@ -23,8 +23,9 @@ static void wake_if_polling(weir_loop *loop)
         loop->io->ops->wake(loop->io);
 }
 
-weir_error *weir_loop_call_soon_threadsafe_at(const weir_site *site, weir_loop *loop, weir_fn fn,
-                                              void *take_arg, weir_drop_fn drop)
+weir_error *weir_loop_call_soon_threadsafe_at(const weir_site *site, const char *name,
+                                              weir_loop *loop, weir_fn fn, void *take_arg,
+                                              weir_drop_fn drop)
 {
     weir_handle *handle, *newest;
 
@@ -32,7 +33,7 @@ weir_error *weir_loop_call_soon_threadsafe_at(const weir_site *site, weir_loop *
         return weir_raise(WEIR_EINVAL, "a callback is needed, not NULL");
     if (weir_unlikely(loop->fork_generation != weir__fork_generation))
         return weir__loop_wrong_thread(loop);
-    handle = weir__handle_new(loop, site, fn, take_arg, drop);
+    handle = weir__handle_new(loop, site, name, fn, take_arg, drop);
     if (!handle)
         return weir_raise(WEIR_ENOMEM, " ");
     atomic_fetch_add(&loop->visitors, 1);

@@ -14,7 +14,7 @@ weir_logger *weir__loop_logger;
 void weir__loop_report_init(void)
 {
     if (!weir__loop_logger)
-        __atomic_store_n(&weir__loop_logger, weir_logger_get("weir.loop"), __ATOMIC_RELAXED);
+        __atomic_store_n(&weir__loop_logger, weir_logger_get("weir"), __ATOMIC_RELAXED);
 }
 
 static void log_context(const weir_exception_context *context)
@@ -69,21 +69,14 @@ void weir__loop_step_began(weir_loop *loop)
     loop->step_started = weir_now().ns;
 }
 
-void weir__loop_step_ended(weir_loop *loop, const weir_site *site)
+void weir__loop_step_ended(weir_loop *loop, const struct job_note *note)
 {
     int64_t took = weir_now().ns - loop->step_started;
-    char what[256];
-    struct text text = TEXT_INIT(what);
+    char what[512];
 
     if (took < loop->slow_ns)
         return;
-    what[0] = '\0';
-    if (site) {
-        text_add(&text, "callback of ");
-        text_add_site(&text, site);
-    } else {
-        text_add(&text, "a callback");
-    }
+    weir__job_note_describe(note, what, sizeof(what));
     weir_log(weir__loop_logger, WEIR_LOG_WARNING, "Executing %s took %.3f seconds", what,
              (double)took / 1e9);
 }
@@ -95,7 +88,10 @@ static void observe_before(void *arg)
 
 static void observe_after(void *arg, const weir_site *site)
 {
-    weir__loop_step_ended(arg, site);
+    static const struct job_kind completion = {.label = "Completion"};
+    struct job_note note = {.kind = &completion, .site = site};
+
+    weir__loop_step_ended(arg, &note);
 }
 
 void weir__loop_observe(weir_loop *loop)

@@ -43,20 +43,58 @@ weir_instant weir_loop_time(const weir_loop *loop)
     return (weir_instant){loop->head.now};
 }
 
+static weir_error *run_measured(weir_loop *loop, struct job *job)
+{
+    struct job_note note;
+    weir_error *error;
+
+    weir__job_note(&note, job);
+    weir__loop_step_began(loop);
+    error = job->run(job);
+    weir__loop_step_ended(loop, &note);
+    weir__job_note_done(&note);
+    return error;
+}
+
 static void run_job(weir_loop *loop, struct job *job)
 {
     const weir_site *site = job->site;
     weir_error *error;
 
-    if (weir_unlikely(loop->debug)) {
-        weir__loop_step_began(loop);
+    step_begin(&loop->step, job, site);
+    if (weir_unlikely(loop->debug))
+        error = run_measured(loop, job);
+    else
         error = job->run(job);
-        weir__loop_step_ended(loop, site);
-    } else {
-        error = job->run(job);
-    }
+    step_end(&loop->step);
     if (weir_unlikely(error != NULL))
         weir__loop_report(loop, site, "error in a callback", error);
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* Some job of the batch, for tests that look for a dependence on the order. */
+static struct job *any_job(weir_loop *loop, struct list *batch)
+{
+    struct list *node = batch->next;
+    size_t count = 0;
+
+    weir_list_foreach(job, batch, struct job, link)
+        count++;
+    for (size_t skip = next_random(&loop->shuffle) % count; skip > 0; skip--)
+        node = node->next;
+    return container_of(node, struct job, link);
+}
+
+void weir__loop_set_shuffle(weir_loop *loop, uint64_t seed)
+{
+    loop->shuffle = seed;
 }
 
 /* False: nothing was ready. */
@@ -71,6 +109,8 @@ static bool run_ready(weir_loop *loop)
     while (!list_empty(&batch)) {
         struct job *job = container_of(batch.next, struct job, link);
 
+        if (weir_unlikely(loop->shuffle != 0))
+            job = any_job(loop, &batch);
         list_remove(&job->link);
         run_job(loop, job);
     }

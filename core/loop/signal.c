@@ -23,6 +23,7 @@ struct signal_slot {
     struct job job;
     _Atomic(weir_loop *) loop; /* NULL: free */
     atomic_bool raised;
+    const char *name;
     weir_fn fn;
     void *arg;
     struct sigaction old;
@@ -87,8 +88,8 @@ static weir_error *take_slot(weir_loop *loop, int signum)
     return error;
 }
 
-weir_error *weir_loop_add_signal_handler_at(const weir_site *site, weir_loop *loop, int signum,
-                                            weir_fn fn, void *arg)
+weir_error *weir_loop_add_signal_handler_at(const weir_site *site, const char *name,
+                                            weir_loop *loop, int signum, weir_fn fn, void *arg)
 {
     weir_error *error;
 
@@ -106,6 +107,7 @@ weir_error *weir_loop_add_signal_handler_at(const weir_site *site, weir_loop *lo
     if (!error) {
         table[signum].fn = fn;
         table[signum].arg = arg;
+        table[signum].name = name;
         table[signum].job.site = site;
     }
     pthread_mutex_unlock(&table_lock);
@@ -170,4 +172,20 @@ void weir__signals_forked(void)
         atomic_store(&slot->loop, NULL);
         atomic_store(&slot->raised, false);
     }
+}
+
+static const char *signal_name(const struct job *job)
+{
+    return container_of((struct job *)(uintptr_t)job, struct signal_slot, job)->name;
+}
+
+static struct job_kind signal_kind = {
+    .run = signal_run,
+    .label = "Handle",
+    .name = signal_name,
+};
+
+void weir__signal_kinds_register(void)
+{
+    weir__job_kind_register(&signal_kind);
 }

@@ -16,6 +16,7 @@
 struct direction {
     struct job job;
     weir_loop *loop;
+    const char *name;
     weir_fn fn; /* NULL: not watched */
     void *arg;
 };
@@ -106,8 +107,8 @@ static weir_error *watch_update(weir_loop *loop, struct watch *watch)
     return error;
 }
 
-static weir_error *watch_add(const weir_site *site, weir_loop *loop, int fd, bool write, weir_fn fn,
-                             void *arg)
+static weir_error *watch_add(const weir_site *site, const char *name, weir_loop *loop, int fd,
+                             bool write, weir_fn fn, void *arg)
 {
     struct watch *watch = NULL;
     struct direction *direction;
@@ -131,6 +132,7 @@ static weir_error *watch_add(const weir_site *site, weir_loop *loop, int fd, boo
     }
     direction->fn = fn;
     direction->arg = arg;
+    direction->name = name;
     direction->job.site = site;
     return NULL;
 }
@@ -163,16 +165,16 @@ bool weir__loop_watched(const weir_loop *loop, int fd, bool write)
     return (write ? watch->writer.fn : watch->reader.fn) != NULL;
 }
 
-weir_error *weir_loop_add_reader_at(const weir_site *site, weir_loop *loop, int fd, weir_fn fn,
-                                    void *arg)
+weir_error *weir_loop_add_reader_at(const weir_site *site, const char *name, weir_loop *loop,
+                                    int fd, weir_fn fn, void *arg)
 {
-    return watch_add(site, loop, fd, false, fn, arg);
+    return watch_add(site, name, loop, fd, false, fn, arg);
 }
 
-weir_error *weir_loop_add_writer_at(const weir_site *site, weir_loop *loop, int fd, weir_fn fn,
-                                    void *arg)
+weir_error *weir_loop_add_writer_at(const weir_site *site, const char *name, weir_loop *loop,
+                                    int fd, weir_fn fn, void *arg)
 {
-    return watch_add(site, loop, fd, true, fn, arg);
+    return watch_add(site, name, loop, fd, true, fn, arg);
 }
 
 bool weir_loop_remove_reader(weir_loop *loop, int fd)
@@ -194,4 +196,20 @@ void weir__watches_close(weir_loop *loop)
     weir__free(loop->watches);
     loop->watches = NULL;
     loop->nwatches = 0;
+}
+
+static const char *direction_name(const struct job *job)
+{
+    return container_of((struct job *)(uintptr_t)job, struct direction, job)->name;
+}
+
+static struct job_kind direction_kind = {
+    .run = direction_run,
+    .label = "Handle",
+    .name = direction_name,
+};
+
+void weir__watch_kinds_register(void)
+{
+    weir__job_kind_register(&direction_kind);
 }

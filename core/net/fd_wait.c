@@ -51,9 +51,9 @@ static weir_error *wait_for(const weir_site *site, int fd, bool write)
         return weir_raise(WEIR_EBUSY, "somebody waits for descriptor %d to be %s already", fd,
                           write ? "writable" : "readable");
     if (write)
-        WEIR_TRY(weir_loop_add_writer_at(site, wait.loop, fd, is_ready, &wait));
+        WEIR_TRY(weir_loop_add_writer_at(site, "is_ready", wait.loop, fd, is_ready, &wait));
     else
-        WEIR_TRY(weir_loop_add_reader_at(site, wait.loop, fd, is_ready, &wait));
+        WEIR_TRY(weir_loop_add_reader_at(site, "is_ready", wait.loop, fd, is_ready, &wait));
     return weir__wait(&wait.waiter, detach);
 }
 

@@ -20,9 +20,10 @@ typedef struct weir_timer {
 
 /** `fn(arg)` will run by this loop each time it was scheduled. */
 #define weir_callback_init(callback, loop, fn, arg) \
-    weir_callback_init_at(WEIR_HERE, (callback), (loop), (fn), (arg))
-WEIR_PUBLIC void weir_callback_init_at(const weir_site *site, weir_callback *callback,
-                                       weir_loop *loop, weir_fn fn, void *arg);
+    weir_callback_init_at(WEIR_HERE, #fn, (callback), (loop), (fn), (arg))
+WEIR_PUBLIC void weir_callback_init_at(const weir_site *site, const char *name,
+                                       weir_callback *callback, weir_loop *loop, weir_fn fn,
+                                       void *arg);
 /** Runs it once in the next iteration; scheduling it again before that changes nothing. */
 WEIR_PUBLIC void weir_callback_schedule(weir_callback *callback);
 /** False: it was not scheduled. */
@@ -30,9 +31,9 @@ WEIR_PUBLIC bool weir_callback_cancel(weir_callback *callback);
 
 /** Prepares a timer that will call `fn(arg)` on the loop; it does not run yet. */
 #define weir_timer_init(timer, loop, fn, arg) \
-    weir_timer_init_at(WEIR_HERE, (timer), (loop), (fn), (arg))
-WEIR_PUBLIC void weir_timer_init_at(const weir_site *site, weir_timer *timer, weir_loop *loop,
-                                    weir_fn fn, void *arg);
+    weir_timer_init_at(WEIR_HERE, #fn, (timer), (loop), (fn), (arg))
+WEIR_PUBLIC void weir_timer_init_at(const weir_site *site, const char *name, weir_timer *timer,
+                                    weir_loop *loop, weir_fn fn, void *arg);
 /** Starts or restarts it; WEIR_FOREVER stops it. Restarting with a later deadline costs O(1). */
 WEIR_PUBLIC void weir_timer_start(weir_timer *timer, weir_duration after);
 /** False: it was not running. */

@@ -64,6 +64,8 @@ WEIR_PUBLIC weir_loop *weir_loop_current(void);
 /** The clock as read at the start of this iteration. */
 WEIR_PUBLIC weir_instant weir_loop_time(const weir_loop *loop);
 WEIR_PUBLIC const char *weir_loop_backend(const weir_loop *loop);
+/** "<Loop running=0 closed=0 debug=1>", as snprintf; with `name=` when its options gave one. */
+WEIR_PUBLIC size_t weir_loop_repr(const weir_loop *loop, char *buffer, size_t size);
 
 /** Runs until weir_loop_stop(). Errors: WEIR_EBUSY a loop runs in this thread, WEIR_ECLOSED. */
 WEIR_PUBLIC weir_error *weir_loop_run_forever(weir_loop *loop) WEIR_MUST_USE;
@@ -86,31 +88,33 @@ WEIR_PUBLIC void weir_loop_close_force(weir_loop *loop, weir_duration grace);
  * handler. `ret_handle` NULL: not cancellable.
  */
 #define weir_loop_call_soon(loop, fn, arg, drop, ret_handle) \
-    weir_loop_call_soon_at(WEIR_HERE, (loop), (fn), (arg), (drop), (ret_handle))
-WEIR_PUBLIC weir_error *weir_loop_call_soon_at(const weir_site *site, weir_loop *loop, weir_fn fn,
-                                               void *arg, weir_drop_fn drop,
+    weir_loop_call_soon_at(WEIR_HERE, #fn, (loop), (fn), (arg), (drop), (ret_handle))
+WEIR_PUBLIC weir_error *weir_loop_call_soon_at(const weir_site *site, const char *name,
+                                               weir_loop *loop, weir_fn fn, void *arg,
+                                               weir_drop_fn drop,
                                                weir_handle **ret_handle) WEIR_MUST_USE;
 /** As call_soon, after a delay (WEIR_FOREVER: never, only its drop). Equal deadlines keep order. */
 #define weir_loop_call_later(loop, delay, fn, arg, drop, ret_handle) \
-    weir_loop_call_later_at(WEIR_HERE, (loop), (delay), (fn), (arg), (drop), (ret_handle))
-WEIR_PUBLIC weir_error *weir_loop_call_later_at(const weir_site *site, weir_loop *loop,
-                                                weir_duration delay, weir_fn fn, void *arg,
-                                                weir_drop_fn drop,
+    weir_loop_call_later_at(WEIR_HERE, #fn, (loop), (delay), (fn), (arg), (drop), (ret_handle))
+WEIR_PUBLIC weir_error *weir_loop_call_later_at(const weir_site *site, const char *name,
+                                                weir_loop *loop, weir_duration delay, weir_fn fn,
+                                                void *arg, weir_drop_fn drop,
                                                 weir_handle **ret_handle) WEIR_MUST_USE;
 #define weir_loop_call_at(loop, when, fn, arg, drop, ret_handle) \
-    weir_loop_call_at_at(WEIR_HERE, (loop), (when), (fn), (arg), (drop), (ret_handle))
-WEIR_PUBLIC weir_error *weir_loop_call_at_at(const weir_site *site, weir_loop *loop,
-                                             weir_instant when, weir_fn fn, void *arg,
-                                             weir_drop_fn drop,
+    weir_loop_call_at_at(WEIR_HERE, #fn, (loop), (when), (fn), (arg), (drop), (ret_handle))
+WEIR_PUBLIC weir_error *weir_loop_call_at_at(const weir_site *site, const char *name,
+                                             weir_loop *loop, weir_instant when, weir_fn fn,
+                                             void *arg, weir_drop_fn drop,
                                              weir_handle **ret_handle) WEIR_MUST_USE;
 /**
  * As call_soon, from any thread; wakes the loop. Calls of one thread keep their order.
  * Errors: WEIR_ECLOSED (arg stays with the caller), WEIR_ENOMEM.
  */
 #define weir_loop_call_soon_threadsafe(loop, fn, arg, drop) \
-    weir_loop_call_soon_threadsafe_at(WEIR_HERE, (loop), (fn), (arg), (drop))
-WEIR_PUBLIC weir_error *weir_loop_call_soon_threadsafe_at(const weir_site *site, weir_loop *loop,
-                                                          weir_fn fn, void *take_arg,
+    weir_loop_call_soon_threadsafe_at(WEIR_HERE, #fn, (loop), (fn), (arg), (drop))
+WEIR_PUBLIC weir_error *weir_loop_call_soon_threadsafe_at(const weir_site *site, const char *name,
+                                                          weir_loop *loop, weir_fn fn,
+                                                          void *take_arg,
                                                           weir_drop_fn drop) WEIR_MUST_USE;
 
 /** Cancels a callback that has not started; its drop function runs. False: too late. */
@@ -118,6 +122,9 @@ WEIR_PUBLIC bool weir_handle_cancel(weir_handle *handle);
 WEIR_PUBLIC bool weir_handle_cancelled(const weir_handle *handle);
 WEIR_PUBLIC weir_handle *weir_handle_ref(weir_handle *handle);
 WEIR_PUBLIC void weir_handle_unref(weir_handle *handle);
+/** "<Handle name() created at t.c:3>", as snprintf; with `when=` for timers, and the argument in
+ *  debug mode only. */
+WEIR_PUBLIC size_t weir_handle_repr(const weir_handle *handle, char *buffer, size_t size);
 
 /**
  * Calls `fn(arg)` whenever `fd` (non-blocking, not a regular file, not a transport's) is readable,
@@ -125,13 +132,15 @@ WEIR_PUBLIC void weir_handle_unref(weir_handle *handle);
  * Errors: errno (EPERM for regular files).
  */
 #define weir_loop_add_reader(loop, fd, fn, arg) \
-    weir_loop_add_reader_at(WEIR_HERE, (loop), (fd), (fn), (arg))
+    weir_loop_add_reader_at(WEIR_HERE, #fn, (loop), (fd), (fn), (arg))
 #define weir_loop_add_writer(loop, fd, fn, arg) \
-    weir_loop_add_writer_at(WEIR_HERE, (loop), (fd), (fn), (arg))
-WEIR_PUBLIC weir_error *weir_loop_add_reader_at(const weir_site *site, weir_loop *loop, int fd,
-                                                weir_fn fn, void *arg) WEIR_MUST_USE;
-WEIR_PUBLIC weir_error *weir_loop_add_writer_at(const weir_site *site, weir_loop *loop, int fd,
-                                                weir_fn fn, void *arg) WEIR_MUST_USE;
+    weir_loop_add_writer_at(WEIR_HERE, #fn, (loop), (fd), (fn), (arg))
+WEIR_PUBLIC weir_error *weir_loop_add_reader_at(const weir_site *site, const char *name,
+                                                weir_loop *loop, int fd, weir_fn fn,
+                                                void *arg) WEIR_MUST_USE;
+WEIR_PUBLIC weir_error *weir_loop_add_writer_at(const weir_site *site, const char *name,
+                                                weir_loop *loop, int fd, weir_fn fn,
+                                                void *arg) WEIR_MUST_USE;
 /** False: there was none. To be called before the descriptor is closed. */
 WEIR_PUBLIC bool weir_loop_remove_reader(weir_loop *loop, int fd);
 WEIR_PUBLIC bool weir_loop_remove_writer(weir_loop *loop, int fd);
@@ -142,9 +151,9 @@ WEIR_PUBLIC bool weir_loop_remove_writer(weir_loop *loop, int fd);
  * Errors: WEIR_EINVAL no such signal, or one that cannot be caught; WEIR_EBUSY another loop has it.
  */
 #define weir_loop_add_signal_handler(loop, signum, fn, arg) \
-    weir_loop_add_signal_handler_at(WEIR_HERE, (loop), (signum), (fn), (arg))
-WEIR_PUBLIC weir_error *weir_loop_add_signal_handler_at(const weir_site *site, weir_loop *loop,
-                                                        int signum, weir_fn fn,
+    weir_loop_add_signal_handler_at(WEIR_HERE, #fn, (loop), (signum), (fn), (arg))
+WEIR_PUBLIC weir_error *weir_loop_add_signal_handler_at(const weir_site *site, const char *name,
+                                                        weir_loop *loop, int signum, weir_fn fn,
                                                         void *arg) WEIR_MUST_USE;
 /** Restores what was there before. False: there was none. */
 WEIR_PUBLIC bool weir_loop_remove_signal_handler(weir_loop *loop, int signum);
