@@ -227,6 +227,7 @@ weir_error *weir_await(weir_future *future)
     }
     held = weir_future_ref(future);
     await.link.done = await_done;
+    await.link.waiter = &await.waiter.task->future;
     list_append(&future->links, &await.link.link);
     WEIR_TRY(weir__wait(&await.waiter, await_detach));
     return weir__future_error(future);

@@ -52,6 +52,9 @@ enum future_state { FUTURE_PENDING, FUTURE_RESULT, FUTURE_ERROR };
 struct future_link {
     struct list link;
     void (*done)(struct future_link *link);
+    /* For call graphs: the task (as a future) that waits here, or the outer future of a combinator,
+       whose own links lead on. NULL: nobody in particular. Valid while linked. */
+    weir_future *waiter;
 };
 
 struct weir_future {
