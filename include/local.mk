@@ -21,6 +21,7 @@ weirinclude_HEADERS += \
 	include/weir/outcome.h \
 	include/weir/pipe.h \
 	include/weir/plugin.h \
+	include/weir/queue.h \
 	include/weir/relay.h \
 	include/weir/resolver.h \
 	include/weir/route.h \
@@ -28,6 +29,7 @@ weirinclude_HEADERS += \
 	include/weir/server.h \
 	include/weir/slice.h \
 	include/weir/stream.h \
+	include/weir/sync.h \
 	include/weir/task.h \
 	include/weir/time.h \
 	include/weir/tls.h \

@@ -3,15 +3,20 @@ libweir_core_la_SOURCES += \
 	core/task/await.c \
 	core/task/co.c \
 	core/task/ctx.h \
+	core/task/event.c \
 	core/task/fiber.h \
 	core/task/future.c \
 	core/task/group.c \
 	core/task/home.c \
+	core/task/lock.c \
 	core/task/overflow.c \
+	core/task/queue.c \
 	core/task/run.c \
 	core/task/scope.c \
 	core/task/stack.c \
 	core/task/stack.h \
+	core/task/sync.c \
+	core/task/sync.h \
 	core/task/task.c \
 	core/task/task.h \
 	core/task/thread_future.c \

@@ -13,12 +13,14 @@
 #include <weir/log.h>
 #include <weir/loop.h>
 #include <weir/pipe.h>
+#include <weir/queue.h>
 #include <weir/relay.h>
 #include <weir/resolver.h>
 #include <weir/scope.h>
 #include <weir/server.h>
 #include <weir/slice.h>
 #include <weir/stream.h>
+#include <weir/sync.h>
 #include <weir/task.h>
 #include <weir/time.h>
 #include <weir/tls.h>
