@@ -57,7 +57,7 @@ static void flushed(weir_transport *t)
 {
     if (t->eof_queued && !t->eof_sent) {
         t->eof_sent = true;
-        shutdown(t->file.fd, SHUT_WR);
+        t->net->io->ops->shutdown(t->net->io, &t->file);
     }
     if (t->status == TRANSPORT_CLOSING || (t->eof_sent && t->eof_told))
         weir__transport_lose(t, NULL);
