@@ -46,7 +46,9 @@ typedef int weir_code;
     X(WEIR_EREJECTED, 2025, EAGAIN, "executor queue is full")                            \
     X(WEIR_EUNSUPPORTED, 2026, ENOTSUP, "not supported here")                            \
     X(WEIR_EFORKED, 2027, ECHILD, "object belongs to the parent process")                \
-    X(WEIR_EWORKER, 2028, EPIPE, "worker process died")
+    X(WEIR_EWORKER, 2028, EPIPE, "worker process died")                                  \
+    X(WEIR_ENOTMAIN, 2029, EPERM, "only for the loop of the main thread")                \
+    X(WEIR_EFATAL, 2030, EINTR, "ends the run of its loop")
 
 enum {
 
