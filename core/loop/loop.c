@@ -22,6 +22,9 @@
 #include "core/base/text.h"
 #include "core/loop/internal.h"
 
+/* What was aborted late gets so many iterations to end. */
+#define SWEEP_ITERATIONS 3
+
 __thread weir_loop *weir__thread_loop;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -382,6 +385,30 @@ static void cancel_all(weir_loop *loop)
     }
 }
 
+static bool has_tasks(weir_loop *loop)
+{
+    const struct loop_slot_state *slot = &loop->slots[LOOP_SLOT_TASKS];
+    char names[64];
+
+    return slot->ops && slot->ops->live(loop, slot->state, names, sizeof(names)) > 0;
+}
+
+/* What nobody closed, once no task is left that could close it (`late`: although some are left). */
+static void sweep(weir_loop *loop, bool *done, bool late)
+{
+    if (*done || (!late && has_tasks(loop)))
+        return;
+    *done = true;
+    for (int i = 0; i < LOOP_SLOTS; i++) {
+        struct loop_slot_state *slot = &loop->slots[i];
+
+        if (slot->ops && slot->ops->sweep)
+            slot->ops->sweep(loop, slot->state);
+    }
+    for (int i = 0; i < SWEEP_ITERATIONS; i++)
+        weir_ignore(weir__loop_run_once(loop, 0));
+}
+
 /* ns until `end`; -1: for ever. */
 static int64_t time_left(const weir_loop *loop, weir_instant end)
 {
@@ -396,6 +423,7 @@ void weir_loop_close_force(weir_loop *loop, weir_duration grace)
 {
     char names[512] = "";
     weir_instant end;
+    bool swept = false;
     size_t live;
 
     if (loop->closed)
@@ -406,10 +434,14 @@ void weir_loop_close_force(weir_loop *loop, weir_duration grace)
     /* What was cancelled mostly ends in the first iteration. Then wait, run, look: an iteration that
        waited last would sleep on although the last task had just ended in it. */
     weir_ignore(weir__loop_run_once(loop, 0));
-    while ((live = count_live(loop, names, sizeof(names))) && time_left(loop, end) != 0) {
+    sweep(loop, &swept, false);
+    while (count_live(loop, names, sizeof(names)) && time_left(loop, end) != 0) {
         weir__loop_wait_once(loop, time_left(loop, end));
         weir_ignore(weir__loop_run_once(loop, 0));
+        sweep(loop, &swept, false);
     }
+    sweep(loop, &swept, true);
+    live = count_live(loop, names, sizeof(names));
     if (live)
         weir_log(weir__loop_logger, WEIR_LOG_ERROR,
                  "loop \"%s\" is closed, and these ignored it and are leaked: %s", loop->name,

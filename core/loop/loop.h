@@ -163,6 +163,8 @@ enum loop_slot {
 struct loop_slot_ops {
     /* Cancels or aborts what lives (weir_loop_close_force). */
     void (*cancel_all)(weir_loop *loop, void *state);
+    /* Reports and aborts what nobody closed: once, when the tasks have ended or the grace is over. */
+    void (*sweep)(weir_loop *loop, void *state);
     /* How much still lives; writes names of some of it to `buffer`. */
     size_t (*live)(weir_loop *loop, void *state, char *buffer, size_t size);
     /* Last call at close; frees the state. */
