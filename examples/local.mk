@@ -1,13 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
 
-# Programs that embed libweir, on installed headers only.
-noinst_PROGRAMS += examples/echo-server examples/hello examples/line-client
+# Programs that embed libweir, on installed headers only; tests/examples/run compares their output.
+noinst_PROGRAMS += examples/coroutine_threadsafe
+examples_coroutine_threadsafe_SOURCES = examples/coroutine_threadsafe.c
+examples_coroutine_threadsafe_LDADD = libweir.la
+noinst_PROGRAMS += examples/debug_mode
+examples_debug_mode_SOURCES = examples/debug_mode.c
+examples_debug_mode_LDADD = libweir.la
+noinst_PROGRAMS += examples/echo-server
 examples_echo_server_SOURCES = examples/echo-server.c
 examples_echo_server_LDADD = libweir.la
+noinst_PROGRAMS += examples/hello
 examples_hello_SOURCES = examples/hello.c
 examples_hello_LDADD = libweir.la
+noinst_PROGRAMS += examples/line-client
 examples_line_client_SOURCES = examples/line-client.c
 examples_line_client_LDADD = libweir.la
+noinst_PROGRAMS += examples/logging_level
+examples_logging_level_SOURCES = examples/logging_level.c
+examples_logging_level_LDADD = libweir.la
+noinst_PROGRAMS += examples/never_awaited
+examples_never_awaited_SOURCES = examples/never_awaited.c
+examples_never_awaited_LDADD = libweir.la
+noinst_PROGRAMS += examples/never_awaited_fixed
+examples_never_awaited_fixed_SOURCES = examples/never_awaited_fixed.c
+examples_never_awaited_fixed_LDADD = libweir.la
+noinst_PROGRAMS += examples/never_retrieved
+examples_never_retrieved_SOURCES = examples/never_retrieved.c
+examples_never_retrieved_LDADD = libweir.la
+noinst_PROGRAMS += examples/never_retrieved_run
+examples_never_retrieved_run_SOURCES = examples/never_retrieved_run.c
+examples_never_retrieved_run_LDADD = libweir.la
+noinst_PROGRAMS += examples/never_retrieved_wrapped
+examples_never_retrieved_wrapped_SOURCES = examples/never_retrieved_wrapped.c
+examples_never_retrieved_wrapped_LDADD = libweir.la
+noinst_PROGRAMS += examples/pending_destroyed
+examples_pending_destroyed_SOURCES = examples/pending_destroyed.c
+examples_pending_destroyed_LDADD = libweir.la
+noinst_PROGRAMS += examples/signals
+examples_signals_SOURCES = examples/signals.c
+examples_signals_LDADD = libweir.la
+noinst_PROGRAMS += examples/slow_callback
+examples_slow_callback_SOURCES = examples/slow_callback.c
+examples_slow_callback_LDADD = libweir.la
+noinst_PROGRAMS += examples/slow_operation
+examples_slow_operation_SOURCES = examples/slow_operation.c
+examples_slow_operation_LDADD = libweir.la
+noinst_PROGRAMS += examples/threadsafe_call
+examples_threadsafe_call_SOURCES = examples/threadsafe_call.c
+examples_threadsafe_call_LDADD = libweir.la $(PTHREAD_LIBS)
+noinst_PROGRAMS += examples/unclosed_loop
+examples_unclosed_loop_SOURCES = examples/unclosed_loop.c
+examples_unclosed_loop_LDADD = libweir.la
+noinst_PROGRAMS += examples/unclosed_transport
+examples_unclosed_transport_SOURCES = examples/unclosed_transport.c
+examples_unclosed_transport_LDADD = libweir.la
+noinst_PROGRAMS += examples/wrong_thread
+examples_wrong_thread_SOURCES = examples/wrong_thread.c
+examples_wrong_thread_LDADD = libweir.la
 
 # Plugins: built as an outside plugin would be, not installed.
 noinst_LTLIBRARIES += examples/plugins/shout.la examples/plugins/weekday.la
