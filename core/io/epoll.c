@@ -58,6 +58,7 @@ struct epoll_backend {
     struct list ready;       /* files to be served without an event */
     struct list starved;     /* files that wait for a chunk, first come first served */
     struct io_file *current; /* whose callback runs; NULL once it was closed */
+    int nevents, next_event; /* collected, and how many of them are delivered */
     struct epoll_event events[EVENTS_MAX];
 };
 
@@ -86,13 +87,15 @@ static bool slots_reach(struct epoll_backend *ep, int fd)
     return true;
 }
 
+static uint64_t event_data(const struct io_file *file)
+{
+    return (uint64_t)file->generation << 32 | (uint32_t)file->fd;
+}
+
 static int control(struct epoll_backend *ep, int operation, const struct io_file *file,
                    uint32_t events)
 {
-    struct epoll_event event = {
-        .events = events,
-        .data.u64 = (uint64_t)file->generation << 32 | (uint32_t)file->fd,
-    };
+    struct epoll_event event = {.events = events, .data.u64 = event_data(file)};
 
     return epoll_ctl(ep->epfd, operation, file->fd, &event) == 0 ? 0 : errno;
 }
@@ -143,6 +146,15 @@ static weir_error *ep_add(struct io_backend *backend, struct io_file *file)
     return NULL;
 }
 
+/* Drops what was collected about a file and not delivered yet. */
+static void forget_collected(struct epoll_backend *ep, const struct io_file *file)
+{
+    for (int i = ep->next_event; i < ep->nevents; i++) {
+        if (ep->events[i].data.u64 == event_data(file))
+            ep->events[i].data.u64 = WAKE_DATA;
+    }
+}
+
 static void serve_later(struct epoll_backend *ep, struct io_file *file)
 {
     if (list_empty(&file->ready))
@@ -177,7 +189,6 @@ static void ep_close(struct io_backend *backend, struct io_file *file, bool keep
         if (weir_unlikely(observer_ != NULL))                      \
             observer_->before((ep)->base.observer_arg);            \
         call;                                                      \
-        step_end((ep)->base.step);                                 \
         if (weir_unlikely(observer_ != NULL))                      \
             observer_->after((ep)->base.observer_arg, site_);      \
         (ep)->current == (file_);                                  \
@@ -357,6 +368,7 @@ static void ep_connect(struct io_backend *backend, struct io_file *file,
 
     file->connecting = 1;
     /* An unconnected socket is "hung up" and "writable": what was said before does not count. */
+    forget_collected(ep, file);
     file->readable = file->end_seen = 0;
     file->writable = 1;
     if (code == EINPROGRESS || code == EINTR)
@@ -510,6 +522,19 @@ static void deliver_stream(struct epoll_backend *ep, struct io_file *file, uint3
         (void)CALL_OUT(ep, file, file->ops->hangup(file));
 }
 
+static void deliver_poll(struct epoll_backend *ep, struct io_file *file, uint32_t events)
+{
+    unsigned wanted = file->poll_events | (unsigned)POLLERR | (unsigned)POLLHUP;
+    unsigned there = poll_events_of(events) & wanted;
+
+    if (!there)
+        return;
+    if (file->ops->polled_steps)
+        file->ops->polled(file, there);
+    else
+        (void)CALL_OUT(ep, file, file->ops->polled(file, there));
+}
+
 static void deliver(struct epoll_backend *ep, const struct epoll_event *event)
 {
     uint32_t fd = (uint32_t)event->data.u64;
@@ -523,7 +548,7 @@ static void deliver(struct epoll_backend *ep, const struct epoll_event *event)
         return;
     ep->current = file;
     if (file->poll_events)
-        (void)CALL_OUT(ep, file, file->ops->polled(file, poll_events_of(event->events)));
+        deliver_poll(ep, file, event->events);
     else if (file->accepting)
         accept_some(ep, file);
     else
@@ -564,33 +589,38 @@ static int wait_for_events(struct epoll_backend *ep, int64_t timeout_ns)
     return epoll_wait(ep->epfd, ep->events, EVENTS_MAX, ms);
 }
 
-static weir_error *ep_wait(struct io_backend *backend, int64_t timeout_ns)
+static weir_error *ep_wait(struct io_backend *backend, int64_t timeout_ns, int *ret_events)
+{
+    struct epoll_backend *ep = epoll_of(backend);
+    int n;
+
+    if (weir_unlikely(!list_empty(&ep->starved)) && chunk_pool_has_room(backend->pool))
+        list_splice(&ep->ready, &ep->starved);
+    n = wait_for_events(ep, list_empty(&ep->ready) ? timeout_ns : 0);
+    if (n < 0 && errno != EINTR)
+        return weir_raise(errno, "epoll_wait");
+    ep->nevents = n > 0 ? n : 0;
+    ep->next_event = 0;
+    *ret_events = ep->nevents;
+    return NULL;
+}
+
+static void ep_dispatch(struct io_backend *backend)
 {
     struct epoll_backend *ep = epoll_of(backend);
     struct list serving;
-    int n;
 
     list_init(&serving);
-    if (weir_unlikely(!list_empty(&ep->starved)) && chunk_pool_has_room(backend->pool))
-        list_splice(&ep->ready, &ep->starved);
-    if (!list_empty(&ep->ready)) {
-        list_splice(&serving, &ep->ready);
-        timeout_ns = 0;
-    }
-    n = wait_for_events(ep, timeout_ns);
-    if (n < 0 && errno != EINTR) {
-        list_splice(&ep->ready, &serving);
-        return weir_raise(errno, "epoll_wait");
-    }
-    for (int i = 0; i < n; i++)
-        deliver(ep, &ep->events[i]);
+    list_splice(&serving, &ep->ready);
+    while (ep->next_event < ep->nevents)
+        deliver(ep, &ep->events[ep->next_event++]);
     while (!list_empty(&serving)) {
         struct io_file *file = container_of(serving.next, struct io_file, ready);
 
         list_remove(&file->ready);
         serve(ep, file);
     }
-    return NULL;
+    step_end(backend->step);
 }
 
 static void ep_wake(struct io_backend *backend)
@@ -688,6 +718,7 @@ const struct io_backend_ops weir__io_epoll = {
     .shutdown = ep_shutdown,
     .poll = ep_poll,
     .wait = ep_wait,
+    .dispatch = ep_dispatch,
     .wake = ep_wake,
     .interests = ep_interests,
 };

@@ -9,8 +9,9 @@
  *   sending      one operation at a time per file; tried at once where the backend can
  *   polling      for descriptors that somebody else reads (add_reader, c-ares)
  *
- * Callbacks run on the loop's thread from io_wait() (or, for receive, from a resumed start by the
- * ready queue), never from inside the call that asked. Results are byte counts or -errno.
+ * An iteration waits, which collects, and dispatches, which delivers; the loop runs what was queued
+ * before in between. Callbacks run on the loop's thread from dispatch() only, never from inside the
+ * call that asked. Results are byte counts or -errno.
  */
 #ifndef WEIR_CORE_IO_IO_H
 #define WEIR_CORE_IO_IO_H
@@ -33,25 +34,26 @@ struct job;
 /* What a loop runs right now, for who looks from outside (the watchdog, a signal handler). A step is
    one callback, one step of a task or one completion; a few plain stores each. */
 struct step {
-    _Atomic uint32_t number;         /* odd while a step runs; changes at its start and its end */
+    _Atomic uint32_t number;         /* another for each step; even between phases of the loop */
     _Atomic(const struct job *) job; /* NULL: a completion. May be freed while it runs */
     _Atomic(const weir_site *) site; /* who made it; may be NULL */
 };
 
 static inline void step_begin(struct step *step, const struct job *job, const weir_site *site)
 {
+    uint32_t number = atomic_load_explicit(&step->number, memory_order_relaxed);
+
     atomic_store_explicit(&step->job, job, memory_order_relaxed);
     atomic_store_explicit(&step->site, site, memory_order_relaxed);
-    atomic_store_explicit(&step->number,
-                          atomic_load_explicit(&step->number, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+    atomic_store_explicit(&step->number, (number + 2) | 1, memory_order_relaxed);
 }
 
+/* After the last step of a phase. */
 static inline void step_end(struct step *step)
 {
-    atomic_store_explicit(&step->number,
-                          atomic_load_explicit(&step->number, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+    uint32_t number = atomic_load_explicit(&step->number, memory_order_relaxed);
+
+    atomic_store_explicit(&step->number, (number | 1) + 1, memory_order_relaxed);
 }
 
 /* Where a file's completions go. Static tables; unused members are NULL. */
@@ -66,8 +68,9 @@ struct io_file_ops {
     void (*connected)(struct io_file *file, int result);
     /* The pending send moved `result` bytes (at least 1) or failed. */
     void (*sent)(struct io_file *file, ssize_t result);
-    /* POLLIN | POLLOUT | POLLERR | POLLHUP, level-triggered. */
+    /* POLLIN | POLLOUT | POLLERR | POLLHUP, level-triggered; what is no longer wanted left out. */
     void (*polled)(struct io_file *file, unsigned events);
+    bool polled_steps; /* `polled` publishes its steps itself: it runs callbacks of users */
     /* Hangup of the peer (RDHUP/HUP) seen while receiving is stopped; may be NULL. */
     void (*hangup)(struct io_file *file);
 };
@@ -135,8 +138,12 @@ struct io_backend_ops {
        0 ends it. Errors as add(). */
     weir_error *(*poll)(struct io_backend *backend, struct io_file *file, unsigned events);
 
-    /* Waits at most `timeout_ns` (-1: for ever, 0: does not wait) and delivers completions. */
-    weir_error *(*wait)(struct io_backend *backend, int64_t timeout_ns);
+    /* Waits at most `timeout_ns` (-1: for ever, 0: does not wait) and collects completions. Calls
+       nobody. Gives how many events came. */
+    weir_error *(*wait)(struct io_backend *backend, int64_t timeout_ns, int *ret_events);
+    /* Delivers what was collected, and what became deliverable since without an event. A file that
+       was closed in between gets nothing, nor does a later user of its descriptor. */
+    void (*dispatch)(struct io_backend *backend);
     /* Ends a wait; any thread, async-signal-safe. */
     void (*wake)(struct io_backend *backend);
     /* Files with an active receive, accept, connect, send or poll: what may still bring an event. */

@@ -8,6 +8,7 @@
 
 #include "core/base/chunk.h"
 #include "core/base/invariant.h"
+#include "core/loop/context.h"
 #include "core/loop/loop.h"
 
 #define LOOP_MAGIC   WEIR_MAGIC('W', 'l', 'o', 'p')
@@ -17,6 +18,7 @@
 #define HANDLES_KEPT     256
 #define TRIM_PERIOD_NS   ((int64_t)5 * 1000000000)
 #define SLOW_CALLBACK_NS ((int64_t)100 * 1000000)
+#define OVERSHOOT_NS     ((int64_t)100 * 1000000)
 
 struct heap_entry {
     int64_t deadline;
@@ -43,11 +45,19 @@ struct weir_handle {
     weir_fn fn;
     void *arg;
     weir_drop_fn drop;
+    weir_context *context; /* of who scheduled it; NULL: empty */
     weir_handle *next; /* of the posts, or of the free handles */
     struct timer timer;
 };
 
 struct watch;
+
+/* One wait of the backend. */
+struct poll {
+    int64_t timeout; /* ns as asked for; -1: for ever; 0: did not wait */
+    int64_t began;   /* 0: not read, it did not wait */
+    int events;
+};
 
 struct loop_slot_state {
     void *state;
@@ -69,7 +79,9 @@ struct weir_loop {
     uint64_t shuffle; /* state of the random order; 0: FIFO */
     atomic_size_t externals;
 
-    struct list ready;  /* of jobs */
+    struct list ready;  /* of jobs, for the next run phase */
+    struct list batch;  /* the snapshot that runs now */
+    struct list due;    /* timers that this iteration fires, after its I/O */
     struct list parked; /* handles that wait for ever, to be dropped at close */
     struct timer_heap timers;
     struct io_backend *io;
@@ -84,14 +96,22 @@ struct weir_loop {
     atomic_bool stop;
     atomic_bool polling;        /* is or is about to be in the backend's wait */
     atomic_bool signals_raised; /* some signal of ours is pending */
+    atomic_ullong wakeups;      /* that posters and stop caused */
     atomic_uint visitors;       /* foreign threads inside post or stop */
 
     struct watch **watches; /* by descriptor */
     size_t nwatches;
+    struct watch *delivering; /* whose callbacks run; NULL once it was removed */
 
     void (*handler)(weir_loop *, const weir_exception_context *, void *);
     void *handler_arg;
+    weir_error *fatal; /* ends the run */
     int64_t slow_ns;
+    int64_t overshoot_ns;
+    int64_t poll_ended;  /* when the last wait returned */
+    int64_t poll_logged; /* when a wait was last logged, debug mode */
+    uint64_t polls_unlogged;
+    weir_loop_metrics metrics;
     int64_t step_started; /* ns, debug mode */
     struct io_observer observer;
 
@@ -115,7 +135,7 @@ static inline bool timer_put_off(struct timer_heap *heap, struct timer *timer, i
 }
 
 void weir__timers_done(struct timer_heap *heap);
-/* Moves what is due at `now` to the ready queue. */
+/* Moves what is due at `now` to the list of due ones. */
 void weir__timers_due(weir_loop *loop, int64_t now);
 
 weir_error *weir__timer_run(struct job *job);
@@ -164,10 +184,17 @@ void weir__loop_step_began(weir_loop *loop);
 void weir__loop_step_ended(weir_loop *loop, const struct job_note *note);
 void weir__loop_observe(weir_loop *loop);
 
+/* metrics.c */
+/* After a wait, the clock read: counts it, and reports it when it was late. */
+void weir__loop_polled(weir_loop *loop, const struct poll *poll);
+void weir__loop_count(weir_histogram *histogram, int64_t ns);
+
 /* run.c */
+/* Ends the run with this error, which run_forever returns. */
+void weir__loop_abort(weir_loop *loop, weir_error *take_error);
+/* Runs a job as one step: published, measured in debug mode, its error reported. */
+void weir__loop_run_job(weir_loop *loop, struct job *job);
 void weir__loop_iterate(weir_loop *loop, int64_t max_wait_ns);
-/* Only the waiting half of an iteration. */
-void weir__loop_wait_once(weir_loop *loop, int64_t max_wait_ns);
 extern int weir__fork_generation;
 
 #endif

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 libweir_core_la_SOURCES += \
 	core/loop/callback.c \
+	core/loop/context.c \
+	core/loop/context.h \
 	core/loop/handle.c \
 	core/loop/internal.h \
 	core/loop/kind.c \
 	core/loop/loop.c \
 	core/loop/loop.h \
+	core/loop/metrics.c \
 	core/loop/post.c \
 	core/loop/registry.c \
 	core/loop/report.c \

@@ -83,10 +83,13 @@ static void loop_setup(weir_loop *loop, const weir_site *site, const weir_loop_o
     loop->tid = gettid();
     list_init(&loop->live);
     list_init(&loop->ready);
+    list_init(&loop->batch);
+    list_init(&loop->due);
     list_init(&loop->parked);
     weir__timer_init(&loop->trim, NULL, site);
     loop->debug = debug_of(options);
     loop->slow_ns = SLOW_CALLBACK_NS;
+    loop->overshoot_ns = OVERSHOOT_NS;
     loop->stack_size = options->stack_size;
     loop->site = site;
 }
@@ -120,7 +123,7 @@ weir_error *weir_loop_new(const weir_loop_options *given, weir_loop **ret)
     weir__thread_pool = loop->pool;
     weir__thread_debug = loop->debug;
     weir__loop_observe(loop);
-    loop->head.now = weir_now().ns;
+    loop->poll_ended = loop->head.now = weir_now().ns;
     weir__loops_add(loop);
     *ret = loop;
     return NULL;
@@ -255,7 +258,7 @@ size_t weir_loop_repr(const weir_loop *loop, char *buffer, size_t size)
 void weir__loop_set_clock(weir_loop *loop, struct loop_clock *clock)
 {
     loop->clock = clock;
-    loop->head.now = clock ? clock->now(clock) : weir_now().ns;
+    loop->poll_ended = loop->head.now = clock ? clock->now(clock) : weir_now().ns;
 }
 
 void *weir__loop_slot(const weir_loop *loop, enum loop_slot slot)
@@ -342,6 +345,7 @@ static void close_now(weir_loop *loop)
     loop->closed = true;
     weir__posts_close(loop);
     drop_jobs(&loop->ready);
+    weir_assert(list_empty(&loop->batch) && list_empty(&loop->due));
     drop_timers(loop);
     drop_jobs(&loop->parked);
     weir__watches_close(loop);
@@ -431,13 +435,11 @@ void weir_loop_close_force(weir_loop *loop, weir_duration grace)
     weir_require(loop == weir__thread_loop && !loop->running);
     end = weir_instant_after(weir_loop_time(loop), grace);
     cancel_all(loop);
-    /* What was cancelled mostly ends in the first iteration. Then wait, run, look: an iteration that
-       waited last would sleep on although the last task had just ended in it. */
+    /* What was cancelled mostly ends in the first iteration, which does not wait. */
     weir_ignore(weir__loop_run_once(loop, 0));
     sweep(loop, &swept, false);
     while (count_live(loop, names, sizeof(names)) && time_left(loop, end) != 0) {
-        weir__loop_wait_once(loop, time_left(loop, end));
-        weir_ignore(weir__loop_run_once(loop, 0));
+        weir_ignore(weir__loop_run_once(loop, time_left(loop, end)));
         sweep(loop, &swept, false);
     }
     sweep(loop, &swept, true);

@@ -19,8 +19,10 @@ static weir_handle posts_closed_mark;
 
 static void wake_if_polling(weir_loop *loop)
 {
-    if (atomic_load(&loop->polling))
+    if (atomic_load(&loop->polling)) {
         loop->io->ops->wake(loop->io);
+        atomic_fetch_add_explicit(&loop->wakeups, 1, memory_order_relaxed);
+    }
 }
 
 weir_error *weir_loop_call_soon_threadsafe_at(const weir_site *site, const char *name,
@@ -92,6 +94,7 @@ void weir__posts_drain(weir_loop *loop)
         weir_handle *next = handle->next;
 
         weir__loop_ready(loop, &handle->timer.job);
+        loop->metrics.posts++;
         handle = next;
     }
 }

@@ -2,12 +2,13 @@
 /*
  * The iteration. Its order is the one that weir/loop.h promises:
  *
- *     clock -> due timers -> ready queue --(once through)--> backend waits -> completions -> …
+ *     wait (collects) -> what was queued -> completions -> due timers -> whom those woke -> …
  *
- * "Once through" is done by moving the queue to a private list first: what a callback schedules goes
- * to the new queue and waits for the next iteration, after I/O had its turn, so that no chain of
- * call_soon starves a socket. A job is unlinked before it runs; it may free itself, and whoever runs
- * before it may unlink it.
+ * Each list is gone once through, by moving it to a list of its own first: what a callback schedules goes to
+ * the new queue and waits for the next iteration, after another poll, so that no chain of call_soon
+ * starves a socket. The last phase exists only when the queue was empty before the completions, so
+ * that waking a task costs no poll of its own; it is one snapshot too. A job is unlinked before it
+ * runs; it may free itself, and whoever runs before it may unlink it.
  */
 #include "config.h"
 
@@ -56,7 +57,16 @@ static weir_error *run_measured(weir_loop *loop, struct job *job)
     return error;
 }
 
-static void run_job(weir_loop *loop, struct job *job)
+/* Its error reported, unless it is one that ends the run. */
+static void job_failed(weir_loop *loop, const weir_site *site, weir_error *take_error)
+{
+    if (weir__error_peek_code(take_error) == WEIR_EFATAL)
+        weir__loop_abort(loop, take_error);
+    else
+        weir__loop_report(loop, site, "Exception in callback", take_error);
+}
+
+static inline void run_job(weir_loop *loop, struct job *job)
 {
     const weir_site *site = job->site;
     weir_error *error;
@@ -66,9 +76,25 @@ static void run_job(weir_loop *loop, struct job *job)
         error = run_measured(loop, job);
     else
         error = job->run(job);
-    step_end(&loop->step);
     if (weir_unlikely(error != NULL))
-        weir__loop_report(loop, site, "error in a callback", error);
+        job_failed(loop, site, error);
+}
+
+void weir__loop_run_job(weir_loop *loop, struct job *job)
+{
+    run_job(loop, job);
+}
+
+void weir__loop_abort(weir_loop *loop, weir_error *take_error)
+{
+    if (loop->fatal)
+        weir__loop_report(loop, loop->site, "a second error that ends the run", take_error);
+    else
+        loop->fatal = take_error;
+    /* What has not run yet waits in front of the queue, for whoever runs the loop next. */
+    list_splice(&loop->batch, &loop->ready);
+    list_splice(&loop->ready, &loop->batch);
+    atomic_store(&loop->stop, true);
 }
 
 static uint64_t next_random(uint64_t *state)
@@ -79,17 +105,24 @@ static uint64_t next_random(uint64_t *state)
     return *state;
 }
 
-/* Some job of the batch, for tests that look for a dependence on the order. */
-static struct job *any_job(weir_loop *loop, struct list *batch)
+/* For tests that look for a dependence on the order. */
+static void shuffle(weir_loop *loop, struct list *batch)
 {
-    struct list *node = batch->next;
+    struct list shuffled;
     size_t count = 0;
 
+    list_init(&shuffled);
     weir_list_foreach(job, batch, struct job, link)
         count++;
-    for (size_t skip = next_random(&loop->shuffle) % count; skip > 0; skip--)
-        node = node->next;
-    return container_of(node, struct job, link);
+    for (; count > 0; count--) {
+        struct list *node = batch->next;
+
+        for (size_t skip = next_random(&loop->shuffle) % count; skip > 0; skip--)
+            node = node->next;
+        list_remove(node);
+        list_append(&shuffled, node);
+    }
+    list_splice(batch, &shuffled);
 }
 
 void weir__loop_set_shuffle(weir_loop *loop, uint64_t seed)
@@ -97,34 +130,33 @@ void weir__loop_set_shuffle(weir_loop *loop, uint64_t seed)
     loop->shuffle = seed;
 }
 
-/* False: nothing was ready. */
-static bool run_ready(weir_loop *loop)
+/* Once through: what is scheduled meanwhile waits. weir__loop_abort() empties the batch. */
+static void run_list(weir_loop *loop, struct list *jobs)
 {
-    struct list batch;
+    struct list *batch = &loop->batch;
+    uint64_t count = 0;
 
-    if (list_empty(&loop->ready))
-        return false;
-    list_init(&batch);
-    list_splice(&batch, &loop->ready);
-    while (!list_empty(&batch)) {
-        struct job *job = container_of(batch.next, struct job, link);
+    if (list_empty(jobs))
+        return;
+    list_splice(batch, jobs);
+    if (weir_unlikely(loop->shuffle != 0))
+        shuffle(loop, batch);
+    while (!list_empty(batch)) {
+        struct job *job = container_of(batch->next, struct job, link);
 
-        if (weir_unlikely(loop->shuffle != 0))
-            job = any_job(loop, &batch);
         list_remove(&job->link);
+        count++;
         run_job(loop, job);
     }
-    return true;
+    step_end(&loop->step);
+    loop->metrics.callbacks += count;
 }
 
-/* How long nothing is due, at most `max_ns` when that is not -1. */
+/* How long nothing is due from `now` on, at most `max_ns` when that is not -1. */
 static int64_t time_to_wait(weir_loop *loop, int64_t now, int64_t max_ns)
 {
-    int64_t timeout = -1, deadline;
+    int64_t timeout = -1, deadline = weir__loop_next_deadline(loop);
 
-    if (!list_empty(&loop->ready) || atomic_load_explicit(&loop->stop, memory_order_relaxed))
-        return 0;
-    deadline = weir__loop_next_deadline(loop);
     if (deadline != INT64_MAX) {
         timeout = deadline - now;
         if (timeout <= 0)
@@ -139,20 +171,39 @@ static int64_t time_to_wait(weir_loop *loop, int64_t now, int64_t max_ns)
     return timeout;
 }
 
-static void wait_for_io(weir_loop *loop, int64_t now, int64_t max_ns)
+static bool must_not_wait(weir_loop *loop)
 {
-    int64_t timeout = time_to_wait(loop, now, max_ns);
+    return !list_empty(&loop->ready) || atomic_load_explicit(&loop->stop, memory_order_relaxed);
+}
+
+/* See post.c: say that we are going to wait first, then look whether somebody wants us. */
+static int64_t say_polling(weir_loop *loop, int64_t timeout)
+{
+    atomic_store(&loop->polling, true);
+    if (weir__posts_pending(loop) || atomic_load(&loop->stop) || atomic_load(&loop->signals_raised))
+        return 0;
+    return timeout;
+}
+
+/* The first phase. The clock is read once after the wait, for the whole iteration, and before a wait
+   that may take time, since callbacks take theirs and a timer must not be late by it. */
+static void collect(weir_loop *loop, int64_t max_ns)
+{
+    struct poll poll = {0};
     weir_error *error;
 
-    if (timeout != 0) {
-        /* See post.c: say it first, look then. */
-        atomic_store(&loop->polling, true);
-        if (weir__posts_pending(loop) || atomic_load(&loop->stop) ||
-            atomic_load(&loop->signals_raised))
-            timeout = 0;
+    if (!must_not_wait(loop)) {
+        poll.began = read_clock(loop);
+        poll.timeout = time_to_wait(loop, poll.began, max_ns);
+        if (poll.timeout != 0)
+            poll.timeout = say_polling(loop, poll.timeout);
+    } else if (weir_unlikely(loop->debug)) {
+        poll.began = read_clock(loop);
     }
-    error = loop->io->ops->wait(loop->io, timeout);
+    error = loop->io->ops->wait(loop->io, poll.timeout, &poll.events);
     atomic_store_explicit(&loop->polling, false, memory_order_release);
+    loop->head.now = read_clock(loop);
+    weir__loop_polled(loop, &poll);
     if (weir_unlikely(error != NULL))
         weir__loop_report(loop, loop->site, "the backend's wait failed", error);
     weir__posts_drain(loop);
@@ -179,15 +230,18 @@ static void keep_trimming(weir_loop *loop)
 
 void weir__loop_iterate(weir_loop *loop, int64_t max_wait_ns)
 {
-    int64_t now;
+    bool quiet;
 
-    now = loop->head.now = read_clock(loop);
-    weir__timers_due(loop, now);
-    /* Callbacks take their time; a timer must not be late by it. */
-    if (run_ready(loop) && loop->timers.count > 0 && list_empty(&loop->ready))
-        now = read_clock(loop);
+    collect(loop, max_wait_ns);
+    weir__timers_due(loop, loop->head.now);
+    run_list(loop, &loop->ready);
+    quiet = list_empty(&loop->ready);
+    loop->io->ops->dispatch(loop->io);
+    run_list(loop, &loop->due);
+    /* Nobody was waiting: whom I/O and timers woke need not wait for a poll that brings nothing. */
+    if (quiet && !atomic_load_explicit(&loop->stop, memory_order_relaxed))
+        run_list(loop, &loop->ready);
     keep_trimming(loop);
-    wait_for_io(loop, now, max_wait_ns);
 }
 
 static weir_error *check_run(weir_loop *loop)
@@ -205,14 +259,16 @@ static void enter(weir_loop *loop)
     weir_loop_ref(loop);
     loop->running = true;
     weir__thread_debug = loop->debug;
-    weir__posts_drain(loop);
-    weir__signals_collect(loop);
 }
 
-static void leave(weir_loop *loop)
+/* The fatal error that ended the run, if any. */
+static weir_error *leave(weir_loop *loop)
 {
+    weir_error *fatal = WEIR_TAKE(loop->fatal);
+
     loop->running = false;
     weir_loop_unref(loop);
+    return fatal;
 }
 
 weir_error *weir_loop_run_forever(weir_loop *loop)
@@ -224,8 +280,7 @@ weir_error *weir_loop_run_forever(weir_loop *loop)
         weir__loop_iterate(loop, -1);
     } while (!atomic_load_explicit(&loop->stop, memory_order_relaxed));
     atomic_store(&loop->stop, false);
-    leave(loop);
-    return NULL;
+    return leave(loop);
 }
 
 weir_error *weir__loop_run_once(weir_loop *loop, int64_t max_wait_ns)
@@ -233,14 +288,5 @@ weir_error *weir__loop_run_once(weir_loop *loop, int64_t max_wait_ns)
     WEIR_TRY(check_run(loop));
     enter(loop);
     weir__loop_iterate(loop, max_wait_ns);
-    leave(loop);
-    return NULL;
-}
-
-void weir__loop_wait_once(weir_loop *loop, int64_t max_wait_ns)
-{
-    enter(loop);
-    loop->head.now = read_clock(loop);
-    wait_for_io(loop, loop->head.now, max_wait_ns);
-    leave(loop);
+    return leave(loop);
 }

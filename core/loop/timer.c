@@ -6,7 +6,7 @@
  * Restarting with a later deadline only writes it into the timer: the entry keeps its earlier key
  * and, when it reaches the top, moves to where it belongs (an inactivity deadline that each byte
  * pushes on costs two stores). Stopping removes the entry. A due timer leaves the heap and waits in
- * the ready queue as a job, so that whoever runs before it may still stop it.
+ * a list as a job until its turn in the iteration, so that whoever runs before it may still stop it.
  */
 #include "config.h"
 
@@ -149,7 +149,9 @@ void weir__timers_due(weir_loop *loop, int64_t now)
             continue;
         }
         heap_remove(heap, timer);
-        weir__loop_ready(loop, &timer->job);
+        list_append(&loop->due, &timer->job.link);
+        loop->metrics.timers++;
+        weir__loop_count(&loop->metrics.lag, now - top.deadline);
     }
 }
 

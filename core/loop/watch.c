@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * add_reader and add_writer: one watch per descriptor with two directions. Readiness puts the
- * direction's job into the ready queue; it is level-triggered, so what the callback leaves unread is
- * reported again. Error and hang-up count as ready both ways, as they do for select.
+ * add_reader and add_writer: one watch per descriptor with two directions. Readiness runs the
+ * direction's job where it is delivered, the reader first; it is level-triggered, so what the callback
+ * leaves unread is reported again. Error and hang-up count as ready both ways, as they do for select.
  */
 #include "config.h"
 
@@ -33,17 +33,21 @@ static weir_error *direction_run(struct job *job)
     return direction->fn(direction->arg);
 }
 
+/* The reader may remove the watch, which clears `delivering`. */
 static void watch_polled(struct io_file *file, unsigned events)
 {
     struct watch *watch = container_of(file, struct watch, file);
+    weir_loop *loop = watch->reader.loop;
 
+    loop->delivering = watch;
     if (watch->reader.fn && (events & (POLLIN | POLLERR | POLLHUP)))
-        weir__loop_ready(watch->reader.loop, &watch->reader.job);
-    if (watch->writer.fn && (events & (POLLOUT | POLLERR | POLLHUP)))
-        weir__loop_ready(watch->writer.loop, &watch->writer.job);
+        weir__loop_run_job(loop, &watch->reader.job);
+    if (loop->delivering == watch && watch->writer.fn && (events & (POLLOUT | POLLERR | POLLHUP)))
+        weir__loop_run_job(loop, &watch->writer.job);
+    loop->delivering = NULL;
 }
 
-static const struct io_file_ops watch_ops = {.polled = watch_polled};
+static const struct io_file_ops watch_ops = {.polled = watch_polled, .polled_steps = true};
 
 static weir_error *watches_reach(weir_loop *loop, int fd)
 {
@@ -101,6 +105,8 @@ static weir_error *watch_update(weir_loop *loop, struct watch *watch)
         error = loop->io->ops->poll(loop->io, &watch->file, events);
     if (events == 0) {
         loop->watches[watch->file.fd] = NULL;
+        if (loop->delivering == watch)
+            loop->delivering = NULL;
         loop->io->ops->close(loop->io, &watch->file, true);
         weir__free(watch);
     }

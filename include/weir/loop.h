@@ -2,9 +2,21 @@
 /**
  * The event loop: one loop, one thread.
  *
- * An iteration: (1) due timers become ready, (2) everything ready at this moment runs once, in
- * order, (3) the backend submits what was asked for and waits, at most until the next timer,
- * (4) completions become ready. What is scheduled while (2) runs waits for the next iteration.
+ * An iteration, in this order:
+ *
+ *   1. the backend waits: not at all when callbacks are queued or a stop is requested, else at most
+ *      until the next timer. Calls from other threads and signals join the queue, in order.
+ *   2. what is queued at this moment runs, once through, in FIFO order.
+ *   3. what the wait brought is delivered: readers, writers, the callbacks of transports.
+ *   4. timers that were due when the wait returned fire, by deadline; equal ones in the order in
+ *      which they were started.
+ *   5. when the queue was empty after (2): what (3) and (4) queued, once through. Else it waits for
+ *      the next iteration, behind what (2) queued.
+ *
+ * So a chain of callbacks never starves I/O or timers, each of which has its turn in every iteration,
+ * and the clock is read once for all of them. A callback that is cancelled before its turn does not
+ * run. weir_loop_stop() lets the iteration end; what it queued stays for a later run.
+ *
  * Everything not marked "any thread" checks that it is called on the loop's own thread and returns
  * WEIR_ETHREAD otherwise. A loop inherited by fork() answers WEIR_EFORKED.
  */
@@ -169,8 +181,42 @@ WEIR_PUBLIC void weir_loop_call_exception_handler(weir_loop *loop,
 /** Debug mode: slow callbacks, creation backtraces, stricter checks. Any thread. */
 WEIR_PUBLIC void weir_loop_set_debug(weir_loop *loop, bool on);
 WEIR_PUBLIC bool weir_loop_get_debug(const weir_loop *loop);
-/** A callback or task step that takes at least this long is logged in debug mode (100 ms). */
+/** A callback or task step that takes at least this long is logged in debug mode, as a WARNING
+ *  "Executing <Task …> took 0.120 seconds" (100 ms; 0 logs all; WEIR_FOREVER none). B4 */
 WEIR_PUBLIC void weir_loop_set_slow_callback(weir_loop *loop, weir_duration limit);
+/** A wait for I/O that returns later than asked by more than this is logged as a WARNING "poll 50.000
+ *  ms took 412.118 ms: …" in every mode (100 ms; WEIR_FOREVER never): the machine is overloaded or was
+ *  suspended. In debug mode so is a poll that was not to wait and took this long. B3 */
+WEIR_PUBLIC void weir_loop_set_poll_overshoot(weir_loop *loop, weir_duration limit);
+
+#define WEIR_HISTOGRAM_BUCKETS 24
+
+/** counts[0]: below 1 us; counts[n]: below 2^n us, from the one before on; the last: all above. */
+typedef struct weir_histogram {
+    uint64_t counts[WEIR_HISTOGRAM_BUCKETS];
+} weir_histogram;
+
+/** What a loop has done since it was made; always counted. */
+typedef struct weir_loop_metrics {
+    size_t size;
+    uint64_t iterations;     /**< each with one poll of the backend */
+    uint64_t callbacks;      /**< and steps of tasks; completions of I/O not included */
+    uint64_t events;         /**< that polls brought */
+    uint64_t timers;         /**< that came due */
+    uint64_t posts;          /**< callbacks from other threads */
+    uint64_t wakeups;        /**< times that another thread had to wake it */
+    uint64_t slow_callbacks; /**< debug mode: at or above the limit */
+    uint64_t overshoots;     /**< waits that returned too late */
+    weir_duration idle;      /**< asleep in waits */
+    weir_duration busy;      /**< the rest of its running time */
+    weir_histogram wait;     /**< of each wait that may sleep */
+    weir_histogram work;     /**< of what an iteration runs between waits */
+    weir_histogram lag;      /**< of timers: from their deadline to the iteration that fires them */
+    weir_histogram step;     /**< debug mode: of each callback and step */
+} weir_loop_metrics;
+
+/** Fills `ret_metrics`, as much of it as its `size` says. On the loop's thread. */
+WEIR_PUBLIC void weir_loop_metrics_get(const weir_loop *loop, weir_loop_metrics *ret_metrics);
 
 typedef struct weir_run_options {
     size_t size;

@@ -217,7 +217,7 @@ static void takes_errors(weir_loop *loop, const weir_exception_context *context,
     assert_ptr_equal(loop, test.loop);
     assert_true(weir_error_is(context->error, EIO));
     assert_non_null(strstr(context->site->file, "loop_test.h"));
-    assert_string_equal(context->message, "error in a callback");
+    assert_string_equal(context->message, "Exception in callback");
     note(*(const char *)arg);
 }
 
@@ -373,7 +373,8 @@ static void upper_destroy(weir_loop *loop, void *state)
     ((struct upper *)state)->destroyed = true;
 }
 
-static const struct loop_slot_ops upper_ops = {upper_cancel, upper_live, upper_destroy};
+static const struct loop_slot_ops upper_ops = {
+    .cancel_all = upper_cancel, .live = upper_live, .destroy = upper_destroy};
 
 static void closing_names_what_still_lives(void **state)
 {
@@ -594,7 +595,7 @@ static void the_error_of_a_callback_is_logged_with_its_site(void **state)
     iterate(1);
     sink_close(ends, text, sizeof(text));
 
-    assert_non_null(strstr(text, " ERROR   weir: error in a callback, created at soon ("));
+    assert_non_null(strstr(text, " ERROR   weir: Exception in callback, created at soon ("));
     assert_non_null(strstr(text, "    error: callback failed (EIO)\n"));
 }
 
