@@ -18,6 +18,7 @@ lint_tests += \
 EXTRA_DIST += \
 	$(lint_tests) \
 	tests/lint/banned.conf \
+	tests/lint/behaviour \
 	tests/lint/common.py \
 	tests/lint/installed \
 	tests/lint/layers.conf \
