@@ -3,11 +3,11 @@
 noinst_LTLIBRARIES += libweir-core.la
 libweir_core_la_SOURCES =
 libweir_core_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden -ftls-model=initial-exec \
-	$(OPENSSL_CFLAGS) $(CARES_CFLAGS)
+	$(OPENSSL_CFLAGS) $(CARES_CFLAGS) $(DW_CFLAGS)
 
 lib_LTLIBRARIES += libweir.la
 libweir_la_SOURCES =
-libweir_la_LIBADD = libweir-core.la $(OPENSSL_LIBS) $(CARES_LIBS) $(PTHREAD_LIBS)
+libweir_la_LIBADD = libweir-core.la $(OPENSSL_LIBS) $(CARES_LIBS) $(DW_LIBS) $(PTHREAD_LIBS)
 libweir_la_LDFLAGS = $(AM_LDFLAGS) $(WEIR_ZDEFS) -version-info 0:0:0 \
 	-Wl,--version-script=$(top_srcdir)/core/libweir.map
 EXTRA_libweir_la_DEPENDENCIES = core/libweir.map

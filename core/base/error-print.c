@@ -9,6 +9,8 @@
  *           at resolve_and_dial (use.c:8)
  *       also: …                        an attached error
  *       hint: is the application running?
+ *     error raised at (most recent call last):     debug mode
+ *       #0 dial use.c:7
  *
  * An error made by weir_error_share() is no step of its own: it prints as its cause, whose trace goes
  * on with the sites that the sharer's own way added. Control characters of messages are escaped.
@@ -17,6 +19,7 @@
 
 #include <stdio.h>
 
+#include "core/base/backtrace.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
 
@@ -163,16 +166,41 @@ static void add_extras(struct text *text, const weir_error *error, int indent, i
     }
 }
 
+/* The one made first is the one to look for. */
+static const weir_backtrace *raised_of(const weir_error *error)
+{
+    const weir_backtrace *raised = NULL;
+
+    for (; error; error = error->cause) {
+        if (error->raised)
+            raised = error->raised;
+    }
+    return raised;
+}
+
+void weir__error_print(struct text *text, const weir_error *error,
+                       void (*add_backtrace)(struct text *, const weir_backtrace *))
+{
+    const weir_backtrace *raised;
+
+    if (!error) {
+        text_add(text, "no error");
+        return;
+    }
+    mark_chain_read(error);
+    text_add(text, "error: ");
+    add_chain(text, error, 0, 0);
+    raised = raised_of(error);
+    if (raised) {
+        text_add(text, "\nerror raised at (most recent call last):\n");
+        add_backtrace(text, raised);
+    }
+}
+
 size_t weir_error_print(const weir_error *error, char *buffer, size_t size)
 {
     struct text text = text_over(buffer, size);
 
-    if (!error) {
-        text_add(&text, "no error");
-        return text.len;
-    }
-    mark_chain_read(error);
-    text_add(&text, "error: ");
-    add_chain(&text, error, 0, 0);
+    weir__error_print(&text, error, weir__backtrace_print);
     return text.len;
 }

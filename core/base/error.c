@@ -26,6 +26,7 @@
 #include <weir/log.h>
 
 #include "core/base/alloc.h"
+#include "core/base/backtrace.h"
 #include "core/base/invariant.h"
 #include "core/base/sites.h"
 
@@ -150,6 +151,8 @@ static void error_setup(weir_error *error, enum error_kind kind, weir_code code,
     error->kind = (uint8_t)kind;
     error->code = code;
     error->site = site;
+    if (weir_unlikely(weir__thread_debug))
+        error->raised = weir__backtrace_capture();
 }
 
 /* People hand in -errno, and 0 by mistake. */
@@ -329,6 +332,7 @@ static weir_error *copy_outside_pool(const weir_error *from)
     copy->kind = ERROR_HEAP;
     copy->pool = NULL;
     copy->cause = copy->more = copy->next = NULL;
+    copy->raised = WEIR_TAKE(((weir_error *)from)->raised);
     copy->hint = from->hint ? weir__strdup(from->hint) : NULL;
     if (own_text)
         copy->format = copy->text;
@@ -432,6 +436,7 @@ void weir_error_unref(weir_error *error)
             weir_error_unref(more);
         }
         weir__free(error->hint);
+        weir__backtrace_free(error->raised);
         weir_magic_clear(error);
         if (error->kind == ERROR_POOL)
             pool_give(error, error->pool);

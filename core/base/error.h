@@ -3,7 +3,10 @@
 #ifndef WEIR_CORE_BASE_ERROR_H
 #define WEIR_CORE_BASE_ERROR_H
 
+#include <weir/debug.h>
 #include <weir/error.h>
+
+#include "core/base/text.h"
 
 #define ERROR_TRACE_MAX   16   /* sites of a trace; further ones are counted */
 #define ERROR_MESSAGE_MAX 1024 /* bytes of one message; longer ones end in "…" */
@@ -30,6 +33,7 @@ struct weir_error {
     char *hint;
     struct error_pool *pool;
     int64_t args[ERROR_ARGS_MAX];
+    weir_backtrace *raised; /* debug mode: where it was made */
     const weir_site *trace[ERROR_TRACE_MAX];
     char text[];
 };
@@ -40,6 +44,9 @@ extern __thread bool weir__thread_debug;
 /* Told each WEIR_TRY that a static error passes; debug mode keeps the last ones of each task. */
 extern void (*weir__error_static_hook)(const weir_error *error, const weir_site *site);
 
+/* weir_error_print() with a say in how backtraces are written. */
+void weir__error_print(struct text *text, const weir_error *error,
+                       void (*add_backtrace)(struct text *, const weir_backtrace *));
 /* Without marking it read. */
 weir_code weir__error_peek_code(const weir_error *error);
 bool weir__error_was_read(const weir_error *error);

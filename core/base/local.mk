@@ -5,6 +5,8 @@ libweir_core_la_SOURCES += \
 	core/base/backtrace.c \
 	core/base/backtrace.h \
 	core/base/buffer.c \
+	core/base/cfi.c \
+	core/base/cfi.h \
 	core/base/chunk.c \
 	core/base/chunk.h \
 	core/base/env.c \
@@ -25,6 +27,8 @@ libweir_core_la_SOURCES += \
 	core/base/poison.h \
 	core/base/sites.c \
 	core/base/sites.h \
+	core/base/symbol.c \
+	core/base/symbol.h \
 	core/base/text.c \
 	core/base/text.h \
 	core/base/time.c \

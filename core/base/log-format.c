@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 
+#include "core/base/backtrace.h"
 #include "core/base/log.h"
 
 /* Not gmtime_r(): it takes a lock of libc, which a forked child may find held for ever. */
@@ -136,10 +137,9 @@ static void add_fields(struct text *text, const struct log_record *record)
 }
 
 static void format_text(struct text *text, const struct log_style *style,
-                        const struct log_record *record)
+                        const struct log_record *record, const char *body)
 {
     const char *message = (const char *)(record + 1);
-    const char *body = message + record->message_size;
 
     if (style->priority_prefix)
         text_printf(text, "<%d>", priority_of(record->level));
@@ -166,10 +166,9 @@ static void format_text(struct text *text, const struct log_style *style,
 }
 
 static void format_logfmt(struct text *text, const struct log_style *style,
-                          const struct log_record *record)
+                          const struct log_record *record, const char *body)
 {
     const char *message = (const char *)(record + 1);
-    const char *body = message + record->message_size;
 
     if (style->priority_prefix)
         text_printf(text, "<%d>", priority_of(record->level));
@@ -195,11 +194,10 @@ static void add_member(struct text *text, const char *name, const char *value)
 }
 
 static void format_json(struct text *text, const struct log_style *style,
-                        const struct log_record *record)
+                        const struct log_record *record, const char *body)
 {
     struct field_reader reader = fields_of(record);
     const char *message = (const char *)(record + 1);
-    const char *body = message + record->message_size;
     const char *name, *value;
 
     if (style->priority_prefix)
@@ -223,15 +221,24 @@ static void format_json(struct text *text, const struct log_style *style,
 void weir__log_format(struct text *text, const struct log_style *style,
                       const struct log_record *record)
 {
+    const char *body = (const char *)(record + 1) + record->message_size;
+    char expanded[LOG_EXPANDED_MAX];
+
+    if (backtrace_deferred(body)) {
+        struct text lines = TEXT_INIT(expanded);
+
+        weir__backtrace_expand(&lines, body);
+        body = expanded;
+    }
     switch (style->format) {
     case WEIR_LOG_LOGFMT:
-        format_logfmt(text, style, record);
+        format_logfmt(text, style, record, body);
         break;
     case WEIR_LOG_JSON:
-        format_json(text, style, record);
+        format_json(text, style, record, body);
         break;
     case WEIR_LOG_TEXT:
-        format_text(text, style, record);
+        format_text(text, style, record, body);
         break;
     }
 }

@@ -18,6 +18,8 @@
 #include <weir/error.h>
 
 #include "core/base/alloc.h"
+#include "core/base/backtrace.h"
+#include "core/base/error.h"
 #include "core/base/invariant.h"
 
 static weir_logger root = {.head = {WEIR_LOG_INFO}, .own_level = WEIR_LOG_INFO, .name = ""};
@@ -240,29 +242,61 @@ void weir_log_at(const weir_site *site, weir_logger *logger, int level,
                                     .nfields = nfields});
 }
 
+/* The body and the error into the ring's scratch space. */
+static void write_body(struct log_ring *ring, const char *body, const weir_error *error)
+{
+    struct text text = TEXT_INIT(ring->scratch.body);
+
+    text.data[0] = '\0';
+    if (body) {
+        text_add(&text, body);
+        if (error && text_length(&text) > 0 && text.data[text_length(&text) - 1] != '\n')
+            text_add(&text, "\n");
+    }
+    if (error)
+        weir__error_print(&text, error, weir__backtrace_defer);
+}
+
+static void log_with_body(const struct pending *pending, weir_error *take_error, const char *format,
+                          va_list args) WEIR_PRINTF(3, 0);
+
+static void log_with_body(const struct pending *pending, weir_error *take_error, const char *format,
+                          va_list args)
+{
+    bool enabled = weir_logger_enabled(pending->logger, pending->level);
+    struct log_ring *ring = enabled ? weir__log_ring() : NULL;
+    struct pending whole = *pending;
+
+    if (ring) {
+        vsnprintf(ring->scratch.message, sizeof(ring->scratch.message), format, args);
+        write_body(ring, pending->body, take_error);
+        whole.message = ring->scratch.message;
+        whole.body = ring->scratch.body;
+        enqueue(ring, &whole);
+    } else if (enabled) {
+        weir__log_count_lost();
+    }
+    weir_ignore(take_error);
+}
+
 void weir_log_error_at(const weir_site *site, weir_logger *logger, int level,
                        weir_error *take_error, const char *format, ...)
 {
-    bool enabled = weir_logger_enabled(logger, level);
-    struct log_ring *ring = enabled ? weir__log_ring() : NULL;
     va_list args;
 
-    if (!ring) {
-        if (enabled)
-            weir__log_count_lost();
-        weir_ignore(take_error);
-        return;
-    }
     va_start(args, format);
-    vsnprintf(ring->scratch.message, sizeof(ring->scratch.message), format, args);
+    log_with_body(&(struct pending){.site = site, .logger = logger, .level = level}, take_error,
+                  format, args);
     va_end(args);
-    ring->scratch.body[0] = '\0';
-    if (take_error)
-        weir_error_print(take_error, ring->scratch.body, sizeof(ring->scratch.body));
-    enqueue(ring, &(struct pending){.site = site,
-                                    .logger = logger,
-                                    .level = level,
-                                    .message = ring->scratch.message,
-                                    .body = ring->scratch.body});
-    weir_ignore(take_error);
+}
+
+void weir__log_body_at(const weir_site *site, weir_logger *logger, int level,
+                       weir_error *take_error, const char *body, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_with_body(&(struct pending){.site = site, .logger = logger, .level = level, .body = body},
+                  take_error, format, args);
+    va_end(args);
 }

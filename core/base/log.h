@@ -16,13 +16,14 @@
 
 #include "core/base/text.h"
 
-#define LOG_RING_SIZE   ((size_t)64 * 1024) /* bytes per thread; a power of two */
-#define LOG_MESSAGE_MAX 2048                /* bytes of a message; longer ones are cut */
-#define LOG_BODY_MAX    4096                /* bytes of an error's print */
-#define LOG_FIELDS_MAX  16
-#define LOG_FIELD_MAX   512
-#define LOG_RECORD_MAX  16384
-#define LOG_LINE_MAX    ((size_t)64 * 1024) /* one record when formatted */
+#define LOG_RING_SIZE    ((size_t)64 * 1024) /* bytes per thread; a power of two */
+#define LOG_MESSAGE_MAX  2048                /* bytes of a message; longer ones are cut */
+#define LOG_BODY_MAX     4096                /* bytes of an error's print */
+#define LOG_FIELDS_MAX   16
+#define LOG_FIELD_MAX    512
+#define LOG_RECORD_MAX   16384
+#define LOG_EXPANDED_MAX ((size_t)16 * 1024) /* bytes of a body with its backtraces printed */
+#define LOG_LINE_MAX     ((size_t)64 * 1024) /* one record when formatted */
 
 /* The head of a record in a ring; texts follow, each with its NUL: message, body, then name and
    value of each field. */
@@ -94,6 +95,14 @@ struct weir_logger {
 };
 
 int64_t weir__wall_clock_ns(void);
+
+/* Logs with lines of its own below the message (a repr, "Object created at …" with
+   weir__backtrace_defer()), and below them the error, which it ends. */
+#define weir__log_body(logger, level, take_error, body, ...) \
+    weir__log_body_at(WEIR_HERE, (logger), (level), (take_error), (body), __VA_ARGS__)
+void weir__log_body_at(const weir_site *site, weir_logger *logger, int level,
+                       weir_error *take_error, const char *body, const char *format, ...)
+    WEIR_PRINTF(6, 7);
 
 /* Around fork(). */
 void weir__loggers_lock(void);
