@@ -11,6 +11,7 @@ libweir_core_la_SOURCES += \
 	core/net/net.h \
 	core/net/pipe.c \
 	core/net/relay.c \
+	core/net/repr.c \
 	core/net/resolver.c \
 	core/net/resolver.h \
 	core/net/resolver_addresses.c \
@@ -19,6 +20,7 @@ libweir_core_la_SOURCES += \
 	core/net/resolver_files.c \
 	core/net/server.c \
 	core/net/server.h \
+	core/net/server_accept.c \
 	core/net/stream.c \
 	core/net/stream.h \
 	core/net/stream_buffer.c \

@@ -21,30 +21,38 @@
 
 static _Atomic uint64_t process_ids = 1;
 
-static void abort_unclosed(struct net *net, weir_transport *t)
-{
-    char what[256];
-    struct text text = TEXT_INIT(what);
-
-    if (t->status < TRANSPORT_CLOSING && !t->attempt) {
-        weir__transport_describe(t, &text);
-        weir_log(net->logger, WEIR_LOG_WARNING, "unclosed %s", what);
-    }
-    weir_transport_abort(t, NULL);
-}
-
+/* Tasks are being cancelled, and end what is theirs; new connections would only be in their way. */
 static void net_cancel_all(weir_loop *loop, void *state)
 {
     struct net *net = state;
 
     (void)loop;
+    net->closing = true;
+    weir_list_foreach(server, &net->servers, weir_server, link)
+        weir__server_update_accepting(server);
+}
+
+static void sweep_transports(struct list *transports, bool warn)
+{
+    weir_list_foreach_safe(t, transports, weir_transport, link) {
+        if (warn && !t->attempt)
+            weir__transport_warn_unclosed(t);
+        weir_transport_abort(t, NULL);
+    }
+}
+
+/* What is open now, nobody closes any more. A server answers for its connections. */
+static void net_sweep(weir_loop *loop, void *state)
+{
+    struct net *net = state;
+
+    (void)loop;
     weir__connecting_cancel_all(net);
-    weir_list_foreach_safe(t, &net->transports, weir_transport, link)
-        abort_unclosed(net, t);
+    sweep_transports(&net->transports, true);
     weir_list_foreach_safe(server, &net->servers, weir_server, link) {
+        sweep_transports(&server->transports, server->closed);
         if (!server->closed)
-            weir_log(net->logger, WEIR_LOG_WARNING, "unclosed server %s", server->name);
-        weir_server_abort_connections(server);
+            weir__server_warn_unclosed(server);
         weir_server_close(server);
     }
 }
@@ -52,11 +60,15 @@ static void net_cancel_all(weir_loop *loop, void *state)
 static size_t name_transports(struct list *transports, struct text *text, size_t named)
 {
     weir_list_foreach(t, transports, weir_transport, link) {
+        char repr[256];
+
         if (named++ >= NAMED_IN_REPORT)
             continue;
-        if (named > 1)
-            text_add(text, ", ");
-        weir__transport_describe(t, text);
+        weir_transport_repr(t, repr, sizeof(repr));
+        text_printf(text, "%stransport %s", named > 1 ? ", " : "", repr);
+        if (t->file.site)
+            text_printf(text, " created at %s:%d", text_site_file(t->file.site),
+                        t->file.site->line);
     }
     return named;
 }
@@ -95,6 +107,7 @@ static void net_destroy(weir_loop *loop, void *state)
 
 static const struct loop_slot_ops net_slot_ops = {
     .cancel_all = net_cancel_all,
+    .sweep = net_sweep,
     .live = net_live,
     .destroy = net_destroy,
 };
@@ -114,7 +127,9 @@ weir_error *weir__net_of(weir_loop *loop, struct net **ret)
         net->loop = loop;
         net->io = weir__loop_io(loop);
         net->refs = 1;
+        weir__net_kinds_register();
         net->logger = weir_logger_get("weir.net");
+        net->trace = weir_logger_get("weir.transport");
         list_init(&net->transports);
         list_init(&net->servers);
         list_init(&net->connecting);

@@ -8,6 +8,7 @@
 
 #include <weir/transport.h>
 
+#include "core/base/error.h"
 #include "core/base/invariant.h"
 #include "core/base/list.h"
 #include "core/loop/loop.h"
@@ -48,15 +49,20 @@ struct net {
     struct write_entry *entries;
     struct send_vector *vectors;
     unsigned entries_kept, vectors_kept;
+    bool closing;  /* the loop is: nothing is accepted any more */
     unsigned refs; /* the slot, and each transport and server: they may outlive the loop */
     uint64_t next_id, last_id;
     weir_logger *logger;
+    weir_logger *trace; /* weir.transport: what happens to connections, in debug mode */
 };
 
 /* The state of a loop, made on first use. Errors: WEIR_ETHREAD, WEIR_ENOMEM, WEIR_ECLOSED. */
 weir_error *weir__net_of(weir_loop *loop, struct net **ret) WEIR_MUST_USE;
 struct net *weir__net_ref(struct net *net);
 void weir__net_unref(struct net *net);
+
+/* How our jobs are described in reports (repr.c). */
+void weir__net_kinds_register(void);
 
 uint64_t weir__net_id(struct net *net);
 
@@ -68,6 +74,14 @@ void weir__net_vector_free(struct net *net, struct send_vector *vector);
 
 /* Whether an error of a connection says no more than that the peer or we ended it. Marks it read. */
 bool weir__net_is_quiet(const weir_error *error);
+
+/* A line of debug mode about a connection: "<Socket …> received EOF". Costs a load when off. */
+#define TRANSPORT_TRACE(t, ...)                       \
+    do {                                              \
+        if (weir_unlikely(weir__thread_debug))        \
+            weir__transport_trace(t, "" __VA_ARGS__); \
+    } while (0)
+void weir__transport_trace(const weir_transport *t, const char *format, ...) WEIR_PRINTF(2, 3);
 
 static inline struct chunk_pool *net_pool(const struct net *net)
 {

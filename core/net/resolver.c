@@ -15,12 +15,14 @@
 #include <weir/executor.h>
 
 #include "core/base/alloc.h"
+#include "core/base/error.h"
 #include "core/task/wait.h"
 
 #define RESOLVING_MAGIC  WEIR_MAGIC('r', 's', 'l', 'v')
 #define MIN_TTL_DEFAULT  WEIR_S(1)
 #define MAX_TTL_DEFAULT  WEIR_S(3600)
 #define NEGATIVE_DEFAULT WEIR_S(10)
+#define SLOW_LOOKUP      WEIR_MS(100)
 
 struct resolver {
     weir_loop *loop;
@@ -44,6 +46,7 @@ struct lookup {
     struct list link;
     struct list waiters; /* resolvings */
     struct resolver *resolver;
+    int64_t started; /* debug mode */
     char name[];
 };
 
@@ -170,6 +173,17 @@ static int64_t keep_for(const struct resolver *r, const struct found *found)
     return ttl > r->options.max_ttl.ns ? r->options.max_ttl.ns : ttl;
 }
 
+/* In debug mode: slow ones are worth a look. */
+static void trace_lookup(const struct lookup *lookup, const struct found *found)
+{
+    int64_t took = weir_now().ns - lookup->started;
+    int level = took >= SLOW_LOOKUP.ns ? WEIR_LOG_INFO : WEIR_LOG_DEBUG;
+
+    weir_log(weir_logger_get("weir.dns"), level,
+             "Getting address info of \"%s\" took %.3f ms: %zu addresses", lookup->name,
+             (double)took / 1e6, (size_t)found->count);
+}
+
 static void lookup_done(void *arg, const struct found *answer)
 {
     struct lookup *lookup = arg;
@@ -180,6 +194,8 @@ static void lookup_done(void *arg, const struct found *answer)
     if (r->closing)
         found.code = WEIR_ECANCELED;
     weir__addresses_order(&found);
+    if (weir_unlikely(weir__thread_debug) && lookup->started)
+        trace_lookup(lookup, &found);
     if (keep > 0 && !r->closing)
         weir__cache_put(r->cache, lookup->name, weir__loop_now(r->loop) + keep, &found);
     weir_list_foreach_safe(resolving, &lookup->waiters, struct weir_resolving, link)
@@ -206,6 +222,8 @@ static struct lookup *new_lookup(struct resolver *r, const char *name)
         return NULL;
     memcpy(lookup->name, name, strlen(name) + 1);
     lookup->resolver = r;
+    if (weir_unlikely(weir__thread_debug))
+        lookup->started = weir_now().ns;
     list_init(&lookup->waiters);
     list_append(&r->lookups, &lookup->link);
     r->lookup_count++;

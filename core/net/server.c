@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Servers. Each accepted socket becomes a transport of the server's list; after the TLS handshake,
- * if there is one, the `accepted` hook has its say and the protocol begins.
- *
- * When the process has no descriptor left, accepting rests for a moment instead of spinning, with
- * one line in the log. If that does not help, the reserve descriptor is given up to accept one
- * connection and close it, so that clients are told rather than left to wait.
+ * Servers. Each accepted socket becomes a transport of the server's list; it ends with the last
+ * connection, or when the loop closes over it. What accepting does is in server_accept.c.
  */
 #include "config.h"
 
@@ -18,187 +14,13 @@
 #include <unistd.h>
 
 #include "core/base/alloc.h"
+#include "core/base/backtrace.h"
+#include "core/base/error.h"
 #include "core/net/address.h"
 #include "core/net/tls.h"
 #include "core/net/transport.h"
 
 #define UNIX_PREFIX "unix:"
-
-static weir_server *server_of(struct io_file *file)
-{
-    return container_of(file, weir_server, file);
-}
-
-/* Accepting */
-
-static void update_accepting(weir_server *server)
-{
-    struct io_backend *io = server->net->io;
-    size_t max = server->options.max_connections;
-    bool wanted = !server->closed && (!max || server->count < max);
-
-    if (server->closed || timer_running(&server->retry) || wanted == server->file.accepting)
-        return;
-    if (wanted)
-        io->ops->accept_start(io, &server->file);
-    else
-        io->ops->accept_stop(io, &server->file);
-}
-
-static void refuse(weir_server *server, weir_transport *t, weir_error *take_error)
-{
-    weir_log_error(server->net->logger, WEIR_LOG_INFO, take_error,
-                   "%s: connection %llu from %s was refused", server->name,
-                   (unsigned long long)t->id, weir_transport_peer_name(t));
-    weir__transport_lose(t, NULL);
-}
-
-/* TLS, if any, is up. */
-static void begin(weir_server *server, weir_transport *t)
-{
-    const weir_protocol *protocol = server->protocol;
-    const void *config = server->config;
-    weir_error *error = NULL;
-
-    if (server->options.accepted)
-        error = server->options.accepted(t, &protocol, &config, server->options.arg);
-    if (!error && t->status >= TRANSPORT_LOST)
-        return;
-    t->config = config;
-    if (!error && protocol != server->protocol)
-        error = weir__transport_install(t, protocol, config);
-    if (error)
-        refuse(server, t, error);
-    else
-        weir__transport_open(t);
-}
-
-static void handshake_done(weir_transport *t, weir_error *take_error, void *arg)
-{
-    weir_server *server = arg;
-
-    if (!take_error) {
-        begin(server, t);
-        return;
-    }
-    /* The peer's doing, and anybody's: no more than information. */
-    weir_log_error(server->net->logger, WEIR_LOG_INFO, take_error,
-                   "%s: TLS handshake with %s failed", server->name, weir_transport_peer_name(t));
-}
-
-static weir_error *start_handshake(weir_server *server, weir_transport *t)
-{
-    weir_duration limit = server->options.handshake_timeout;
-    struct tls_start start = {
-        .context = server->options.tls,
-        .timeout = limit.ns ? limit : TLS_HANDSHAKE_TIMEOUT,
-        .done = handshake_done,
-        .arg = server,
-    };
-
-    WEIR_TRY(weir__tls_start(t, &start));
-    return NULL;
-}
-
-static void take_connection(weir_server *server, int fd, const struct sockaddr *peer,
-                            socklen_t length)
-{
-    struct transport_new options = {
-        .net = server->net,
-        .fd = fd,
-        .protocol = server->protocol,
-        .config = server->config,
-        .peer = peer,
-        .peer_length = length,
-        .site = server->file.site,
-        .state = server->options.tls ? TRANSPORT_HANDSHAKE : TRANSPORT_CONNECTING,
-    };
-    weir_transport *t;
-    weir_error *error = weir__transport_new(&options, &t);
-
-    if (error) {
-        close(fd);
-        weir_log_error(server->net->logger, WEIR_LOG_ERROR, error,
-                       "%s: a connection could not be taken", server->name);
-        return;
-    }
-    list_remove(&t->link);
-    list_append(&server->transports, &t->link);
-    t->server = weir_server_ref(server);
-    server->count++;
-    if (!server->options.tls) {
-        begin(server, t);
-        return;
-    }
-    error = start_handshake(server, t);
-    if (error)
-        refuse(server, t, error);
-}
-
-static void open_reserve(weir_server *server)
-{
-    if (server->reserve < 0)
-        server->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-/* Accepts one connection in place of the reserve and ends it. */
-static void shed_one(weir_server *server)
-{
-    int fd;
-
-    if (server->reserve < 0)
-        return;
-    close(server->reserve);
-    server->reserve = -1;
-    fd = accept4(server->file.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0)
-        close(fd);
-    open_reserve(server);
-}
-
-static void accept_failed(weir_server *server, int code)
-{
-    int64_t now = weir__loop_now(server->net->loop);
-    weir_error *error;
-
-    if (!server->logged_at || now - server->logged_at >= ACCEPT_LOG_EVERY.ns) {
-        weir_log(server->net->logger, WEIR_LOG_ERROR, "%s: accepting rests: %s (%s)", server->name,
-                 weir_code_text(code), weir_code_name(code));
-        server->logged_at = now;
-    }
-    if (server->failures++ && (code == EMFILE || code == ENFILE))
-        shed_one(server);
-    error = weir__timer_start(server->net->loop, &server->retry,
-                              weir_instant_after((weir_instant){now}, ACCEPT_RETRY));
-    if (error)
-        weir__loop_report(server->net->loop, server->file.site, "server cannot accept any more",
-                          error);
-}
-
-static weir_error *retry_fired(struct timer *timer)
-{
-    weir_server *server = container_of(timer, weir_server, retry);
-
-    open_reserve(server);
-    update_accepting(server);
-    return NULL;
-}
-
-static void on_accepted(struct io_file *file, int result, const struct sockaddr *peer,
-                        socklen_t length)
-{
-    weir_server *server = server_of(file);
-
-    if (result < 0) {
-        accept_failed(server, -result);
-        return;
-    }
-    server->failures = 0;
-    take_connection(server, result, peer, length);
-    update_accepting(server);
-}
-
-static const struct io_file_ops server_file_ops = {.accepted = on_accepted};
 
 /* Life */
 
@@ -212,7 +34,7 @@ static weir_error *run_closed(struct job *job)
     list_remove(&server->link);
     if (fn)
         error = fn(server->on_closed_arg);
-    weir_server_unref(server);
+    weir__server_release(server);
     return error;
 }
 
@@ -237,7 +59,7 @@ void weir__server_connection_lost(weir_server *server)
     if (server->closed)
         finish_if_over(server);
     else
-        update_accepting(server);
+        weir__server_update_accepting(server);
 }
 
 weir_error *weir_server_new_at(const weir_site *site, weir_loop *loop, int fd,
@@ -262,6 +84,9 @@ weir_error *weir_server_new_at(const weir_site *site, weir_loop *loop, int fd,
     memcpy(server->name, name, strlen(name) + 1);
     server->magic = SERVER_MAGIC;
     server->refs = 2;
+    server->holds = 1;
+    if (weir_unlikely(weir__thread_debug))
+        server->created = weir__backtrace_capture();
     server->net = weir__net_ref(net);
     server->protocol = protocol;
     server->config = config;
@@ -273,12 +98,9 @@ weir_error *weir_server_new_at(const weir_site *site, weir_loop *loop, int fd,
     list_init(&server->transports);
     list_init(&server->waits);
     job_init(&server->closed_job, run_closed, site);
-    weir__timer_init(&server->retry, retry_fired, site);
-    server->reserve = -1;
-    open_reserve(server);
-    io_file_init(&server->file, &server_file_ops, own, site);
+    weir__server_accept_init(server, own, site);
     list_append(&net->servers, &server->link);
-    update_accepting(server);
+    weir__server_update_accepting(server);
     *ret = server;
     return NULL;
 }
@@ -340,6 +162,7 @@ static void stop(weir_server *server)
     struct io_backend *io = server->net->io;
 
     server->closed = true;
+    weir__server_say_hidden(server);
     weir__timer_stop(server->net->loop, &server->retry);
     remove_path(server);
     io->ops->close(io, &server->file, false);
@@ -364,7 +187,7 @@ void weir__server_leave(weir_server *server)
     weir__job_cancel(&server->closed_job);
     list_remove(&server->link);
     server->over = true;
-    weir_server_unref(server);
+    weir__server_release(server);
 }
 
 weir_server *weir_server_ref(weir_server *server)
@@ -376,17 +199,51 @@ weir_server *weir_server_ref(weir_server *server)
     return server;
 }
 
+static void free_if_unused(weir_server *server)
+{
+    if (server->refs)
+        return;
+    weir_tls_context_unref(server->options.tls);
+    weir__backtrace_free(server->created);
+    weir__net_unref(server->net);
+    weir_magic_clear(server);
+    weir__free(server);
+}
+
+weir_server *weir__server_hold(weir_server *server)
+{
+    server->refs++;
+    server->holds++;
+    return server;
+}
+
+void weir__server_release(weir_server *server)
+{
+    if (!server)
+        return;
+    weir_check(server, SERVER_MAGIC);
+    server->refs--;
+    server->holds--;
+    free_if_unused(server);
+}
+
+/* Nobody can close it any more. */
+static void dropped_unclosed(weir_server *server)
+{
+    weir__server_warn_unclosed(server);
+    weir_server_abort_connections(server);
+    weir_server_close(server);
+}
+
 void weir_server_unref(weir_server *server)
 {
     if (!server)
         return;
     weir_check(server, SERVER_MAGIC);
-    if (--server->refs)
-        return;
-    weir_tls_context_unref(server->options.tls);
-    weir__net_unref(server->net);
-    weir_magic_clear(server);
-    weir__free(server);
+    if (server->refs - 1 == server->holds && !server->closed)
+        dropped_unclosed(server);
+    server->refs--;
+    free_if_unused(server);
 }
 
 int weir_server_fd(const weir_server *server)
@@ -470,7 +327,7 @@ void weir_server_on_closed(weir_server *server, weir_fn fn, void *arg)
     server->on_closed = fn;
     server->on_closed_arg = arg;
     if (server->over && !job_queued(&server->closed_job)) {
-        weir_server_ref(server);
+        (void)weir__server_hold(server);
         weir__loop_ready(server->net->loop, &server->closed_job);
     }
 }

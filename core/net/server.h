@@ -13,10 +13,15 @@
 /* Without descriptors or memory: how long accepting rests, and how often that is logged. */
 #define ACCEPT_RETRY     WEIR_MS(100)
 #define ACCEPT_LOG_EVERY WEIR_S(10)
+/* Failures of single connections that are logged in that time. */
+#define ACCEPT_FAILURES_LOGGED 10
 
 struct weir_server {
     uint32_t magic;
-    uint32_t refs; /* one of the loop's until it is closed and its last connection is lost */
+    uint32_t refs;
+    /* Of them ours: one of the loop's until it is closed and its last connection is lost, and one
+       of each transport. What is more is the users'. */
+    uint32_t holds;
     struct net *net;
     struct io_file file;
     struct list link;
@@ -33,15 +38,32 @@ struct weir_server {
     int reserve;       /* a descriptor to give up when there are no more; -1 */
     unsigned failures; /* of accept, in a row */
     int64_t logged_at;
-    bool closed; /* accepts no more */
-    bool over;   /* closed, and the last connection is lost */
-    char *path;  /* of the Unix socket file to remove */
+    int64_t failures_since; /* of the accept path: a few are logged, the others counted */
+    unsigned failures_logged;
+    uint64_t failures_hidden;
+    weir_backtrace *created; /* debug mode */
+    bool closed;             /* accepts no more */
+    bool over;               /* closed, and the last connection is lost */
+    char *path;              /* of the Unix socket file to remove */
     uint64_t path_device, path_inode;
     char name[];
 };
 
+/* Accepting (server_accept.c). `fd` moves in. */
+void weir__server_accept_init(weir_server *server, int fd, const weir_site *site);
+/* Starts or stops it, as the state of server and loop wants. */
+void weir__server_update_accepting(weir_server *server);
+/* How many failures the log did not show. */
+void weir__server_say_hidden(weir_server *server);
+
 /* Its last step when a connection is lost. */
 void weir__server_connection_lost(weir_server *server);
+/* Logs that a connection could not begin, unless too many are. Always takes. */
+void weir__server_refused(weir_server *server, weir_transport *t, weir_error *take_error);
+weir_server *weir__server_hold(weir_server *server);
+void weir__server_release(weir_server *server);
+/* Says that nobody closed it (repr.c). */
+void weir__server_warn_unclosed(const weir_server *server);
 /* For a loop that closes: forgets everything without callbacks. */
 void weir__server_leave(weir_server *server);
 /* Remembers the socket file, so that closing removes that very file. */

@@ -66,6 +66,21 @@ static void note_agreement(struct tls_engine *e)
     }
 }
 
+static void trace_handshake(const struct tls_engine *e)
+{
+    weir_logger *logger;
+    char repr[256];
+
+    if (weir_likely(!weir__thread_debug))
+        return;
+    logger = weir_logger_get("weir.tls");
+    if (!weir_logger_enabled(logger, WEIR_LOG_DEBUG))
+        return;
+    weir_transport_repr(e->transport, repr, sizeof(repr));
+    weir_log(logger, WEIR_LOG_DEBUG, "%s TLS handshake took %.1f ms: %s, %s", repr,
+             (double)(weir_now().ns - e->started) / 1e6, e->info.version, e->info.cipher);
+}
+
 static void handshake_complete(struct tls_engine *e)
 {
     weir_transport *t = e->transport;
@@ -75,6 +90,7 @@ static void handshake_complete(struct tls_engine *e)
     e->done = NULL;
     weir__timer_stop(t->net->loop, &e->timer);
     note_agreement(e);
+    trace_handshake(e);
     if (e->upgrade) {
         weir__transport_set_state(t, TRANSPORT_OPEN);
         weir__transport_unstop(t, 0);
@@ -409,6 +425,8 @@ weir_error *weir__tls_start(weir_transport *t, const struct tls_start *start)
     e->arg = start->arg;
     e->limit = start->timeout;
     e->handshaking = true;
+    if (weir_unlikely(weir__thread_debug))
+        e->started = weir_now().ns;
     weir__timer_init(&e->timer, timer_fired, t->file.site);
     error = engine_setup(e, start);
     if (error) {

@@ -12,6 +12,7 @@ struct tls_engine {
     weir_tls_context *context;
     struct input *input; /* received ciphertext */
     struct timer timer;  /* the handshake's limit; later: no chunk was free */
+    int64_t started;     /* debug mode: when the handshake began */
     weir_duration limit;
     tls_done_fn done; /* NULL once called */
     void *arg;

@@ -14,7 +14,8 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
-#include "core/base/text.h"
+#include "core/base/backtrace.h"
+#include "core/base/error.h"
 #include "core/net/connect.h"
 #include "core/net/server.h"
 #include "core/net/stream.h"
@@ -35,12 +36,6 @@ static const uint8_t followers[] = {
 #undef FOLLOWERS_OF
 };
 #undef S
-
-static const char *const state_names[] = {
-#define NAME_OF(name, next) [TRANSPORT_##name] = #name,
-    TRANSPORT_STATES(NAME_OF)
-#undef NAME_OF
-};
 
 WEIR_STATIC_ASSERT(sizeof(struct weir_transport) <= 416, "an idle connection stays small");
 
@@ -119,8 +114,6 @@ static void set_no_delay(const weir_transport *t)
         (void)setsockopt(t->file.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-static weir_error *run_deferred(struct job *job);
-
 weir_error *weir__transport_new(const struct transport_new *options, weir_transport **ret)
 {
     size_t state_size = state_size_of(options->protocol);
@@ -143,7 +136,7 @@ weir_error *weir__transport_new(const struct transport_new *options, weir_transp
     t->low = WRITE_HIGH_DEFAULT / 4;
     t->hard = WRITE_HARD_DEFAULT;
     t->status = (uint8_t)options->state;
-    job_init(&t->job, run_deferred, options->site);
+    job_init(&t->job, weir__transport_run_deferred, options->site);
     list_init(&t->link);
     set_peer(t, options->peer, options->peer_length);
     io_file_init(&t->file, &transport_file_ops, options->fd, options->site);
@@ -153,6 +146,8 @@ weir_error *weir__transport_new(const struct transport_new *options, weir_transp
         weir__free(t);
         return weir_error_trace(error, WEIR_HERE);
     }
+    if (weir_unlikely(weir__thread_debug) && weir__transport_extra(t))
+        t->extra->created = weir__backtrace_capture();
     t->id = weir__net_id(net);
     set_no_delay(t);
     transport_active(t);
@@ -187,8 +182,11 @@ void weir__transport_open(weir_transport *t)
 
     weir__transport_set_state(t, TRANSPORT_OPEN);
     t->made = true;
+    TRANSPORT_TRACE(t, "connected");
     if (t->calls->connection_made)
         error = t->calls->connection_made(t, t->state, t->config);
+    if (error && t->server)
+        t->refused = true;
     if (error)
         weir__transport_callback_failed(t, error);
     else
@@ -227,7 +225,10 @@ static void finish(weir_transport *t)
     if (t->made && t->calls->connection_lost)
         t->calls->connection_lost(t, t->state, t->reason);
     weir__transport_cancel_tasks(t);
-    if (t->by_callback)
+    TRANSPORT_TRACE(t, "lost");
+    if (t->refused)
+        weir__server_refused(t->server, t, WEIR_TAKE(t->reason));
+    else if (t->by_callback)
         log_callback_error(t);
     unlink_transport(t);
     if (t->server)
@@ -235,7 +236,7 @@ static void finish(weir_transport *t)
     weir_transport_unref(t);
 }
 
-static weir_error *run_deferred(struct job *job)
+weir_error *weir__transport_run_deferred(struct job *job)
 {
     weir_transport *t = container_of(job, weir_transport, job);
 
@@ -391,23 +392,10 @@ void weir_transport_unref(weir_transport *t)
     weir_ignore(t->reason);
     weir__tls_free(t->tls);
     free_states(t);
-    if (t->extra)
-        weir__free(t->extra->local_name);
-    weir__free(t->extra);
+    weir__transport_extra_free(t);
     weir__free(t->peer_name);
-    weir_server_unref(t->server);
+    weir__server_release(t->server);
     weir__net_unref(t->net);
     weir_magic_clear(t);
     weir__free(t);
-}
-
-void weir__transport_describe(weir_transport *t, struct text *text)
-{
-    text_printf(text, "transport <%s fd=%d peer=%s %s queued=%zu>",
-                t->protocol->name ? t->protocol->name : "unnamed", t->file.fd,
-                weir_transport_peer_name(t), state_names[t->status], t->queued);
-    if (t->file.site) {
-        text_add(text, " created at ");
-        text_add_site(text, t->file.site);
-    }
 }

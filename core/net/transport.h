@@ -73,6 +73,7 @@ struct transport_extra {
     weir_transport *transport;
     struct list tasks; /* of weir_transport_spawn() */
     char *local_name;
+    weir_backtrace *created; /* debug mode */
 };
 
 /* "192.0.2.1:80" or "[::1]:80", and where the IP stands in it; made when first asked for. */
@@ -122,6 +123,7 @@ struct weir_transport {
     bool eof_told : 1;
     bool eof_queued : 1; /* write_eof() */
     bool eof_sent : 1;
+    bool refused : 1;     /* connection_made of a server's protocol failed */
     bool by_callback : 1; /* the reason is an error that a callback returned */
     bool tls_eof : 1;     /* close_notify came: no truncation */
     bool read_only : 1;   /* pipes: one direction was never open */
@@ -159,8 +161,11 @@ void weir__transport_callback_failed(weir_transport *t, weir_error *take_error);
 void weir__transport_leave(weir_transport *t);
 /* NULL: out of memory. */
 struct transport_extra *weir__transport_extra(weir_transport *t);
-struct text;
-void weir__transport_describe(weir_transport *t, struct text *text);
+void weir__transport_extra_free(weir_transport *t);
+/* What was put off: input to deliver, connection_lost. */
+weir_error *weir__transport_run_deferred(struct job *job);
+/* Says so, when nobody has closed it (repr.c). */
+void weir__transport_warn_unclosed(const weir_transport *t);
 
 static inline void transport_active(weir_transport *t)
 {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/base/alloc.h"
+#include "core/base/backtrace.h"
 #include "core/net/server.h"
 #include "core/net/tls.h"
 #include "core/net/transport.h"
@@ -28,6 +29,16 @@ struct transport_extra *weir__transport_extra(weir_transport *t)
         list_init(&t->extra->tasks);
     }
     return t->extra;
+}
+
+void weir__transport_extra_free(weir_transport *t)
+{
+    if (!t->extra)
+        return;
+    weir__free(t->extra->local_name);
+    weir__backtrace_free(t->extra->created);
+    weir__free(t->extra);
+    t->extra = NULL;
 }
 
 /* Idle timeout */

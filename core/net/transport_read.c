@@ -130,6 +130,7 @@ static void tell_eof(weir_transport *t)
     bool keep_open = false;
 
     t->eof_told = true;
+    TRANSPORT_TRACE(t, "received EOF");
     if (t->calls->eof_received)
         error = t->calls->eof_received(t, t->state, &keep_open);
     if (error)
@@ -220,15 +221,19 @@ void weir__transport_hangup(weir_transport *t)
 void weir_transport_pause_reading(weir_transport *t)
 {
     weir_check(t, TRANSPORT_MAGIC);
-    if (!(t->stops & STOP_PROTOCOL))
-        weir__transport_stop(t, STOP_PROTOCOL);
+    if (t->stops & STOP_PROTOCOL)
+        return;
+    TRANSPORT_TRACE(t, "pauses reading");
+    weir__transport_stop(t, STOP_PROTOCOL);
 }
 
 void weir_transport_resume_reading(weir_transport *t)
 {
     weir_check(t, TRANSPORT_MAGIC);
-    if (t->stops & STOP_PROTOCOL)
-        weir__transport_unstop(t, STOP_PROTOCOL);
+    if (!(t->stops & STOP_PROTOCOL))
+        return;
+    TRANSPORT_TRACE(t, "resumes reading");
+    weir__transport_unstop(t, STOP_PROTOCOL);
 }
 
 bool weir_transport_is_reading(const weir_transport *t)

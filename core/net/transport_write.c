@@ -105,10 +105,12 @@ void weir__transport_marks(weir_transport *t)
         return;
     if (!t->write_paused && t->queued > t->high) {
         t->write_paused = true;
+        TRANSPORT_TRACE(t, "pauses writing");
         if (t->calls->pause_writing)
             t->calls->pause_writing(t, t->state);
     } else if (t->write_paused && t->queued <= t->low) {
         t->write_paused = false;
+        TRANSPORT_TRACE(t, "resumes writing");
         if (t->calls->resume_writing)
             t->calls->resume_writing(t, t->state);
     }

@@ -56,10 +56,15 @@ WEIR_PUBLIC weir_error *weir_serve_at(const weir_site *site, weir_loop *loop, co
                                       const weir_protocol *protocol, const void *config,
                                       weir_server **ret) WEIR_MUST_USE;
 WEIR_PUBLIC weir_server *weir_server_ref(weir_server *server);
+/** Dropping the last reference of a server that serves still is a mistake: a RESOURCE warning says
+ *  so, then it is closed and its connections are aborted (K1). */
 WEIR_PUBLIC void weir_server_unref(weir_server *server);
 WEIR_PUBLIC int weir_server_fd(const weir_server *server);
 /** "127.0.0.1:8080" with the port the kernel chose. */
 WEIR_PUBLIC const char *weir_server_name(const weir_server *server);
+/** How it looks in reports, as snprintf: `<Server serving fd=5 address=127.0.0.1:8080 connections=3>`;
+ *  closed, and resting (at max_connections, or without descriptors), in place of serving. */
+WEIR_PUBLIC size_t weir_server_repr(const weir_server *server, char *buffer, size_t size);
 WEIR_PUBLIC size_t weir_server_connections(const weir_server *server);
 
 /** Stops accepting; connections go on. The path of a Unix socket it made is removed. */

@@ -28,6 +28,8 @@ WEIR_PUBLIC weir_error *weir_connect_at(const weir_site *site, const char *targe
 /** Turns a transport into a stream, which first reads `rest`. The protocol is called no more. */
 WEIR_PUBLIC weir_error *weir_stream_of(weir_transport *transport, weir_slice rest,
                                        weir_stream **ret) WEIR_MUST_USE;
+/** How it looks in reports, as snprintf: `<Stream [broken] [eof] buffered=12 transport=<Socket …>>`. */
+WEIR_PUBLIC size_t weir_stream_repr(const weir_stream *stream, char *buffer, size_t size);
 /** Borrowed. */
 WEIR_PUBLIC weir_transport *weir_stream_transport(weir_stream *stream);
 

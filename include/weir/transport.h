@@ -158,6 +158,11 @@ WEIR_PUBLIC const struct sockaddr *weir_transport_peer_address(const weir_transp
                                                                size_t *ret_length);
 WEIR_PUBLIC uint64_t weir_transport_bytes_received(const weir_transport *transport);
 WEIR_PUBLIC uint64_t weir_transport_bytes_sent(const weir_transport *transport);
+/**
+ * How it looks in reports, as snprintf: `<Socket [closing|closed] fd=6 peer=127.0.0.1:4711 read=polling
+ * write=<idle, bufsize=0>>`; TLS, PipeReader, PipeWriter and Pipe in place of Socket.
+ */
+WEIR_PUBLIC size_t weir_transport_repr(const weir_transport *transport, char *buffer, size_t size);
 /** Process-wide, never reused; for logs. */
 WEIR_PUBLIC uint64_t weir_transport_id(const weir_transport *transport);
 

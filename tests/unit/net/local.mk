@@ -34,6 +34,10 @@ tests_unit_net_test_tls_SOURCES = tests/unit/net/test_tls.c tests/unit/net/test_
 	tests/unit/net/test_certificate.h $(net_support)
 tests_unit_net_test_tls_LDADD = $(CORE_TEST_LDADD)
 
+unit_tests += tests/unit/net/test_unclosed
+tests_unit_net_test_unclosed_SOURCES = tests/unit/net/test_unclosed.c $(net_support)
+tests_unit_net_test_unclosed_LDADD = $(CORE_TEST_LDADD)
+
 unit_tests += tests/unit/net/test_resolver
 tests_unit_net_test_resolver_SOURCES = tests/unit/net/test_resolver.c $(net_support)
 tests_unit_net_test_resolver_LDADD = $(CORE_TEST_LDADD)

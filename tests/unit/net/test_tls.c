@@ -228,7 +228,7 @@ static weir_error *refused(const struct test_certificate *certificate, const cha
     capture_log_end(log, sizeof(log));
     if (!strstr(text, wanted) || strncmp(text, "connect to 127.0.0.1:", 21) != 0)
         return check_failed(WEIR_HERE, text);
-    CHECK(strstr(log, "INFO") && strstr(log, "TLS handshake with 127.0.0.1:"));
+    CHECK(strstr(log, "INFO") && strstr(log, "TLS handshake failed with 127.0.0.1:"));
     return NULL;
 }
 
