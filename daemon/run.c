@@ -140,6 +140,7 @@ static int run_run(const struct arguments *arguments)
     if (error)
         weir_log_error(daemon.logger, WEIR_LOG_CRITICAL, error, "cannot serve");
     if (daemon.loop) {
+        weir_loop_cancel_tasks(daemon.loop);
         weir_loop_close_force(daemon.loop, WEIR_S(1));
         weir_loop_unref(daemon.loop);
     }

@@ -12,6 +12,7 @@
 #include "core/base/backtrace.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
+#include "core/loop/context.h"
 #include "core/loop/internal.h"
 
 static weir_handle *handle_of(struct job *job)
@@ -49,6 +50,7 @@ weir_handle *weir__handle_new(weir_loop *loop, const weir_site *site, const char
     handle->fn = fn;
     handle->arg = arg;
     handle->drop = drop;
+    handle->context = loop == weir__thread_loop ? weir_context_ref(weir__context) : NULL;
     handle->next = NULL;
     handle->timer.position = 0;
     handle->timer.fire = weir__handle_fire;
@@ -61,6 +63,7 @@ static void handle_free(weir_handle *handle)
     weir_loop *loop = weir__thread_loop;
 
     weir_magic_clear(handle);
+    weir_context_unref(handle->context);
     if (loop && loop->nfree_handles < HANDLES_KEPT) {
         handle->next = loop->free_handles;
         loop->free_handles = handle;
@@ -99,13 +102,22 @@ void weir_handle_unref(weir_handle *handle)
         handle_free(handle);
 }
 
+static weir_error *call_in_context(weir_handle *handle)
+{
+    weir_context *before = weir_context_enter(WEIR_TAKE(handle->context));
+    weir_error *error = handle->fn(handle->arg);
+
+    weir_context_leave(before);
+    return error;
+}
+
 static weir_error *handle_call(weir_handle *handle)
 {
     weir_error *error;
 
     weir_check(handle, HANDLE_MAGIC);
     handle->state = HANDLE_RAN;
-    error = handle->fn(handle->arg);
+    error = call_in_context(handle);
     weir_handle_unref(handle);
     return error;
 }

@@ -307,6 +307,8 @@ static void destroy_slots(weir_loop *loop)
         /* Somebody's stack or buffers may still be in there: leaked rather than corrupted. */
         if (slot.ops->live && slot.ops->live(loop, slot.state, names, sizeof(names)) > 0) {
             weir_loop_ref(loop);
+            if (slot.ops->abandon)
+                slot.ops->abandon(loop, slot.state);
             continue;
         }
         slot.ops->destroy(loop, slot.state);

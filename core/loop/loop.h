@@ -167,6 +167,8 @@ struct loop_slot_ops {
     void (*sweep)(weir_loop *loop, void *state);
     /* How much still lives; writes names of some of it to `buffer`. */
     size_t (*live)(weir_loop *loop, void *state, char *buffer, size_t size);
+    /* Last call at a forced close over what still lives, which is leaked. May be NULL. */
+    void (*abandon)(weir_loop *loop, void *state);
     /* Last call at close; frees the state. */
     void (*destroy)(weir_loop *loop, void *state);
 };

@@ -162,20 +162,30 @@ static bool nothing_to_detach(struct waiter *waiter)
     return true;
 }
 
-weir_error *weir_sleep(weir_duration duration)
+weir_error *weir_sleep_at(const weir_site *site, weir_duration duration)
 {
     struct waiter waiter;
+    weir_error *error;
     weir_loop *loop;
 
     WEIR_TRY(weir__wait_begin(&waiter));
+    waiter.task->wait_site = site;
     if (duration.ns <= 0) {
         yield_once(waiter.task);
+        waiter.task->wait_site = NULL;
         return NULL;
     }
     loop = waiter.task->future.home->loop;
-    WEIR_TRY(weir__wait_until(&waiter, weir_instant_after(weir_loop_time(loop), duration),
-                              nothing_to_detach));
-    return NULL;
+    error = weir__wait_until(&waiter, weir_instant_after(weir_loop_time(loop), duration),
+                             nothing_to_detach);
+    waiter.task->wait_site = NULL;
+    return error;
+}
+
+weir_error *weir_checkpoint_at(const weir_site *site)
+{
+    WEIR_TRY(weir_sleep_at(site, WEIR_NS(0)));
+    return weir__wait_check();
 }
 
 weir_error *weir_check_cancelled(void)
@@ -208,16 +218,18 @@ static weir_error *check_awaitable(const weir_future *future)
     if (!task)
         return NULL; /* said by the wait */
     if (task->future.home != future->home)
-        return weir_raise(WEIR_ETHREAD, "the future belongs to another loop");
+        return weir_raise(WEIR_ETHREAD, "the future belongs to another loop: made at %s:%d",
+                          future->site->file, future->site->line);
     if (&task->future == future)
-        return weir_raise(WEIR_EDEADLK, "task %s would wait for itself", task->name);
+        return weir_raise(WEIR_EDEADLK, "task '%s' would wait for itself", weir_task_name(task));
     return NULL;
 }
 
-weir_error *weir_await(weir_future *future)
+weir_error *weir_await_at(const weir_site *site, weir_future *future)
 {
     weir_auto(weir_future) held = NULL;
     struct await await;
+    weir_error *error;
 
     WEIR_TRY(check_awaitable(future));
     WEIR_TRY(weir__wait_begin(&await.waiter));
@@ -229,11 +241,17 @@ weir_error *weir_await(weir_future *future)
     await.link.done = await_done;
     await.link.waiter = &await.waiter.task->future;
     list_append(&future->links, &await.link.link);
-    WEIR_TRY(weir__wait(&await.waiter, await_detach));
+    await.waiter.task->wait_site = site;
+    await.waiter.task->wait_for = future;
+    error = weir__wait(&await.waiter, await_detach);
+    await.waiter.task->wait_site = NULL;
+    await.waiter.task->wait_for = NULL;
+    if (error)
+        return error;
     return weir__future_error(future);
 }
 
-weir_error *weir_task_await(weir_task *task)
+weir_error *weir_task_await_at(const weir_site *site, weir_task *task)
 {
-    return weir_await(&task->future);
+    return weir_await_at(site, &task->future);
 }

@@ -7,10 +7,10 @@
  */
 #include "config.h"
 
-#include <weir/log.h>
-
 #include "core/base/alloc.h"
 #include "core/base/invariant.h"
+#include "core/base/mutate.h"
+#include "core/base/text.h"
 #include "core/task/task.h"
 
 static weir_error *fail_without_memory(void *arg)
@@ -36,6 +36,7 @@ weir_co *weir_co_at(const weir_site *site, const char *name, weir_fn fn, void *a
     co->name = name;
     co->fn = fn;
     co->arg = arg;
+    co->origin = weir__origin_here();
     list_init(&co->link);
     if (weir__thread_loop)
         weir_ignore(weir__task_home_here(&home));
@@ -56,6 +57,7 @@ void weir_co_discard(weir_co *co)
     weir_check(co, CO_MAGIC);
     home = co->home;
     list_remove(&co->link);
+    weir__backtrace_free(co->origin);
     weir_magic_clear(co);
     weir__free(co);
     if (home)
@@ -88,12 +90,19 @@ weir_error *weir_co_spawn(weir_co *take_co, weir_task **ret_task)
 
 static void report(weir_co *co)
 {
-    if (co->reported)
+    char stack[2048] = "";
+    struct text text = TEXT_INIT(stack);
+
+    if (MUTATED(G1) || co->reported)
         return;
     co->reported = true;
-    weir_log(weir_logger_get("weir.task"), WEIR_LOG_WARNING,
-             "coroutine '%s' was never awaited, created at %s:%d", co->name, co->site->file,
-             co->site->line);
+    if (!MUTATED(G2) && co->origin) {
+        text_add(&text, "\nCoroutine created at (most recent call last)\n");
+        weir__backtrace_print(&text, co->origin);
+    }
+    weir_warn_at(co->site, WEIR_WARNING_RUNTIME, NULL,
+                 "coroutine '%s' was never awaited, created at %s:%d%s", co->name,
+                 text_site_file(co->site), co->site->line, stack);
 }
 
 void weir__co_maker_ended(weir_task *maker)

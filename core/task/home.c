@@ -11,9 +11,8 @@
 
 #include <stdio.h>
 
-#include <weir/log.h>
-
 #include "core/base/alloc.h"
+#include "core/base/text.h"
 #include "core/task/task.h"
 
 _Atomic size_t weir__task_homes;
@@ -37,8 +36,23 @@ static void cancel_all(weir_loop *loop, void *state)
     struct task_home *home = state;
 
     (void)loop;
-    weir_list_foreach(task, &home->tasks, weir_task, link)
-        (void)weir_task_cancel(task);
+    weir__task_report_pending(home, false);
+    weir_list_foreach(task, &home->tasks, weir_task, link) {
+        if (!task->cancelling)
+            (void)weir_task_cancel_at(NULL, task);
+    }
+}
+
+void weir_loop_cancel_tasks(weir_loop *loop)
+{
+    struct task_home *home = weir__loop_slot(loop, LOOP_SLOT_TASKS);
+
+    if (!home)
+        return;
+    weir_list_foreach(task, &home->tasks, weir_task, link) {
+        if (!task->cancelling)
+            (void)weir_task_cancel_at(NULL, task);
+    }
 }
 
 static size_t live(weir_loop *loop, void *state, char *buffer, size_t size)
@@ -54,8 +68,9 @@ static size_t live(weir_loop *loop, void *state, char *buffer, size_t size)
 
         if (used >= size)
             break;
-        n = snprintf(buffer + used, size - used, "%stask %s (%s:%d)", used ? ", " : "", task->name,
-                     task->future.site->file, task->future.site->line);
+        n = snprintf(buffer + used, size - used, "%stask '%s' (%s at %s:%d)", used ? ", " : "",
+                     weir_task_name(task), task->fn_name, text_site_file(task->future.site),
+                     task->future.site->line);
         used += n > 0 ? (size_t)n : 0;
     }
     return home->live;
@@ -73,9 +88,17 @@ static void destroy(weir_loop *loop, void *state)
     weir__task_home_unref(home);
 }
 
+/* Those that were asked to end and ignored it. */
+static void abandon(weir_loop *loop, void *state)
+{
+    (void)loop;
+    weir__task_report_pending(state, true);
+}
+
 static const struct loop_slot_ops slot_ops = {
     .cancel_all = cancel_all,
     .live = live,
+    .abandon = abandon,
     .destroy = destroy,
 };
 
@@ -92,6 +115,7 @@ static weir_error *home_new(weir_loop *loop, struct task_home **ret)
         return error;
     }
     weir__task_homes++;
+    weir__job_kind_register(&weir__task_kind);
     home->loop = loop;
     home->refs = 1;
     list_init(&home->tasks);
@@ -129,43 +153,4 @@ weir_error *weir__task_home_check(const struct task_home *home)
     if (__builtin_expect(loop == weir__thread_loop || !loop, 1))
         return NULL;
     return weir__loop_check_thread(loop);
-}
-
-static void report(struct task_home *home, weir_exception_context *context)
-{
-    if (home->loop)
-        weir_loop_call_exception_handler(home->loop, context);
-    else
-        weir_log_error(weir_logger_get("weir.task"), WEIR_LOG_ERROR,
-                       context->error ? weir_error_ref(context->error) : NULL, "%s",
-                       context->message);
-}
-
-void weir__task_report(struct task_home *home, const char *message, weir_future *future)
-{
-    weir_task *task = future->is_task ? task_of(future) : NULL;
-    char text[256];
-    weir_exception_context context = {
-        WEIR_SIZED(weir_exception_context),
-        .message = text,
-        .error = future->error,
-        .site = future->site,
-        .task = task,
-        .future = future,
-    };
-
-    snprintf(text, sizeof text, "%s%s%s, created at %s:%d", message, task ? ": " : "",
-             task ? task->name : "", future->site->file, future->site->line);
-    report(home, &context);
-}
-
-void weir__task_report_error(struct task_home *home, const char *message, const weir_site *site,
-                             const weir_error *error)
-{
-    char text[256];
-    weir_exception_context context = {WEIR_SIZED(weir_exception_context), .message = text,
-                                      .error = error, .site = site};
-
-    snprintf(text, sizeof text, "%s, created at %s:%d", message, site->file, site->line);
-    report(home, &context);
 }

@@ -10,6 +10,8 @@ libweir_core_la_SOURCES += \
 	core/task/home.c \
 	core/task/lock.c \
 	core/task/overflow.c \
+	core/task/report.c \
+	core/task/repr.c \
 	core/task/queue.c \
 	core/task/run.c \
 	core/task/scope.c \
@@ -20,6 +22,8 @@ libweir_core_la_SOURCES += \
 	core/task/task.c \
 	core/task/task.h \
 	core/task/thread_future.c \
+	core/task/unwind.c \
+	core/task/unwind.h \
 	core/task/wait.h
 
 # configure chooses how stacks are switched.

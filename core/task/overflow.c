@@ -59,14 +59,26 @@ static void append_number(char *message, size_t *used, size_t number)
     append(message, used, at);
 }
 
+static void append_name(char *message, size_t *used, const weir_task *task)
+{
+    if (task->own_name) {
+        append(message, used, task->own_name);
+        return;
+    }
+    append(message, used, "Task-");
+    append_number(message, used, (size_t)task->number);
+}
+
 static void report(const weir_task *task, size_t size)
 {
     char message[MESSAGE_MAX];
     size_t used = 0;
 
-    append(message, &used, "weir: stack overflow in task ");
-    append(message, &used, task->name);
-    append(message, &used, " (created at ");
+    append(message, &used, "weir: stack overflow in task '");
+    append_name(message, &used, task);
+    append(message, &used, "' (");
+    append(message, &used, task->fn_name);
+    append(message, &used, ", created at ");
     append(message, &used, task->future.site->file);
     append(message, &used, ":");
     append_number(message, &used, (size_t)task->future.site->line);

@@ -77,6 +77,7 @@ weir_error *weir_run_at(const weir_site *site, const char *name, weir_fn main, v
     error = weir__spawn(loop, site, name, main, arg, &task);
     if (!error)
         error = run_main(loop, task, !(options && options->keep_sigint));
+    weir_loop_cancel_tasks(loop); /* nothing unexpected: they are no report */
     weir_loop_close_force(loop, grace);
     return error;
 }

@@ -19,16 +19,22 @@
 
 #include "core/task/task.h"
 
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/alloc.h"
 #include "core/base/invariant.h"
+#include "core/loop/context.h"
 
 #define CACHE_LINE 64
 /* Objects of eight neighbours start 128 bytes apart. */
 #define COLOURS     8
 #define COLOUR_STEP 128
+/* Of the numbers of default names. */
+#define NUMBER_BLOCK 64
 
 __thread weir_task *weir__current_task __attribute__((tls_model("initial-exec")));
 
@@ -37,18 +43,18 @@ static void task_entry(void *arg)
     weir_task *task = arg;
     weir_error *error;
 
-    fiber_entered(&task->future.home->main);
+    fiber_entered(task->back);
     error = task->fn(task->arg);
     weir_assert(!task->scope); /* cleanup leaves every scope */
     task->state = TASK_DONE;
     task->future.error = error; /* held here until the loop's side completes the future */
-    fiber_switch(&task->fiber, &task->future.home->main, true);
+    fiber_switch(&task->fiber, task->back, true);
     abort();
 }
 
 void weir__task_suspend(weir_task *task)
 {
-    fiber_switch(&task->fiber, &task->future.home->main, false);
+    fiber_switch(&task->fiber, task->back, false);
 }
 
 static void finish(weir_task *task)
@@ -57,6 +63,7 @@ static void finish(weir_task *task)
     weir_error *error = WEIR_TAKE(task->future.error);
 
     fiber_done(&task->fiber);
+    weir_context_unref(WEIR_TAKE(task->context));
     if (timer_running(&task->timer))
         weir__timer_stop(home->loop, &task->timer);
     list_remove(&task->link);
@@ -68,19 +75,58 @@ static void finish(weir_task *task)
     weir_task_unref(task);
 }
 
+/* Goes on with the task until it suspends or ends. `from` is the stack that runs now. */
+static void run(weir_task *task, struct fiber *from)
+{
+    weir_task *task_before = weir__current_task;
+    weir_context *context_before = weir__context;
+
+    weir__current_task = task;
+    weir__context = WEIR_TAKE(task->context);
+    task->state = TASK_RUNNING;
+    task->back = from;
+    fiber_switch(from, &task->fiber, false);
+    task->context = weir__context;
+    weir__context = context_before;
+    weir__current_task = task_before;
+    if (task->state == TASK_DONE)
+        finish(task);
+}
+
 static weir_error *step(struct job *job)
 {
     weir_task *task = container_of(job, weir_task, job);
 
-    weir__current_task = task;
-    task->state = TASK_RUNNING;
     fiber_adopt(&task->future.home->main);
-    fiber_switch(&task->future.home->main, &task->fiber, false);
-    weir__current_task = NULL;
-    if (task->state == TASK_DONE)
-        finish(task);
+    run(task, &task->future.home->main);
     return NULL;
 }
+
+static void hold_task(struct job *job)
+{
+    (void)weir_task_ref(container_of(job, weir_task, job));
+}
+
+static void release_task(struct job *job)
+{
+    weir_task_unref(container_of(job, weir_task, job));
+}
+
+static size_t describe_task(const struct job *job, char *buffer, size_t size)
+{
+    return weir_task_repr(container_of((struct job *)job, weir_task, job), buffer, size);
+}
+
+static const weir_backtrace *task_source(const struct job *job)
+{
+    return container_of((struct job *)job, weir_task, job)->future.origin;
+}
+
+struct job_kind weir__task_kind = {.run = step,
+                                    .hold = hold_task,
+                                    .release = release_task,
+                                    .describe = describe_task,
+                                    .source = task_source};
 
 static weir_error *deadline_passed(struct timer *timer)
 {
@@ -106,8 +152,53 @@ static weir_task *place_task(struct task_home *home, struct stack stack)
     return (weir_task *)(void *)place;
 }
 
-weir_error *weir__spawn(weir_loop *loop, const weir_site *site, const char *name, weir_fn fn,
-                        void *arg, weir_task **ret_task)
+/* Numbers are taken in blocks, so that threads do not share a line of cache at each spawn. */
+static uint64_t next_number(void)
+{
+    static _Atomic uint64_t blocks;
+    static __thread uint64_t next, left;
+
+    if (left == 0) {
+        next = atomic_fetch_add_explicit(&blocks, NUMBER_BLOCK, memory_order_relaxed) + 1;
+        left = NUMBER_BLOCK;
+    }
+    left--;
+    return next++;
+}
+
+static void init_task(weir_task *task, const struct spawn *spawn)
+{
+    task->future.is_task = true;
+    job_init(&task->job, step, spawn->site);
+    weir__timer_init(&task->timer, deadline_passed, spawn->site);
+    list_init(&task->link);
+    list_init(&task->sibling);
+    list_init(&task->cos);
+    task->fn = spawn->fn;
+    task->arg = spawn->arg;
+    task->fn_name = spawn->fn_name;
+    task->number = next_number();
+    task->state = TASK_READY;
+    task->context = weir_context_ref(spawn->context ? spawn->context : weir__context);
+    task->group = spawn->group;
+    task->wanted = spawn->wanted;
+    if (spawn->group)
+        list_append(&spawn->group->live, &task->sibling);
+    if (spawn->name)
+        weir_task_set_name(task, spawn->name);
+}
+
+static void run_eagerly(weir_task *task, struct task_home *home)
+{
+    if (weir__current_task) {
+        run(task, &weir__current_task->fiber);
+        return;
+    }
+    fiber_adopt(&home->main);
+    run(task, &home->main);
+}
+
+weir_error *weir__spawn_with(weir_loop *loop, const struct spawn *spawn, weir_task **ret_task)
 {
     struct task_home *home;
     struct stack stack;
@@ -117,35 +208,65 @@ weir_error *weir__spawn(weir_loop *loop, const weir_site *site, const char *name
     WEIR_TRY(weir__task_home_of(loop, &home));
     WEIR_TRY(weir__stack_take(&home->stacks, &stack));
     task = place_task(home, stack);
-    weir__future_init(&task->future, home, site);
-    task->future.is_task = true;
+    weir__future_init(&task->future, home, spawn->site);
     task->stack = stack;
-    job_init(&task->job, step, site);
-    weir__timer_init(&task->timer, deadline_passed, site);
-    list_init(&task->link);
-    list_init(&task->sibling);
-    list_init(&task->cos);
-    task->fn = fn;
-    task->arg = arg;
-    task->name = name;
-    task->state = TASK_READY;
+    init_task(task, spawn);
     fiber_make(&task->fiber, weir__stack_base(&home->stacks, stack) + home->stacks.guard, task,
                task_entry, task);
     list_append(&home->tasks, &task->link);
     home->live++;
-    weir__loop_ready(loop, &task->job);
     if (ret_task)
         *ret_task = weir_task_ref(task);
+    if (spawn->eager)
+        run_eagerly(task, home);
+    else
+        weir__loop_ready(loop, &task->job);
     return NULL;
+}
+
+weir_error *weir__spawn(weir_loop *loop, const weir_site *site, const char *name, weir_fn fn,
+                        void *arg, weir_task **ret_task)
+{
+    struct spawn spawn = {.site = site, .fn_name = name, .fn = fn, .arg = arg};
+
+    return weir__spawn_with(loop, &spawn, ret_task);
+}
+
+static weir_error *spawn_here(const struct spawn *spawn, weir_task **ret_task)
+{
+    if (!weir__thread_loop)
+        return weir_raise_at(spawn->site, WEIR_ETHREAD,
+                             "spawn of %s: no loop belongs to this thread", spawn->fn_name);
+    return weir__spawn_with(weir__thread_loop, spawn, ret_task);
 }
 
 weir_error *weir_spawn_at(const weir_site *site, const char *name, weir_fn fn, void *arg,
                           weir_task **ret_task)
 {
-    if (!weir__thread_loop)
-        return weir_raise_at(site, WEIR_ETHREAD, "spawn of %s: no loop belongs to this thread",
-                             name);
-    return weir__spawn(weir__thread_loop, site, name, fn, arg, ret_task);
+    struct spawn spawn = {.site = site, .fn_name = name, .fn = fn, .arg = arg};
+
+    return spawn_here(&spawn, ret_task);
+}
+
+weir_error *weir_spawn_eager_at(const weir_site *site, const char *name, weir_fn fn, void *arg,
+                                weir_task **ret_task)
+{
+    struct spawn spawn = {.site = site, .fn_name = name, .fn = fn, .arg = arg, .eager = true};
+
+    return spawn_here(&spawn, ret_task);
+}
+
+weir_error *weir_spawn_with_at(const weir_site *site, const char *name, weir_fn fn, void *arg,
+                               const weir_spawn_options *options, weir_task **ret_task)
+{
+    struct spawn spawn = {.site = site, .fn_name = name, .fn = fn, .arg = arg};
+
+    if (options) {
+        spawn.name = options->name;
+        spawn.eager = options->eager;
+        spawn.context = options->context;
+    }
+    return spawn_here(&spawn, ret_task);
 }
 
 weir_task *weir_task_ref(weir_task *task)
@@ -161,6 +282,11 @@ void weir_task_unref(weir_task *task)
         weir_future_unref(&task->future);
 }
 
+void weir_task_detach(weir_task *take_task)
+{
+    weir_task_unref(take_task);
+}
+
 weir_task *weir_task_current(void)
 {
     return weir__current_task;
@@ -171,7 +297,7 @@ weir_future *weir_task_future(weir_task *task)
     return &task->future;
 }
 
-bool weir_task_cancel(weir_task *task)
+bool weir_task_cancel_at(const weir_site *site, weir_task *task)
 {
     weir_error *error = weir__task_home_check(task->future.home);
 
@@ -179,9 +305,12 @@ bool weir_task_cancel(weir_task *task)
         weir_ignore(error);
         return false;
     }
-    if (task->state == TASK_DONE)
+    if (task->state == TASK_DONE) {
+        task->future.error_seen = true;
         return false;
-    task->cancelling++;
+    }
+    if (task->cancelling++ == 0)
+        task->future.done_site = site;
     weir__task_poke(task);
     return true;
 }
@@ -205,7 +334,13 @@ unsigned weir_task_uncancel(weir_task *task)
 
 const char *weir_task_name(const weir_task *task)
 {
-    return task->name;
+    weir_task *named = (weir_task *)task;
+
+    if (task->own_name)
+        return task->own_name;
+    if (!named->default_name[0])
+        snprintf(named->default_name, sizeof named->default_name, "Task-%" PRIu64, task->number);
+    return named->default_name;
 }
 
 void weir_task_set_name(weir_task *task, const char *name)
@@ -215,7 +350,7 @@ void weir_task_set_name(weir_task *task, const char *name)
     if (!copy)
         return; /* a name is not worth an error */
     weir__free(task->own_name);
-    task->name = task->own_name = copy;
+    task->own_name = copy;
 }
 
 void weir_task_set_result(void *take_value, weir_drop_fn drop)
@@ -230,4 +365,46 @@ void weir_task_set_result(void *take_value, weir_drop_fn drop)
     weir__future_drop_value(&task->future);
     task->future.value = take_value;
     task->future.drop = drop;
+}
+
+/* The tasks as they are now, a reference each. */
+static weir_task **hold_tasks(struct task_home *home, size_t *ret_count)
+{
+    weir_task **tasks = weir__calloc(home->live, sizeof(weir_task *));
+    size_t count = 0;
+
+    if (!tasks)
+        return NULL;
+    weir_list_foreach(task, &home->tasks, weir_task, link)
+        tasks[count++] = weir_task_ref(task);
+    *ret_count = count;
+    return tasks;
+}
+
+weir_error *weir_loop_foreach_task(weir_loop *loop, void (*fn)(weir_task *, void *), void *arg)
+{
+    struct task_home *home = weir__loop_slot(loop, LOOP_SLOT_TASKS);
+    weir_task **tasks;
+    size_t count = 0;
+
+    WEIR_TRY(weir__loop_check_thread(loop));
+    if (!home || home->live == 0)
+        return NULL;
+    tasks = hold_tasks(home, &count);
+    if (!tasks)
+        return weir_raise(WEIR_ENOMEM, "tasks");
+    for (size_t i = 0; i < count; i++) {
+        if (tasks[i]->state != TASK_DONE)
+            fn(tasks[i], arg);
+        weir_task_unref(tasks[i]);
+    }
+    weir__free(tasks);
+    return NULL;
+}
+
+size_t weir_loop_task_count(const weir_loop *loop)
+{
+    const struct task_home *home = weir__loop_slot(loop, LOOP_SLOT_TASKS);
+
+    return home ? home->live : 0;
 }

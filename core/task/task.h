@@ -14,6 +14,8 @@
 
 #include <weir/scope.h>
 
+#include "core/base/backtrace.h"
+#include "core/base/error.h"
 #include "core/base/invariant.h"
 #include "core/base/list.h"
 #include "core/loop/loop.h"
@@ -62,7 +64,8 @@ struct weir_future {
     unsigned refs;
     struct task_home *home;
     const weir_site *site;
-    void *origin; /* debug mode: backtrace of the creation */
+    const weir_site *done_site; /* of the call that completed or cancelled it; may be NULL */
+    weir_backtrace *origin;     /* debug mode: of the creation */
     struct list links;
     void *value;
     weir_drop_fn drop;
@@ -75,6 +78,12 @@ struct weir_future {
     bool error_seen; /* somebody took the error */
 };
 
+/* Where objects are made, in debug mode; else NULL. */
+static inline weir_backtrace *weir__origin_here(void)
+{
+    return __builtin_expect(weir__thread_debug, 0) ? weir__backtrace_capture() : NULL;
+}
+
 void weir__future_init(weir_future *future, struct task_home *home, const weir_site *site);
 /* Takes what is not NULL: an error ends it as failed, else with the value that it holds. */
 void weir__future_complete(weir_future *future, weir_error *take_error);
@@ -83,7 +92,13 @@ weir_error *weir__future_error(weir_future *future) WEIR_MUST_USE;
 /* Drops value, error and name of a future that nobody references; reports an error nobody took. */
 void weir__future_release(weir_future *future);
 void weir__future_drop_value(weir_future *future);
+struct text;
+/* " cb=[a(), <2 more>, z()]", or nothing. */
+void weir__future_add_callbacks(const weir_future *future, struct text *text);
 void weir__future_home_closed(struct task_home *home);
+
+/* "Task-" and 20 digits. */
+#define TASK_NAME_MAX 26
 
 enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_DONE };
 
@@ -95,18 +110,24 @@ struct weir_task {
     struct job job;
     struct timer timer; /* the next deadline of a wait: of its scopes or its own */
     struct fiber fiber;
-    struct list link; /* in home->tasks */
+    struct fiber *back; /* whom a suspension goes on with: the loop's side, or an eager spawner */
+    struct list link;   /* in home->tasks */
     struct stack stack;
-    struct waiter *waiter; /* what it waits for */
-    int64_t wake_at;       /* when that wait has completed by itself; INT64_MAX: never */
-    struct scope *scope;   /* innermost */
-    struct group *group;   /* whose child it is; NULL: nobody's */
+    struct waiter *waiter;      /* what it waits for */
+    weir_future *wait_for;      /* the future among that */
+    const weir_site *wait_site; /* of the suspending call, when it told */
+    int64_t wake_at;            /* when that wait has completed by itself; INT64_MAX: never */
+    struct scope *scope;        /* innermost */
+    struct group *group;        /* whose child it is; NULL: nobody's */
     struct list sibling;
     struct list cos; /* made by it, not started */
     weir_fn fn;
     void *arg;
-    const char *name;
-    char *own_name; /* the copy, when it was set */
+    const char *fn_name;
+    char *own_name;  /* the copy, when it was set */
+    uint64_t number; /* of the default name, "Task-3" */
+    char default_name[TASK_NAME_MAX];
+    weir_context *context; /* what it runs in, while it does not run */
     unsigned cancelling;
     unsigned budget;     /* suspending calls in a row that did not suspend */
     unsigned char state; /* enum task_state */
@@ -114,6 +135,24 @@ struct weir_task {
     bool wanted; /* child of a group: its handle was asked for */
 };
 
+/* What a spawn may say beyond its function. */
+struct spawn {
+    const weir_site *site;
+    const char *fn_name;
+    weir_fn fn;
+    void *arg;
+    const char *name;      /* NULL: "Task-N" */
+    weir_context *context; /* borrowed; NULL: the spawner's */
+    struct group *group;   /* NULL: nobody's child */
+    bool wanted;           /* of a group: somebody asks for the handle */
+    bool eager;            /* the body runs inside of the spawn up to its first suspension */
+};
+
+/* Starts a task; the general form of weir__spawn() in wait.h. */
+weir_error *weir__spawn_with(weir_loop *loop, const struct spawn *spawn,
+                             weir_task **ret_task) WEIR_MUST_USE;
+
+extern struct job_kind weir__task_kind;
 extern __thread weir_task *weir__current_task __attribute__((tls_model("initial-exec")));
 
 static inline weir_task *task_of(weir_future *future)
@@ -146,6 +185,7 @@ struct scope {
     bool seen;          /* an expiry, or the error of a child, was given to the task */
     bool joining;       /* group: its own error does not end the wait for its children */
     bool cancelled;     /* group: the children are asked to end */
+    bool collects;      /* group: an error of a child is kept until a join, and ends nobody */
 } __attribute__((may_alias));
 
 struct group {
@@ -154,6 +194,7 @@ struct group {
     struct list ended; /* children to be given by next(), a reference each */
     weir_error *error; /* of the first child that failed */
     struct waiter *joiner;
+    size_t attached; /* further errors that `error` bears */
 } __attribute__((may_alias));
 
 WEIR_STATIC_ASSERT(sizeof(struct scope) <= sizeof(weir_timeout), "frozen size of weir_timeout");
@@ -171,6 +212,7 @@ struct weir_co {
     struct list link; /* of its maker, or of the home */
     struct task_home *home;
     const weir_site *site;
+    weir_backtrace *origin; /* debug mode */
     const char *name;
     weir_fn fn;
     void *arg;
@@ -182,9 +224,15 @@ struct weir_co {
 void weir__co_maker_ended(weir_task *maker);
 void weir__co_home_closed(struct task_home *home);
 
-/* Reports to the loop's exception handler, or to the log when the loop is closed. Borrows. */
-void weir__task_report(struct task_home *home, const char *message, weir_future *future);
+/* Reports to the loop's exception handler, or to the log when the loop is closed. Borrows.
+   `future`: whose error nobody took, or which is pending; its repr is the report's subject. */
+void weir__task_report(weir_future *future, const char *message);
 void weir__task_report_error(struct task_home *home, const char *message, const weir_site *site,
                              const weir_error *error);
+/* Row J: for each task that is not done (`all` false: only those nobody asked to end). */
+void weir__task_report_pending(struct task_home *home, bool all);
+
+/* "a future was cancelled at t.c:43"; for errors about a future that is done. */
+void weir__future_describe_end(const weir_future *future, char *buffer, size_t size);
 
 #endif

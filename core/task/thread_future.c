@@ -18,6 +18,12 @@
 #include "core/base/alloc.h"
 #include "core/task/task.h"
 
+struct settled_callback {
+    struct settled_callback *next;
+    void (*fn)(weir_thread_future *, void *);
+    void *arg;
+};
+
 struct weir_thread_future {
     atomic_uint refs; /* the caller's, and one of the loop's side until it has settled */
     pthread_mutex_t lock;
@@ -33,12 +39,14 @@ struct weir_thread_future {
     bool settled;
     void *value;
     weir_drop_fn value_drop;
-    weir_error *error; /* fit for any thread */
+    weir_error *error;                                   /* fit for any thread */
+    struct settled_callback *callbacks, **callbacks_end; /* until it has settled */
 };
 
-static weir_thread_future *future_ref(weir_thread_future *future)
+weir_thread_future *weir_thread_future_ref(weir_thread_future *future)
 {
-    atomic_fetch_add(&future->refs, 1);
+    if (future)
+        atomic_fetch_add(&future->refs, 1);
     return future;
 }
 
@@ -60,6 +68,7 @@ static void settle(weir_thread_future *future, weir_error *take_error, void *tak
                    weir_drop_fn drop)
 {
     weir_error *error = take_error ? weir_error_detach(take_error) : NULL;
+    struct settled_callback *callbacks;
 
     if (future->drop)
         future->drop(future->arg);
@@ -68,9 +77,52 @@ static void settle(weir_thread_future *future, weir_error *take_error, void *tak
     future->value = take_value;
     future->value_drop = drop;
     future->settled = true;
+    callbacks = WEIR_TAKE(future->callbacks);
     pthread_cond_broadcast(&future->settled_cond);
     pthread_mutex_unlock(&future->lock);
+    while (callbacks) {
+        struct settled_callback *next = callbacks->next;
+
+        callbacks->fn(future, callbacks->arg);
+        weir__free(callbacks);
+        callbacks = next;
+    }
     weir_thread_future_unref(future);
+}
+
+bool weir_thread_future_done(weir_thread_future *future)
+{
+    bool settled;
+
+    pthread_mutex_lock(&future->lock);
+    settled = future->settled;
+    pthread_mutex_unlock(&future->lock);
+    return settled;
+}
+
+weir_error *weir_thread_future_add_done_callback(weir_thread_future *future,
+                                                 void (*fn)(weir_thread_future *, void *),
+                                                 void *arg)
+{
+    struct settled_callback *callback = weir__calloc(1, sizeof *callback);
+    bool settled;
+
+    if (!callback)
+        return weir_raise(WEIR_ENOMEM, "done callback");
+    callback->fn = fn;
+    callback->arg = arg;
+    pthread_mutex_lock(&future->lock);
+    settled = future->settled;
+    if (!settled) {
+        *future->callbacks_end = callback;
+        future->callbacks_end = &callback->next;
+    }
+    pthread_mutex_unlock(&future->lock);
+    if (settled) {
+        weir__free(callback);
+        fn(future, arg);
+    }
+    return NULL;
 }
 
 /* The task's body. */
@@ -134,6 +186,7 @@ weir_error *weir_run_coroutine_threadsafe_at(const weir_site *site, const char *
     if (!future)
         return weir_raise_at(site, WEIR_ENOMEM, "thread future");
     atomic_init(&future->refs, 2);
+    future->callbacks_end = &future->callbacks;
     pthread_mutex_init(&future->lock, NULL);
     init_condition(&future->settled_cond);
     future->site = site;
@@ -212,13 +265,128 @@ static void drop_reference(void *future)
     weir_thread_future_unref(future);
 }
 
-void weir_thread_future_cancel(weir_thread_future *future)
+bool weir_thread_future_cancel(weir_thread_future *future)
 {
-    weir_error *error = weir_loop_call_soon_threadsafe(future->loop, cancel_here,
-                                                       future_ref(future), drop_reference);
+    weir_error *error;
 
+    if (weir_thread_future_done(future))
+        return false;
+    error = weir_loop_call_soon_threadsafe(future->loop, cancel_here,
+                                           weir_thread_future_ref(future), drop_reference);
     if (error) {
         weir_ignore(error); /* closed: it has ended or never will */
         weir_thread_future_unref(future);
     }
+    return !error;
+}
+
+weir_error *weir_thread_future_wait_or_cancel(weir_thread_future *future, weir_duration limit,
+                                              void **ret_value)
+{
+    weir_error *error = weir_thread_future_result(future, limit, ret_value);
+
+    if (weir_thread_future_done(future) || !weir_error_is(error, WEIR_ETIMEDOUT))
+        return error;
+    if (!weir_thread_future_cancel(future) && !weir_thread_future_done(future))
+        return error;
+    weir_ignore(error);
+    error = weir_thread_future_result(future, WEIR_FOREVER, ret_value);
+    if (!weir_error_is(error, WEIR_ECANCELED))
+        return error;
+    weir_ignore(error);
+    return weir_raise(WEIR_ETIMEDOUT, "timed out");
+}
+
+/* A thread future as a future of a loop: belongs to the thread that completes, then to the post that
+   it sends. References of each. */
+struct bridge {
+    weir_thread_future *source;
+    weir_loop *loop;
+    weir_future *target;
+};
+
+static void bridge_free(struct bridge *bridge)
+{
+    weir_thread_future_unref(bridge->source);
+    weir_loop_unref(bridge->loop);
+    weir__free(bridge);
+}
+
+static void bridge_close(struct bridge *bridge)
+{
+    weir_future *target = WEIR_TAKE(bridge->target);
+
+    target->on_cancel = NULL;
+    weir__loop_external_end(bridge->loop);
+    weir_future_unref(target);
+}
+
+static weir_error *bridge_arrived(void *arg)
+{
+    struct bridge *bridge = arg;
+    weir_future *target = bridge->target;
+    void *value = NULL;
+    weir_error *error = weir_thread_future_result(bridge->source, WEIR_NS(0), &value);
+
+    if (error)
+        (void)weir_future_try_set_error_at(bridge->source->site, target, error);
+    else
+        (void)weir_future_try_set_result_at(bridge->source->site, target, value, NULL);
+    bridge_close(bridge);
+    bridge_free(bridge);
+    return NULL;
+}
+
+static void bridge_dropped(void *arg)
+{
+    bridge_close(arg);
+    bridge_free(arg);
+}
+
+/* In the thread that completes it. */
+static void bridge_settled(weir_thread_future *source, void *arg)
+{
+    struct bridge *bridge = arg;
+    weir_error *error =
+        weir_loop_call_soon_threadsafe(bridge->loop, bridge_arrived, bridge, bridge_dropped);
+
+    (void)source;
+    if (error) {
+        weir_ignore(error);
+        bridge_dropped(bridge);
+    }
+}
+
+static void bridge_cancelled(weir_future *target, void *arg)
+{
+    struct bridge *bridge = arg;
+
+    (void)target;
+    (void)weir_thread_future_cancel(bridge->source);
+}
+
+weir_error *weir_thread_future_wrap_at(const weir_site *site, weir_thread_future *source,
+                                       weir_future **ret)
+{
+    weir_auto(weir_future) target = NULL;
+    struct bridge *bridge;
+    weir_error *error;
+
+    WEIR_TRY(weir_future_new_at(site, &target));
+    bridge = weir__calloc(1, sizeof *bridge);
+    if (!bridge)
+        return weir_raise_at(site, WEIR_ENOMEM, "bridge of a future");
+    bridge->source = weir_thread_future_ref(source);
+    bridge->loop = weir_loop_ref(target->home->loop);
+    bridge->target = weir_future_ref(target);
+    weir__loop_external_begin(bridge->loop);
+    target->on_cancel = bridge_cancelled;
+    target->on_cancel_arg = bridge;
+    error = weir_thread_future_add_done_callback(source, bridge_settled, bridge);
+    if (error) {
+        bridge_dropped(bridge);
+        return error;
+    }
+    *ret = WEIR_TAKE(target);
+    return NULL;
 }

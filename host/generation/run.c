@@ -202,6 +202,7 @@ static void *thread_main(void *arg)
     if (thread->traffic.loop) {
         for (size_t i = 0; i < thread->n_servers; i++)
             weir_server_unref(thread->servers[i]);
+        weir_loop_cancel_tasks(thread->traffic.loop);
         weir_loop_close_force(thread->traffic.loop, CLOSE_GRACE);
     }
     free(thread->servers);

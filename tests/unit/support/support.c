@@ -19,7 +19,7 @@
 static char first_failure[512];
 static atomic_int failures;
 static size_t report_count;
-static char report_text[256];
+static char report_text[4096];
 static size_t descriptors_before, homes_before;
 static int log_fd = -1;
 
@@ -72,7 +72,9 @@ static void count_report(weir_loop *loop, const weir_exception_context *context,
     (void)loop;
     (void)arg;
     report_count++;
-    snprintf(report_text, sizeof report_text, "%s", context->message);
+    snprintf(report_text, sizeof report_text, "%s%s%s%s%s", context->message,
+             context->subject ? "\n" : "", context->subject ? context->subject_key : "",
+             context->subject ? ": " : "", context->subject ? context->subject : "");
     (void)weir_error_code(context->error);
 }
 
@@ -106,6 +108,7 @@ weir_code run_in_loop_for_code(weir_fn fn, void *arg)
     }
     weir_ignore(error);
     weir_task_unref(task);
+    weir_loop_cancel_tasks(loop);
     weir_loop_close_force(loop, WEIR_S(10));
     weir_loop_unref(loop);
     raise_recorded();

@@ -85,7 +85,8 @@ void assert_code(weir_error *take_error, weir_code code);
     }
 #define ON_MAIN_TEST(test) cmocka_unit_test_setup_teardown(test, leaks_setup, leaks_teardown)
 
-/* Reports to the exception handler of the loops that run_in_loop() makes, since the setup. */
+/* Reports to the exception handler of the loops that run_in_loop() makes, since the setup: the
+   message, and the subject on the next line. */
 size_t reports(void);
 const char *last_report(void);
 

@@ -37,7 +37,8 @@ static weir_error *await_it(void *arg)
 }
 
 /* T24 */
-static weir_error *task_cancelled_before_its_first_step_runs_and_fails_at_its_first_call(void *arg)
+static weir_error *
+T24_C1_task_cancelled_before_its_first_step_runs_and_fails_at_its_first_call(void *arg)
 {
     weir_auto(weir_task) t = NULL;
     weir_auto(weir_future) f = NULL;
@@ -56,7 +57,7 @@ static weir_error *task_cancelled_before_its_first_step_runs_and_fails_at_its_fi
 }
 
 /* T25 */
-static weir_error *waiting_task_is_woken_and_stays_cancelled(void *arg)
+static weir_error *T25_C1_waiting_task_is_woken_and_stays_cancelled(void *arg)
 {
     weir_auto(weir_task) t = NULL;
     weir_auto(weir_future) f = NULL;
@@ -77,7 +78,7 @@ static weir_error *waiting_task_is_woken_and_stays_cancelled(void *arg)
 }
 
 /* T25: completion wins on wake-up, the cancellation stays */
-static weir_error *value_that_was_there_at_wake_up_is_not_lost(void *arg)
+static weir_error *T25_value_that_was_there_at_wake_up_is_not_lost(void *arg)
 {
     weir_auto(weir_task) t = NULL;
     weir_auto(weir_future) f = NULL;
@@ -96,7 +97,7 @@ static weir_error *value_that_was_there_at_wake_up_is_not_lost(void *arg)
     return NULL;
 }
 
-static weir_error *value_that_comes_between_cancel_and_wake_up_wins_too(void *arg)
+static weir_error *T25_value_that_comes_between_cancel_and_wake_up_wins_too(void *arg)
 {
     weir_auto(weir_task) t = NULL;
     weir_auto(weir_future) f = NULL;
@@ -127,7 +128,7 @@ static weir_error *await_done_for_ever(void *arg)
 }
 
 /* T25b */
-static weir_error *task_that_never_has_to_wait_is_cancelled_at_its_next_call(void *arg)
+static weir_error *T25b_task_that_never_has_to_wait_is_cancelled_at_its_next_call(void *arg)
 {
     weir_auto(weir_task) t = NULL;
 
@@ -148,7 +149,7 @@ static weir_error *cancel_myself_then_return(void *arg)
 }
 
 /* T26 */
-static weir_error *task_that_cancels_itself_and_returns_has_succeeded(void *arg)
+static weir_error *T26_task_that_cancels_itself_and_returns_has_succeeded(void *arg)
 {
     weir_auto(weir_task) t = NULL;
 
@@ -170,7 +171,7 @@ static weir_error *swallow_one_cancellation(void *arg)
     return NULL;
 }
 
-static weir_error *uncancelled_task_goes_on(void *arg)
+static weir_error *T27_T28_uncancelled_task_goes_on(void *arg)
 {
     weir_auto(weir_task) t = NULL;
 
@@ -189,7 +190,7 @@ static weir_error *wait_for_a_cancel_taken_back(void *arg)
     return NULL;
 }
 
-static weir_error *cancellation_taken_back_before_the_wake_up_never_happened(void *arg)
+static weir_error *T28_cancellation_taken_back_before_the_wake_up_never_happened(void *arg)
 {
     weir_auto(weir_task) t = NULL;
     weir_auto(weir_future) f = NULL;
@@ -222,7 +223,7 @@ static weir_error *descend_from_the_top(void *arg)
 }
 
 /* T29 */
-static weir_error *cancellation_reaches_through_a_hundred_calls(void *arg)
+static weir_error *T29_cancellation_reaches_through_a_hundred_calls(void *arg)
 {
     weir_auto(weir_task) t = NULL;
     struct probe probe = {0};
@@ -250,7 +251,7 @@ static weir_error *sleep_a_little(void *arg)
 }
 
 /* T30 */
-static weir_error *cancelled_waiter_does_not_cancel_the_shared_task(void *arg)
+static weir_error *T30_cancelled_waiter_does_not_cancel_the_shared_task(void *arg)
 {
     weir_auto(weir_task) shared = NULL;
     weir_auto(weir_task) waiter = NULL;
@@ -280,7 +281,8 @@ static weir_error *own_the_argument(void *arg)
     return error;
 }
 
-static weir_error *argument_of_a_task_cancelled_before_its_start_is_released_by_its_body(void *arg)
+static weir_error *
+T24_argument_of_a_task_cancelled_before_its_start_is_released_by_its_body(void *arg)
 {
     weir_auto(weir_task) t = NULL;
     int owned;
@@ -294,32 +296,32 @@ static weir_error *argument_of_a_task_cancelled_before_its_start_is_released_by_
     return NULL;
 }
 
-IN_LOOP(task_cancelled_before_its_first_step_runs_and_fails_at_its_first_call)
-IN_LOOP(waiting_task_is_woken_and_stays_cancelled)
-IN_LOOP(value_that_was_there_at_wake_up_is_not_lost)
-IN_LOOP(value_that_comes_between_cancel_and_wake_up_wins_too)
-IN_LOOP(task_that_never_has_to_wait_is_cancelled_at_its_next_call)
-IN_LOOP(task_that_cancels_itself_and_returns_has_succeeded)
-IN_LOOP(uncancelled_task_goes_on)
-IN_LOOP(cancellation_taken_back_before_the_wake_up_never_happened)
-IN_LOOP(cancellation_reaches_through_a_hundred_calls)
-IN_LOOP(cancelled_waiter_does_not_cancel_the_shared_task)
-IN_LOOP(argument_of_a_task_cancelled_before_its_start_is_released_by_its_body)
+IN_LOOP(T24_C1_task_cancelled_before_its_first_step_runs_and_fails_at_its_first_call)
+IN_LOOP(T25_C1_waiting_task_is_woken_and_stays_cancelled)
+IN_LOOP(T25_value_that_was_there_at_wake_up_is_not_lost)
+IN_LOOP(T25_value_that_comes_between_cancel_and_wake_up_wins_too)
+IN_LOOP(T25b_task_that_never_has_to_wait_is_cancelled_at_its_next_call)
+IN_LOOP(T26_task_that_cancels_itself_and_returns_has_succeeded)
+IN_LOOP(T27_T28_uncancelled_task_goes_on)
+IN_LOOP(T28_cancellation_taken_back_before_the_wake_up_never_happened)
+IN_LOOP(T29_cancellation_reaches_through_a_hundred_calls)
+IN_LOOP(T30_cancelled_waiter_does_not_cancel_the_shared_task)
+IN_LOOP(T24_argument_of_a_task_cancelled_before_its_start_is_released_by_its_body)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_LOOP_TEST(task_cancelled_before_its_first_step_runs_and_fails_at_its_first_call),
-        IN_LOOP_TEST(waiting_task_is_woken_and_stays_cancelled),
-        IN_LOOP_TEST(value_that_was_there_at_wake_up_is_not_lost),
-        IN_LOOP_TEST(value_that_comes_between_cancel_and_wake_up_wins_too),
-        IN_LOOP_TEST(task_that_never_has_to_wait_is_cancelled_at_its_next_call),
-        IN_LOOP_TEST(task_that_cancels_itself_and_returns_has_succeeded),
-        IN_LOOP_TEST(uncancelled_task_goes_on),
-        IN_LOOP_TEST(cancellation_taken_back_before_the_wake_up_never_happened),
-        IN_LOOP_TEST(cancellation_reaches_through_a_hundred_calls),
-        IN_LOOP_TEST(cancelled_waiter_does_not_cancel_the_shared_task),
-        IN_LOOP_TEST(argument_of_a_task_cancelled_before_its_start_is_released_by_its_body),
+        IN_LOOP_TEST(T24_C1_task_cancelled_before_its_first_step_runs_and_fails_at_its_first_call),
+        IN_LOOP_TEST(T25_C1_waiting_task_is_woken_and_stays_cancelled),
+        IN_LOOP_TEST(T25_value_that_was_there_at_wake_up_is_not_lost),
+        IN_LOOP_TEST(T25_value_that_comes_between_cancel_and_wake_up_wins_too),
+        IN_LOOP_TEST(T25b_task_that_never_has_to_wait_is_cancelled_at_its_next_call),
+        IN_LOOP_TEST(T26_task_that_cancels_itself_and_returns_has_succeeded),
+        IN_LOOP_TEST(T27_T28_uncancelled_task_goes_on),
+        IN_LOOP_TEST(T28_cancellation_taken_back_before_the_wake_up_never_happened),
+        IN_LOOP_TEST(T29_cancellation_reaches_through_a_hundred_calls),
+        IN_LOOP_TEST(T30_cancelled_waiter_does_not_cancel_the_shared_task),
+        IN_LOOP_TEST(T24_argument_of_a_task_cancelled_before_its_start_is_released_by_its_body),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

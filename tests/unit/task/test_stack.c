@@ -74,7 +74,7 @@ static size_t resident_bytes(void)
     return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-static weir_error *suspended_shallow_task_is_one_resident_page(void *arg)
+static weir_error *T92_suspended_shallow_task_is_one_resident_page(void *arg)
 {
     weir_auto(weir_future) f = NULL;
     size_t before, after;
@@ -147,7 +147,7 @@ static weir_error *spawn_to_the_budget(void *arg)
     return NULL;
 }
 
-static void spawn_past_the_budget_of_guards_is_refused_and_names_the_setting(void **state)
+static void T88_spawn_past_the_budget_of_guards_is_refused_and_names_the_setting(void **state)
 {
     (void)state;
     weir__stack_limits.no_guard_advice = true;
@@ -159,8 +159,8 @@ static void spawn_past_the_budget_of_guards_is_refused_and_names_the_setting(voi
 
 static void stacks_of_a_closed_loop_are_returned_to_the_budget(void **state)
 {
-    spawn_past_the_budget_of_guards_is_refused_and_names_the_setting(state);
-    spawn_past_the_budget_of_guards_is_refused_and_names_the_setting(state);
+    T88_spawn_past_the_budget_of_guards_is_refused_and_names_the_setting(state);
+    T88_spawn_past_the_budget_of_guards_is_refused_and_names_the_setting(state);
 }
 
 static __attribute__((noinline)) int overflow_the_stack(int depth)
@@ -216,13 +216,13 @@ static int overflow_in_a_child(bool no_guard_advice, char *text, size_t size)
 }
 
 /* T88 */
-static void overflow_is_reported_by_task_and_size_and_ends_the_process(void **state)
+static void T88_overflow_is_reported_by_task_and_size_and_ends_the_process(void **state)
 {
     static char text[65536];
     int status = overflow_in_a_child(false, text, sizeof text);
 
     (void)state;
-    assert_non_null(strstr(text, "stack overflow in task run_over"));
+    assert_non_null(strstr(text, "(run_over, created at"));
     assert_non_null(strstr(text, "test_stack.c"));
     assert_non_null(strstr(text, "bytes is used up"));
     assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
@@ -234,7 +234,7 @@ static void overflow_into_a_guard_by_mprotect_is_reported_too(void **state)
     int status = overflow_in_a_child(true, text, sizeof text);
 
     (void)state;
-    assert_non_null(strstr(text, "stack overflow in task run_over"));
+    assert_non_null(strstr(text, "(run_over, created at"));
     assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
@@ -248,7 +248,7 @@ static weir_error *round_upwards(void *arg)
 }
 
 /* T89 */
-static weir_error *rounding_mode_belongs_to_the_task(void *arg)
+static weir_error *T89_rounding_mode_belongs_to_the_task(void *arg)
 {
     weir_auto(weir_task) t = NULL;
 
@@ -262,20 +262,20 @@ static weir_error *rounding_mode_belongs_to_the_task(void *arg)
 }
 
 IN_LOOP(many_tasks_wait_for_one_future)
-IN_LOOP(suspended_shallow_task_is_one_resident_page)
+IN_LOOP(T92_suspended_shallow_task_is_one_resident_page)
 IN_LOOP(half_of_a_stack_may_be_used)
-IN_LOOP(rounding_mode_belongs_to_the_task)
+IN_LOOP(T89_rounding_mode_belongs_to_the_task)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_LOOP_TEST(many_tasks_wait_for_one_future),
-        IN_LOOP_TEST(suspended_shallow_task_is_one_resident_page),
+        IN_LOOP_TEST(T92_suspended_shallow_task_is_one_resident_page),
         IN_LOOP_TEST(half_of_a_stack_may_be_used),
-        IN_LOOP_TEST(rounding_mode_belongs_to_the_task),
-        ON_MAIN_TEST(spawn_past_the_budget_of_guards_is_refused_and_names_the_setting),
+        IN_LOOP_TEST(T89_rounding_mode_belongs_to_the_task),
+        ON_MAIN_TEST(T88_spawn_past_the_budget_of_guards_is_refused_and_names_the_setting),
         ON_MAIN_TEST(stacks_of_a_closed_loop_are_returned_to_the_budget),
-        ON_MAIN_TEST(overflow_is_reported_by_task_and_size_and_ends_the_process),
+        ON_MAIN_TEST(T88_overflow_is_reported_by_task_and_size_and_ends_the_process),
         ON_MAIN_TEST(overflow_into_a_guard_by_mprotect_is_reported_too),
     };
 

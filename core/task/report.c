@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is said about futures and tasks that ended badly: errors nobody took (row H), tasks that were
+ * not done when their loop was closed by force (row J). Through the loop's exception handler, or,
+ * when the loop is gone, to the log in the same words.
+ */
+#include "config.h"
+
+#include <weir/log.h>
+
+#include "core/base/mutate.h"
+#include "core/base/text.h"
+#include "core/task/task.h"
+#include "core/task/unwind.h"
+
+#define SUBJECT_MAX 4096
+
+static void report(struct task_home *home, weir_exception_context *context)
+{
+    if (home->loop)
+        weir_loop_call_exception_handler(home->loop, context);
+    else if (context->subject)
+        weir_log_error(weir_logger_get("weir"), WEIR_LOG_ERROR, weir_error_ref(context->error),
+                       "%s\n%s: %s", context->message, context->subject_key, context->subject);
+    else
+        weir_log_error(weir_logger_get("weir"), WEIR_LOG_ERROR, weir_error_ref(context->error),
+                       "%s", context->message);
+}
+
+static void report_future(weir_future *future, const char *message, const char *subject,
+                          const weir_backtrace *origin)
+{
+    weir_exception_context context = {
+        WEIR_SIZED(weir_exception_context),
+        .message = message,
+        .error = future->error,
+        .site = future->site,
+        .task = future->is_task ? task_of(future) : NULL,
+        .future = future,
+        .subject_key = future->is_task ? "task" : "future",
+        .subject = subject,
+        .source_traceback = origin,
+    };
+
+    report(future->home, &context);
+}
+
+void weir__task_report(weir_future *future, const char *message)
+{
+    char subject[SUBJECT_MAX];
+
+    weir_future_repr(future, subject, sizeof subject);
+    report_future(future, message, subject, MUTATED(H2) ? NULL : future->origin);
+}
+
+void weir__task_report_error(struct task_home *home, const char *message, const weir_site *site,
+                             const weir_error *error)
+{
+    char text[256];
+    weir_exception_context context = {WEIR_SIZED(weir_exception_context), .message = text,
+                                      .error = error, .site = site};
+    struct text line = TEXT_INIT(text);
+
+    text_printf(&line, "%s, created at %s:%d", message, text_site_file(site), site->line);
+    report(home, &context);
+}
+
+static void report_pending(weir_task *task)
+{
+    char subject[SUBJECT_MAX];
+    struct text text = text_over(subject, sizeof subject);
+
+    text.len = weir_task_repr(task, subject, sizeof subject);
+    if (!MUTATED(J2) && weir__thread_debug) {
+        text_add(&text, "\nsuspended stack (most recent call last):\n");
+        weir__task_print_stack(&text, task, "  ");
+    }
+    report_future(&task->future, "Task was destroyed but it is pending!", subject,
+                  MUTATED(J2) ? NULL : task->future.origin);
+}
+
+void weir__task_report_pending(struct task_home *home, bool all)
+{
+    if (MUTATED(J1))
+        return;
+    weir_list_foreach_safe(task, &home->tasks, weir_task, link) {
+        if (all || !task->cancelling)
+            report_pending(task);
+    }
+}
