@@ -96,9 +96,12 @@ static void T23_K1_a_closing_loop_reports_the_transport_nobody_closed(void **sta
 
 static void K1_debug_mode_adds_where_the_transport_was_made(void **state)
 {
-    const char *log = log_of(opens_and_leaves, true);
+    const char *log;
 
     (void)state;
+    /* No count of descriptors: whoever reads debug information keeps the file open. */
+    weir_warnings_set(WEIR_WARNING_RESOURCE, WEIR_WARNING_ALWAYS);
+    log = log_of(opens_and_leaves, true);
     assert_non_null(strstr(log, "unclosed transport <Socket fd="));
     assert_non_null(strstr(log, "Object created at (most recent call last):"));
     drop_what_was_left();
@@ -281,7 +284,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(T23_K1_a_closing_loop_reports_the_transport_nobody_closed),
-        TEST(K1_debug_mode_adds_where_the_transport_was_made),
+        cmocka_unit_test(K1_debug_mode_adds_where_the_transport_was_made),
         TEST(K1_an_aborted_transport_tells_its_peer),
         TEST(K1_what_a_cancelled_task_closes_is_not_reported),
         TEST(K1_ignored_warnings_are_silent),
