@@ -38,18 +38,29 @@ static struct public_timer *timer_of(const weir_timer *timer)
     return (struct public_timer *)(uintptr_t)timer;
 }
 
+/* `fn` may free what it is embedded in. */
+static weir_error *call(weir_loop *loop, const weir_site *site, const char *name, weir_fn fn,
+                        void *arg)
+{
+    weir_error *error = fn(arg);
+
+    if (weir_unlikely(error != NULL))
+        weir__callback_failed(loop, name, site, NULL, error);
+    return NULL;
+}
+
 static weir_error *callback_run(struct job *job)
 {
-    struct callback *callback = container_of(job, struct callback, job);
+    struct callback *mine = container_of(job, struct callback, job);
 
-    return callback->fn(callback->arg);
+    return call(mine->loop, job->site, mine->name, mine->fn, mine->arg);
 }
 
 static weir_error *timer_fire(struct timer *timer)
 {
     struct public_timer *mine = container_of(timer, struct public_timer, timer);
 
-    return mine->fn(mine->arg);
+    return call(mine->loop, timer->job.site, mine->name, mine->fn, mine->arg);
 }
 
 void weir_callback_init_at(const weir_site *site, const char *name, weir_callback *callback,
@@ -65,17 +76,19 @@ void weir_callback_schedule(weir_callback *callback)
 {
     struct callback *mine = callback_of(callback);
 
-    weir_require(mine->loop == weir__thread_loop);
+    if (!weir__loop_allows(mine->loop))
+        return;
     weir__loop_ready(mine->loop, &mine->job);
 }
 
 bool weir_callback_cancel(weir_callback *callback)
 {
     struct callback *mine = callback_of(callback);
-    bool queued = job_queued(&mine->job);
 
+    if (!job_queued(&mine->job) || !weir__loop_allows(mine->loop))
+        return false;
     weir__job_cancel(&mine->job);
-    return queued;
+    return true;
 }
 
 void weir_timer_init_at(const weir_site *site, const char *name, weir_timer *timer, weir_loop *loop,
@@ -94,7 +107,8 @@ void weir_timer_start(weir_timer *timer, weir_duration after)
     weir_instant when;
     weir_error *error;
 
-    weir_require(loop == weir__thread_loop);
+    if (!weir__loop_allows(loop))
+        return;
     if (weir_is_forever(after)) {
         weir__timer_stop(loop, &mine->timer);
         return;
@@ -111,11 +125,11 @@ void weir_timer_start(weir_timer *timer, weir_duration after)
 bool weir_timer_stop(weir_timer *timer)
 {
     struct public_timer *mine = timer_of(timer);
-    bool running = timer_running(&mine->timer);
 
-    if (running)
-        weir__timer_stop(mine->loop, &mine->timer);
-    return running;
+    if (!timer_running(&mine->timer) || !weir__loop_allows(mine->loop))
+        return false;
+    weir__timer_stop(mine->loop, &mine->timer);
+    return true;
 }
 
 bool weir_timer_running(const weir_timer *timer)

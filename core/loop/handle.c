@@ -5,8 +5,13 @@
  * another. Freed handles are kept by the loop, so that call_soon does not allocate.
  *
  * The argument moves into `fn` when it starts, else `drop` gets it: at cancel or at close.
+ *
+ * Handles of call_soon_threadsafe are `shared`: counted and cancelled by several threads, so their
+ * state changes by compare-and-swap, and who comes while the callback runs waits for its end.
  */
 #include "config.h"
+
+#include <pthread.h>
 
 #include "core/base/alloc.h"
 #include "core/base/backtrace.h"
@@ -43,8 +48,11 @@ weir_handle *weir__handle_new(weir_loop *loop, const weir_site *site, const char
     }
     handle->magic = HANDLE_MAGIC;
     handle->refs = 1;
-    handle->state = HANDLE_QUEUED;
+    atomic_init(&handle->state, HANDLE_QUEUED);
     handle->timed = false;
+    handle->shared = false;
+    handle->debug = loop->debug;
+    handle->created = weir_unlikely(handle->debug) ? weir__backtrace_capture() : NULL;
     handle->loop = loop;
     handle->name = name;
     handle->fn = fn;
@@ -63,6 +71,8 @@ static void handle_free(weir_handle *handle)
     weir_loop *loop = weir__thread_loop;
 
     weir_magic_clear(handle);
+    if (weir_unlikely(handle->created != NULL))
+        weir__backtrace_free(handle->created);
     weir_context_unref(handle->context);
     if (loop && loop->nfree_handles < HANDLES_KEPT) {
         handle->next = loop->free_handles;
@@ -86,21 +96,88 @@ void weir__handles_free(weir_loop *loop)
 
 weir_handle *weir_handle_ref(weir_handle *handle)
 {
-    if (handle) {
-        weir_check(handle, HANDLE_MAGIC);
+    if (!handle)
+        return NULL;
+    weir_check(handle, HANDLE_MAGIC);
+    if (handle->shared)
+        __atomic_add_fetch(&handle->refs, 1, __ATOMIC_RELAXED);
+    else
         handle->refs++;
-    }
     return handle;
 }
 
 void weir_handle_unref(weir_handle *handle)
 {
+    uint32_t left;
+
     if (!handle)
         return;
     weir_check(handle, HANDLE_MAGIC);
-    if (--handle->refs == 0)
+    if (handle->shared)
+        left = __atomic_sub_fetch(&handle->refs, 1, __ATOMIC_ACQ_REL);
+    else
+        left = --handle->refs;
+    if (left == 0)
         handle_free(handle);
 }
+
+/* Shared handles */
+
+static pthread_mutex_t end_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t end_said = PTHREAD_COND_INITIALIZER;
+
+static enum handle_state state_of(const weir_handle *handle)
+{
+    return atomic_load(&handle->state);
+}
+
+static bool state_change(weir_handle *handle, int from, int to)
+{
+    return atomic_compare_exchange_strong(&handle->state, &from, to);
+}
+
+/* False: somebody cancelled it. */
+static bool run_begins(weir_handle *handle)
+{
+    if (weir_likely(!handle->shared)) {
+        atomic_store_explicit(&handle->state, HANDLE_RAN, memory_order_relaxed);
+        return true;
+    }
+    return state_change(handle, HANDLE_QUEUED, HANDLE_RUNNING);
+}
+
+static void run_ends(weir_handle *handle)
+{
+    if (weir_likely(!handle->shared))
+        return;
+    pthread_mutex_lock(&end_lock);
+    atomic_store(&handle->state, HANDLE_RAN);
+    pthread_cond_broadcast(&end_said);
+    pthread_mutex_unlock(&end_lock);
+}
+
+static void wait_for_end(weir_handle *handle)
+{
+    pthread_mutex_lock(&end_lock);
+    while (state_of(handle) == HANDLE_RUNNING)
+        pthread_cond_wait(&end_said, &end_lock);
+    pthread_mutex_unlock(&end_lock);
+}
+
+/* From any thread. What it was queued for finds it cancelled at its turn. */
+static bool cancel_shared(weir_handle *handle)
+{
+    if (state_change(handle, HANDLE_QUEUED, HANDLE_CANCELLED)) {
+        if (handle->drop)
+            handle->drop(handle->arg);
+        return true;
+    }
+    if (handle->loop != weir__thread_loop)
+        wait_for_end(handle);
+    return false;
+}
+
+/* Running, cancelling */
 
 static weir_error *call_in_context(weir_handle *handle)
 {
@@ -116,10 +193,17 @@ static weir_error *handle_call(weir_handle *handle)
     weir_error *error;
 
     weir_check(handle, HANDLE_MAGIC);
-    handle->state = HANDLE_RAN;
+    if (weir_unlikely(!run_begins(handle))) {
+        weir_handle_unref(handle);
+        return NULL;
+    }
     error = call_in_context(handle);
+    if (weir_unlikely(error != NULL))
+        weir__callback_failed(weir__thread_loop, handle->name, handle->timer.job.site, handle,
+                              error);
+    run_ends(handle);
     weir_handle_unref(handle);
-    return error;
+    return NULL;
 }
 
 weir_error *weir__handle_run(struct job *job)
@@ -132,11 +216,15 @@ weir_error *weir__handle_fire(struct timer *timer)
     return handle_call(container_of(timer, weir_handle, timer));
 }
 
-void weir__handle_drop(weir_handle *handle, enum handle_state state)
+void weir__handle_drop(weir_handle *handle)
 {
-    handle->state = state;
+    if (state_of(handle) == HANDLE_PARKED)
+        atomic_store(&handle->state, HANDLE_CANCELLED);
+    else if (!state_change(handle, HANDLE_QUEUED, HANDLE_CANCELLED))
+        goto out; /* a shared one that was cancelled while it was queued */
     if (handle->drop)
         handle->drop(handle->arg);
+out:
     weir_handle_unref(handle);
 }
 
@@ -144,14 +232,17 @@ bool weir_handle_cancel(weir_handle *handle)
 {
     weir_require(handle != NULL, false);
     weir_check(handle, HANDLE_MAGIC);
-    if (handle->state != HANDLE_QUEUED && handle->state != HANDLE_PARKED)
+    if (handle->shared)
+        return cancel_shared(handle);
+    if (state_of(handle) != HANDLE_QUEUED && state_of(handle) != HANDLE_PARKED)
         return false;
-    weir_require(handle->loop == weir__thread_loop, false);
+    if (!weir__loop_allows(handle->loop))
+        return false;
     if (handle->timed)
         weir__timer_stop(handle->loop, &handle->timer);
     else
         weir__job_cancel(&handle->timer.job);
-    weir__handle_drop(handle, HANDLE_CANCELLED);
+    weir__handle_drop(handle);
     return true;
 }
 
@@ -159,12 +250,13 @@ bool weir_handle_cancelled(const weir_handle *handle)
 {
     weir_require(handle != NULL, false);
     weir_check(handle, HANDLE_MAGIC);
-    return handle->state == HANDLE_CANCELLED;
+    return state_of(handle) == HANDLE_CANCELLED;
 }
 
-static weir_error *check_call(const weir_loop *loop, weir_fn fn)
+static weir_error *check_call(const weir_site *site, const char *operation, const weir_loop *loop,
+                              weir_fn fn)
 {
-    weir_error *error = weir__loop_check_thread(loop);
+    weir_error *error = weir__loop_check_call(loop, operation, site);
 
     if (weir_unlikely(error != NULL))
         return error;
@@ -187,7 +279,7 @@ weir_error *weir_loop_call_soon_at(const weir_site *site, const char *name, weir
 {
     weir_handle *handle;
 
-    WEIR_TRY(check_call(loop, fn));
+    WEIR_TRY(check_call(site, __func__, loop, fn));
     handle = weir__handle_new(loop, site, name, fn, arg, drop);
     if (!handle)
         return weir_raise(WEIR_ENOMEM, " ");
@@ -203,12 +295,12 @@ weir_error *weir_loop_call_at_at(const weir_site *site, const char *name, weir_l
     weir_handle *handle;
     weir_error *error;
 
-    WEIR_TRY(check_call(loop, fn));
+    WEIR_TRY(check_call(site, __func__, loop, fn));
     handle = weir__handle_new(loop, site, name, fn, arg, drop);
     if (!handle)
         return weir_raise(WEIR_ENOMEM, " ");
     if (when.ns == INT64_MAX) {
-        handle->state = HANDLE_PARKED;
+        atomic_store(&handle->state, HANDLE_PARKED);
         list_append(&loop->parked, &handle->timer.job.link);
     } else {
         handle->timed = true;
@@ -227,7 +319,7 @@ weir_error *weir_loop_call_later_at(const weir_site *site, const char *name, wei
                                     weir_duration delay, weir_fn fn, void *arg, weir_drop_fn drop,
                                     weir_handle **ret_handle)
 {
-    WEIR_TRY(check_call(loop, fn));
+    WEIR_TRY(check_call(site, __func__, loop, fn));
     return weir_loop_call_at_at(site, name, loop, weir_instant_after(weir_loop_time(loop), delay),
                                 fn, arg, drop, ret_handle);
 }
@@ -238,12 +330,12 @@ size_t weir_handle_repr(const weir_handle *handle, char *buffer, size_t size)
     const weir_site *site = handle->timer.job.site;
 
     text_printf(&text, "<%s", handle->timed ? "TimerHandle" : "Handle");
-    if (handle->state == HANDLE_CANCELLED)
+    if (state_of(handle) == HANDLE_CANCELLED)
         text_add(&text, " cancelled");
     if (handle->timed)
         text_printf(&text, " when=%.9f", (double)handle->timer.deadline / 1e9);
     text_printf(&text, " %s(", handle->name);
-    if (handle->loop->debug)
+    if (handle->debug)
         text_printf(&text, "%p", handle->arg);
     text_printf(&text, ") created at %s:%d>", text_site_file(site), site->line);
     return text.len;
@@ -266,11 +358,17 @@ static size_t job_describe(const struct job *job, char *buffer, size_t size)
     return weir_handle_repr(handle_of((struct job *)(uintptr_t)job), buffer, size);
 }
 
+static const weir_backtrace *job_source(const struct job *job)
+{
+    return handle_of((struct job *)(uintptr_t)job)->created;
+}
+
 static struct job_kind soon_kind = {
     .run = weir__handle_run,
     .hold = job_hold,
     .release = job_release,
     .describe = job_describe,
+    .source = job_source,
 };
 
 static struct job_kind timed_kind = {
@@ -278,6 +376,7 @@ static struct job_kind timed_kind = {
     .hold = job_hold,
     .release = job_release,
     .describe = job_describe,
+    .source = job_source,
 };
 
 void weir__handle_kinds_register(void)

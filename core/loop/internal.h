@@ -33,20 +33,23 @@ struct timer_heap {
     uint64_t sequence;
 };
 
-enum handle_state { HANDLE_QUEUED, HANDLE_PARKED, HANDLE_RAN, HANDLE_CANCELLED };
+enum handle_state { HANDLE_QUEUED, HANDLE_PARKED, HANDLE_RUNNING, HANDLE_RAN, HANDLE_CANCELLED };
 
 struct weir_handle {
     uint32_t magic;
     uint32_t refs;
-    enum handle_state state;
-    bool timed; /* `timer` is in use, else its job alone */
+    _Atomic int state; /* enum handle_state */
+    bool timed;        /* `timer` is in use, else its job alone */
+    bool shared;       /* between threads */
+    bool debug;        /* made in debug mode: its repr shows the argument */
     weir_loop *loop;
     const char *name; /* of fn */
+    weir_backtrace *created;
     weir_fn fn;
     void *arg;
     weir_drop_fn drop;
     weir_context *context; /* of who scheduled it; NULL: empty */
-    weir_handle *next; /* of the posts, or of the free handles */
+    weir_handle *next;     /* of the posts, or of the free handles */
     struct timer timer;
 };
 
@@ -103,9 +106,12 @@ struct weir_loop {
     size_t nwatches;
     struct watch *delivering; /* whose callbacks run; NULL once it was removed */
 
-    void (*handler)(weir_loop *, const weir_exception_context *, void *);
+    weir_exception_handler handler;
     void *handler_arg;
-    weir_error *fatal; /* ends the run */
+    weir_error *(*default_handler)(weir_loop *, const weir_exception_context *);
+    unsigned reporting;          /* depth of reports in reports */
+    const struct job_note *note; /* of the callback that runs, debug mode */
+    weir_error *fatal;           /* ends the run */
     int64_t slow_ns;
     int64_t overshoot_ns;
     int64_t poll_ended;  /* when the last wait returned */
@@ -148,8 +154,8 @@ weir_error *weir__handle_fire(struct timer *timer);
 weir_handle *weir__handle_new(weir_loop *loop, const weir_site *site, const char *name, weir_fn fn,
                               void *arg, weir_drop_fn drop);
 void weir__handle_kinds_register(void);
-/* Ends a queued handle without running it; its drop function runs. */
-void weir__handle_drop(weir_handle *handle, enum handle_state state);
+/* Ends a queued handle as cancelled, without running it; its drop function runs. */
+void weir__handle_drop(weir_handle *handle);
 void weir__handles_free(weir_loop *loop);
 
 /* post.c */
@@ -183,6 +189,13 @@ void weir__loop_report_init(void);
 void weir__loop_step_began(weir_loop *loop);
 void weir__loop_step_ended(weir_loop *loop, const struct job_note *note);
 void weir__loop_observe(weir_loop *loop);
+/* Reports the error of a callback, of which `name`, `site` and `handle` may be NULL; takes it. */
+void weir__callback_failed(weir_loop *loop, const char *name, const weir_site *site,
+                           const weir_handle *handle, weir_error *take_error);
+/* For tests: what stands for the default exception handler; NULL: it. */
+void weir__loop_set_default_handler(weir_loop *loop,
+                                    weir_error *(*handler)(weir_loop *,
+                                                           const weir_exception_context *));
 
 /* metrics.c */
 /* After a wait, the clock read: counts it, and reports it when it was late. */

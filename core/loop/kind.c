@@ -73,3 +73,8 @@ void weir__job_note_done(struct job_note *note)
     if (note->job)
         note->kind->release(note->job);
 }
+
+const weir_backtrace *weir__job_note_source(const struct job_note *note)
+{
+    return note->job && note->kind->source ? note->kind->source(note->job) : NULL;
+}

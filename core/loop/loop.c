@@ -16,8 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <weir/debug.h>
+
 #include "core/base/alloc.h"
-#include "core/base/env.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "core/loop/internal.h"
@@ -39,21 +40,6 @@ static void init_once(void)
     weir__loop_report_init();
 }
 
-weir_error *weir__loop_wrong_thread(const weir_loop *loop)
-{
-    if (!loop)
-        return weir_raise(WEIR_EINVAL, "a loop is needed, not NULL");
-    if (loop->fork_generation != weir__fork_generation)
-        return weir_raise(WEIR_EFORKED,
-                          "loop \"%s\" belongs to the parent process: make a new one after fork()",
-                          loop->name);
-    if (loop->closed)
-        return weir_raise(WEIR_ECLOSED, "loop \"%s\" is closed", loop->name);
-    return weir_raise(WEIR_ETHREAD,
-                      "loop \"%s\" belongs to thread %d: use weir_loop_call_soon_threadsafe()",
-                      loop->name, (int)loop->tid);
-}
-
 /* Fields that the caller's struct was compiled with; the others keep their defaults. */
 static weir_loop_options full_options(const weir_loop_options *given)
 {
@@ -72,7 +58,7 @@ static bool debug_of(const weir_loop_options *options)
 {
     if (options->debug >= 0)
         return options->debug > 0;
-    return weir__env_flag("WEIR_DEBUG") || weir__env_flag("WEIR_DEV");
+    return weir_debug_default();
 }
 
 static void loop_setup(weir_loop *loop, const weir_site *site, const weir_loop_options *options)
@@ -323,7 +309,7 @@ static void drop_jobs(struct list *queue)
 
         list_remove(&job->link);
         if (weir__job_is_handle(job))
-            weir__handle_drop(container_of(job, weir_handle, timer.job), HANDLE_CANCELLED);
+            weir__handle_drop(container_of(job, weir_handle, timer.job));
     }
 }
 
@@ -334,7 +320,7 @@ static void drop_timers(weir_loop *loop)
 
         weir__timer_stop(loop, timer);
         if (timer->fire == weir__handle_fire)
-            weir__handle_drop(container_of(timer, weir_handle, timer), HANDLE_CANCELLED);
+            weir__handle_drop(container_of(timer, weir_handle, timer));
     }
     weir__timers_done(&loop->timers);
 }
@@ -434,7 +420,9 @@ void weir_loop_close_force(weir_loop *loop, weir_duration grace)
 
     if (loop->closed)
         return;
-    weir_require(loop == weir__thread_loop && !loop->running);
+    if (!weir__loop_allows(loop))
+        return;
+    weir_require(!loop->running);
     end = weir_instant_after(weir_loop_time(loop), grace);
     cancel_all(loop);
     /* What was cancelled mostly ends in the first iteration, which does not wait. */

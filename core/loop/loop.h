@@ -75,6 +75,8 @@ void weir__job_note(struct job_note *note, struct job *job);
 /* As snprintf: "<Task …>", "<Callback name() created at t.c:3>". */
 size_t weir__job_note_describe(const struct job_note *note, char *buffer, size_t size);
 void weir__job_note_done(struct job_note *note);
+/* Where it was made; NULL: not known. */
+const weir_backtrace *weir__job_note_source(const struct job_note *note);
 
 /* Appends to the ready queue for the next iteration; nothing happens when it is queued. */
 void weir__loop_ready(weir_loop *loop, struct job *job);
@@ -148,8 +150,17 @@ int64_t weir__loop_next_deadline(const weir_loop *loop);
 extern __thread weir_loop *weir__thread_loop __attribute__((tls_model("initial-exec")));
 
 /* NULL when the calling thread is the loop's, else WEIR_ETHREAD / WEIR_EFORKED. */
-static inline weir_error *weir__loop_check_thread(const weir_loop *loop) WEIR_MUST_USE;
-weir_error *weir__loop_wrong_thread(const weir_loop *loop) WEIR_MUST_USE;
+#define weir__loop_check_thread(loop) weir__loop_check_call((loop), __func__, NULL)
+/* The same for reports that name the public call and where it was made (NULL: not known). */
+static inline weir_error *weir__loop_check_call(const weir_loop *loop, const char *operation,
+                                                const weir_site *site) WEIR_MUST_USE;
+weir_error *weir__loop_wrong_thread(const weir_loop *loop, const char *operation,
+                                    const weir_site *site) WEIR_MUST_USE;
+/* For calls that return no error: reports the wrong thread, in every mode, and says no:
+   `if (!weir__loop_allows(loop)) return;` */
+#define weir__loop_allows(loop) \
+    (__builtin_expect((loop) == weir__thread_loop, 1) || weir__loop_refuses((loop), WEIR_HERE))
+bool weir__loop_refuses(const weir_loop *loop, const weir_site *operation);
 
 /* Slots by which upper layers hang their per-loop state on the loop without its knowing them. */
 enum loop_slot {
@@ -195,11 +206,12 @@ static inline int64_t weir__loop_now(const weir_loop *loop)
 }
 
 /* One compare: in a forked child weir__thread_loop is NULL. */
-static inline weir_error *weir__loop_check_thread(const weir_loop *loop)
+static inline weir_error *weir__loop_check_call(const weir_loop *loop, const char *operation,
+                                                const weir_site *site)
 {
     if (__builtin_expect(loop == weir__thread_loop, 1))
         return NULL;
-    return weir__loop_wrong_thread(loop);
+    return weir__loop_wrong_thread(loop, operation, site);
 }
 
 #endif

@@ -88,15 +88,19 @@ void weir__loop_polled(weir_loop *loop, const struct poll *poll)
 
 void weir_loop_set_poll_overshoot(weir_loop *loop, weir_duration limit)
 {
-    weir_require(loop == weir__thread_loop);
+    if (!weir__loop_allows(loop))
+        return;
     loop->overshoot_ns = limit.ns;
 }
 
 void weir_loop_metrics_get(const weir_loop *loop, weir_loop_metrics *ret_metrics)
 {
     size_t size = ret_metrics->size;
-    weir_loop_metrics metrics = loop->metrics;
+    weir_loop_metrics metrics;
 
+    if (!weir__loop_allows(loop))
+        return;
+    metrics = loop->metrics;
     metrics.size = size;
     metrics.wakeups = atomic_load_explicit(&loop->wakeups, memory_order_relaxed);
     memcpy(ret_metrics, &metrics, size < sizeof(metrics) ? size : sizeof(metrics));

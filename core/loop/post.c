@@ -25,32 +25,49 @@ static void wake_if_polling(weir_loop *loop)
     }
 }
 
-weir_error *weir_loop_call_soon_threadsafe_at(const weir_site *site, const char *name,
-                                              weir_loop *loop, weir_fn fn, void *take_arg,
-                                              weir_drop_fn drop)
+/* False: the loop is closed. */
+static bool push(weir_loop *loop, weir_handle *handle)
 {
-    weir_handle *handle, *newest;
+    weir_handle *newest = atomic_load(&loop->posts);
 
-    if (weir_unlikely(!fn))
-        return weir_raise(WEIR_EINVAL, "a callback is needed, not NULL");
-    if (weir_unlikely(loop->fork_generation != weir__fork_generation))
-        return weir__loop_wrong_thread(loop);
-    handle = weir__handle_new(loop, site, name, fn, take_arg, drop);
-    if (!handle)
-        return weir_raise(WEIR_ENOMEM, " ");
-    atomic_fetch_add(&loop->visitors, 1);
-    newest = atomic_load(&loop->posts);
     do {
-        if (newest == POSTS_CLOSED) {
-            atomic_fetch_sub(&loop->visitors, 1);
-            weir_handle_unref(handle);
-            return weir_raise(WEIR_ECLOSED, "loop \"%s\" is closed", loop->name);
-        }
+        if (newest == POSTS_CLOSED)
+            return false;
         handle->next = newest;
     } while (!atomic_compare_exchange_weak(&loop->posts, &newest, handle));
     if (!newest)
         wake_if_polling(loop);
+    return true;
+}
+
+weir_error *weir_loop_call_soon_threadsafe_at(const weir_site *site, const char *name,
+                                              weir_loop *loop, weir_fn fn, void *take_arg,
+                                              weir_drop_fn drop, weir_handle **ret_handle)
+{
+    weir_handle *handle;
+    bool accepted;
+
+    if (weir_unlikely(!fn))
+        return weir_raise(WEIR_EINVAL, "a callback is needed, not NULL");
+    if (weir_unlikely(loop->fork_generation != weir__fork_generation))
+        return weir__loop_wrong_thread(loop, __func__, site);
+    handle = weir__handle_new(loop, site, name, fn, take_arg, drop);
+    if (!handle)
+        return weir_raise(WEIR_ENOMEM, " ");
+    if (ret_handle) {
+        handle->shared = true;
+        handle->refs = 2;
+    }
+    atomic_fetch_add(&loop->visitors, 1);
+    accepted = push(loop, handle);
     atomic_fetch_sub(&loop->visitors, 1);
+    if (!accepted) {
+        handle->refs = 1;
+        weir_handle_unref(handle);
+        return weir_raise(WEIR_ECLOSED, "loop \"%s\" is closed", loop->name);
+    }
+    if (ret_handle)
+        *ret_handle = handle;
     return NULL;
 }
 
@@ -108,7 +125,7 @@ void weir__posts_close(weir_loop *loop)
     for (handle = in_order(handle); handle;) {
         weir_handle *next = handle->next;
 
-        weir__handle_drop(handle, HANDLE_CANCELLED);
+        weir__handle_drop(handle);
         handle = next;
     }
     /* Each visit is a few instructions and at most one write to an eventfd. */

@@ -50,20 +50,13 @@ static weir_error *run_measured(weir_loop *loop, struct job *job)
     weir_error *error;
 
     weir__job_note(&note, job);
+    loop->note = &note;
     weir__loop_step_began(loop);
     error = job->run(job);
     weir__loop_step_ended(loop, &note);
+    loop->note = NULL;
     weir__job_note_done(&note);
     return error;
-}
-
-/* Its error reported, unless it is one that ends the run. */
-static void job_failed(weir_loop *loop, const weir_site *site, weir_error *take_error)
-{
-    if (weir__error_peek_code(take_error) == WEIR_EFATAL)
-        weir__loop_abort(loop, take_error);
-    else
-        weir__loop_report(loop, site, "Exception in callback", take_error);
 }
 
 static inline void run_job(weir_loop *loop, struct job *job)
@@ -77,7 +70,7 @@ static inline void run_job(weir_loop *loop, struct job *job)
     else
         error = job->run(job);
     if (weir_unlikely(error != NULL))
-        job_failed(loop, site, error);
+        weir__callback_failed(loop, NULL, site, NULL, error);
 }
 
 void weir__loop_run_job(weir_loop *loop, struct job *job)

@@ -130,7 +130,6 @@ bool weir_loop_remove_signal_handler(weir_loop *loop, int signum)
 {
     bool found;
 
-    weir_require(loop == weir__thread_loop || loop->closed, false);
     if (signum < 1 || signum >= NSIG)
         return false;
     pthread_mutex_lock(&table_lock);

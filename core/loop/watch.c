@@ -7,10 +7,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/mutate.h"
 #include "core/loop/internal.h"
 
 struct direction {
@@ -29,8 +31,14 @@ struct watch {
 static weir_error *direction_run(struct job *job)
 {
     struct direction *direction = container_of(job, struct direction, job);
+    weir_loop *loop = direction->loop;
+    const weir_site *site = job->site;
+    const char *name = direction->name;
+    weir_error *error = direction->fn(direction->arg);
 
-    return direction->fn(direction->arg);
+    if (weir_unlikely(error != NULL))
+        weir__callback_failed(loop, name, site, NULL, error);
+    return NULL;
 }
 
 /* The reader may remove the watch, which clears `delivering`. */
@@ -113,6 +121,19 @@ static weir_error *watch_update(weir_loop *loop, struct watch *watch)
     return error;
 }
 
+/* In debug mode: a callback that reads until there is no more would stop the loop. */
+static weir_error *check_nonblocking(const weir_loop *loop, int fd)
+{
+    int flags;
+
+    if (!loop->debug || MUTATED(B6))
+        return NULL;
+    flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && !(flags & O_NONBLOCK))
+        return weir_raise(WEIR_EINVAL, "descriptor %d must be non-blocking", fd);
+    return NULL;
+}
+
 static weir_error *watch_add(const weir_site *site, const char *name, weir_loop *loop, int fd,
                              bool write, weir_fn fn, void *arg)
 {
@@ -120,11 +141,11 @@ static weir_error *watch_add(const weir_site *site, const char *name, weir_loop 
     struct direction *direction;
     weir_error *error;
 
-    WEIR_TRY(weir__loop_check_thread(loop));
-    if (loop->closed)
-        return weir_raise(WEIR_ECLOSED, "loop \"%s\" is closed", loop->name);
+    WEIR_TRY(
+        weir__loop_check_call(loop, write ? "weir_loop_add_writer" : "weir_loop_add_reader", site));
     if (!fn)
         return weir_raise(WEIR_EINVAL, "a callback is needed, not NULL");
+    WEIR_TRY(check_nonblocking(loop, fd));
     WEIR_TRY(watch_find_or_make(loop, site, fd, &watch));
     direction = write ? &watch->writer : &watch->reader;
     if (!direction->fn) {
@@ -148,7 +169,8 @@ static bool watch_remove(weir_loop *loop, int fd, bool write)
     struct watch *watch;
     struct direction *direction;
 
-    weir_require(loop == weir__thread_loop || loop->closed, false);
+    if (loop->closed || !weir__loop_allows(loop))
+        return false;
     watch = fd >= 0 && (size_t)fd < loop->nwatches ? loop->watches[fd] : NULL;
     if (!watch)
         return false;
@@ -196,8 +218,12 @@ bool weir_loop_remove_writer(weir_loop *loop, int fd)
 void weir__watches_close(weir_loop *loop)
 {
     for (size_t fd = 0; fd < loop->nwatches; fd++) {
-        weir_loop_remove_reader(loop, (int)fd);
-        weir_loop_remove_writer(loop, (int)fd);
+        struct watch *watch = loop->watches[fd];
+
+        if (!watch)
+            continue;
+        watch->reader.fn = watch->writer.fn = NULL;
+        weir_ignore(watch_update(loop, watch));
     }
     weir__free(loop->watches);
     loop->watches = NULL;

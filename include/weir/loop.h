@@ -123,11 +123,16 @@ WEIR_PUBLIC weir_error *weir_loop_call_at_at(const weir_site *site, const char *
  * Errors: WEIR_ECLOSED (arg stays with the caller), WEIR_ENOMEM.
  */
 #define weir_loop_call_soon_threadsafe(loop, fn, arg, drop) \
-    weir_loop_call_soon_threadsafe_at(WEIR_HERE, #fn, (loop), (fn), (arg), (drop))
+    weir_loop_call_soon_threadsafe_at(WEIR_HERE, #fn, (loop), (fn), (arg), (drop), NULL)
+/** The same with a handle, which any thread may cancel and unreference. Cancelling it while the
+ *  callback runs waits for its end (on the loop's own thread it does not) and says false; when it
+ *  succeeds, `drop` runs in the thread that cancels. D3 */
+#define weir_loop_call_soon_threadsafe_handle(loop, fn, arg, drop, ret_handle) \
+    weir_loop_call_soon_threadsafe_at(WEIR_HERE, #fn, (loop), (fn), (arg), (drop), (ret_handle))
 WEIR_PUBLIC weir_error *weir_loop_call_soon_threadsafe_at(const weir_site *site, const char *name,
                                                           weir_loop *loop, weir_fn fn,
-                                                          void *take_arg,
-                                                          weir_drop_fn drop) WEIR_MUST_USE;
+                                                          void *take_arg, weir_drop_fn drop,
+                                                          weir_handle **ret_handle) WEIR_MUST_USE;
 
 /** Cancels a callback that has not started; its drop function runs. False: too late. */
 WEIR_PUBLIC bool weir_handle_cancel(weir_handle *handle);
@@ -170,10 +175,19 @@ WEIR_PUBLIC weir_error *weir_loop_add_signal_handler_at(const weir_site *site, c
 /** Restores what was there before. False: there was none. */
 WEIR_PUBLIC bool weir_loop_remove_signal_handler(weir_loop *loop, int signum);
 
-/** Takes the errors of callbacks; NULL restores the default, which logs them. */
-WEIR_PUBLIC void weir_loop_set_exception_handler(
-    weir_loop *loop, void (*handler)(weir_loop *, const weir_exception_context *, void *),
-    void *arg);
+/** What takes the errors of callbacks. It may call the loop, and the default handler. An error that
+ *  it returns is reported by the default handler ("Unhandled error in exception handler"), together
+ *  with what it had been told; WEIR_EFATAL ends the run instead. */
+typedef weir_error *(*weir_exception_handler)(weir_loop *loop,
+                                              const weir_exception_context *context, void *arg);
+
+/** Takes the errors of callbacks from now on; NULL restores the default, which logs them. */
+WEIR_PUBLIC void weir_loop_set_exception_handler(weir_loop *loop, weir_exception_handler handler,
+                                                 void *arg);
+/** Logs a report as an ERROR of the logger `weir`: the message, the subject, in debug mode where it
+ *  and the running callback were made, the error with its trace. */
+WEIR_PUBLIC void weir_loop_default_exception_handler(weir_loop *loop,
+                                                     const weir_exception_context *context);
 /** Hands a report to that handler, as the loop does for a callback that failed. */
 WEIR_PUBLIC void weir_loop_call_exception_handler(weir_loop *loop,
                                                   const weir_exception_context *context);

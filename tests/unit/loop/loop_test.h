@@ -61,10 +61,7 @@ static inline weir_error *stop_loop(void *arg)
     return NULL;
 }
 
-static inline void soon(weir_fn fn, const char *arg)
-{
-    OK(weir_loop_call_soon(test.loop, fn, (void *)(uintptr_t)arg, NULL, NULL));
-}
+#define soon(fn, arg) OK(weir_loop_call_soon(test.loop, fn, (void *)(uintptr_t)(arg), NULL, NULL))
 
 static inline void later(int ms, weir_fn fn, const char *arg)
 {

@@ -14,6 +14,7 @@
 #include <weir/log.h>
 
 #include "core/base/chunk.h"
+#include "core/base/text.h"
 #include "tests/unit/loop/loop_test.h"
 
 static void callbacks_run_in_the_order_of_their_calls(void **state)
@@ -212,13 +213,20 @@ static weir_error *fails(void *arg)
     return weir_raise(EIO, "callback failed");
 }
 
-static void takes_errors(weir_loop *loop, const weir_exception_context *context, void *arg)
+static weir_error *takes_errors(weir_loop *loop, const weir_exception_context *context, void *arg)
 {
+    char expected[128];
+
+    snprintf(expected, sizeof(expected),
+             "Exception in callback fails() scheduled at %s:%d: EIO (callback failed)",
+             text_site_file(context->site), context->site->line);
     assert_ptr_equal(loop, test.loop);
     assert_true(weir_error_is(context->error, EIO));
-    assert_non_null(strstr(context->site->file, "loop_test.h"));
-    assert_string_equal(context->message, "Exception in callback");
+    assert_non_null(strstr(context->site->file, "test_loop.c"));
+    assert_string_equal(context->message, expected);
+    assert_string_equal(context->subject_key, "handle");
     note(*(const char *)arg);
+    return NULL;
 }
 
 static void errors_of_callbacks_go_to_the_exception_handler(void **state)
@@ -584,19 +592,23 @@ static void in_debug_mode_slow_callbacks_are_named(void **state)
     assert_null(strstr(strstr(text, "took") + 4, "took"));
 }
 
-static void the_error_of_a_callback_is_logged_with_its_site(void **state)
+static void T16_C5_the_error_of_a_callback_is_logged_with_its_name_and_site(void **state)
 {
-    char text[4096];
+    char text[4096], expected[256];
     int ends[2];
 
     (void)state;
     sink_open(ends);
-    soon(fails, NULL);
+    soon(fails, NULL); /* in this line */
+    snprintf(expected, sizeof(expected),
+             " ERROR   weir: Exception in callback fails() scheduled at %s:%d: EIO (callback "
+             "failed)\n    handle: <Handle fails() created at %s:%d>\n    error: callback failed "
+             "(EIO)\n",
+             text_site_file(WEIR_HERE), __LINE__ - 5, text_site_file(WEIR_HERE), __LINE__ - 5);
     iterate(1);
     sink_close(ends, text, sizeof(text));
 
-    assert_non_null(strstr(text, " ERROR   weir: Exception in callback, created at soon ("));
-    assert_non_null(strstr(text, "    error: callback failed (EIO)\n"));
+    assert_non_null(strstr(text, expected));
 }
 
 static void debug_mode_comes_from_the_environment_unless_an_option_says(void **state)
@@ -692,7 +704,7 @@ int main(void)
         LOOP_TEST(each_allocation_of_a_new_loop_may_fail),
         LOOP_TEST(without_memory_scheduling_fails_and_keeps_the_argument),
         LOOP_TEST(in_debug_mode_slow_callbacks_are_named),
-        LOOP_TEST(the_error_of_a_callback_is_logged_with_its_site),
+        LOOP_TEST(T16_C5_the_error_of_a_callback_is_logged_with_its_name_and_site),
         LOOP_TEST(debug_mode_comes_from_the_environment_unless_an_option_says),
         LOOP_TEST(the_clock_is_read_once_for_all_callbacks),
         LOOP_TEST(embedded_callbacks_are_scheduled_once_and_cancelled),

@@ -67,7 +67,7 @@ void assert_ok(weir_error *take_error)
     assert_code(take_error, 0);
 }
 
-static void count_report(weir_loop *loop, const weir_exception_context *context, void *arg)
+static weir_error *count_report(weir_loop *loop, const weir_exception_context *context, void *arg)
 {
     (void)loop;
     (void)arg;
@@ -76,6 +76,7 @@ static void count_report(weir_loop *loop, const weir_exception_context *context,
              context->subject ? "\n" : "", context->subject ? context->subject_key : "",
              context->subject ? ": " : "", context->subject ? context->subject : "");
     (void)weir_error_code(context->error);
+    return NULL;
 }
 
 size_t reports(void)
