@@ -1,6 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Programs that embed libweir, on installed headers only; tests/examples/run compares their output.
+noinst_PROGRAMS += examples/chain
+examples_chain_SOURCES = examples/chain.c
+examples_chain_LDADD = libweir.la
+noinst_PROGRAMS += examples/chain_fixed_await
+examples_chain_fixed_await_SOURCES = examples/chain_fixed_await.c
+examples_chain_fixed_await_LDADD = libweir.la
+noinst_PROGRAMS += examples/chain_fixed_calls
+examples_chain_fixed_calls_SOURCES = examples/chain_fixed_calls.c
+examples_chain_fixed_calls_LDADD = libweir.la
 noinst_PROGRAMS += examples/coroutine_threadsafe
 examples_coroutine_threadsafe_SOURCES = examples/coroutine_threadsafe.c
 examples_coroutine_threadsafe_LDADD = libweir.la

@@ -219,6 +219,7 @@ typedef struct weir_http_field {
     uint8_t flags; /* WEIR_HTTP_FIELD_… */
 } weir_http_field;
 
+/** The name as it was sent, and the value without white space around it. Borrowed with the field. */
 static inline weir_slice weir_http_field_name(const weir_http_field *field);
 static inline weir_slice weir_http_field_value(const weir_http_field *field);
 /** From the name of `first` to the end of the line of `last`: right when all of them are PLAIN. */
@@ -385,6 +386,8 @@ typedef struct weir_http_writer {
     bool invalid;  /* somebody tried to inject CR, LF, NUL, … */
 } weir_http_writer;
 
+/** Writes into `data`, which stays the caller's; a failed writer writes no more, so that only the end
+ *  needs a check; slice: what was written. */
 static inline void weir_http_writer_init(weir_http_writer *writer, void *data, size_t capacity);
 static inline bool weir_http_writer_failed(const weir_http_writer *writer);
 static inline weir_slice weir_http_writer_slice(const weir_http_writer *writer);

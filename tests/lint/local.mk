@@ -7,10 +7,12 @@ lint_tests += \
 	tests/lint/banned \
 	tests/lint/counting \
 	tests/lint/dist \
+	tests/lint/example_headers \
 	tests/lint/exports \
 	tests/lint/format \
 	tests/lint/headers \
 	tests/lint/layers \
+	tests/lint/manual \
 	tests/lint/selftest \
 	tests/lint/size \
 	tests/lint/text
@@ -20,6 +22,7 @@ EXTRA_DIST += \
 	tests/lint/banned.conf \
 	tests/lint/behaviour \
 	tests/lint/common.py \
+	tests/lint/examples.conf \
 	tests/lint/installed \
 	tests/lint/layers.conf \
 	tests/lint/planned.conf
