@@ -91,6 +91,11 @@ void weir__backtrace_set_depth(unsigned frames)
     atomic_store(&depth, frames < BACKTRACE_DEPTH_MAX ? frames : BACKTRACE_DEPTH_MAX);
 }
 
+void weir_debug_set_backtrace_depth(unsigned frames)
+{
+    weir__backtrace_set_depth(frames);
+}
+
 void weir__backtrace_forget(void)
 {
     weir__cfi_forget();

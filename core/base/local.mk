@@ -33,4 +33,5 @@ libweir_core_la_SOURCES += \
 	core/base/text.h \
 	core/base/time.c \
 	core/base/version.c \
-	core/base/warning.c
+	core/base/warning.c \
+	core/base/warning.h

@@ -149,7 +149,10 @@ static void format_text(struct text *text, const struct log_style *style,
         add_level(text, style, record->level);
         text_add(text, " ");
     }
-    text_printf(text, "%s: ", weir_logger_name(record->logger));
+    text_add(text, weir_logger_name(record->logger));
+    if (record->tag)
+        text_printf(text, " [%s]", record->tag);
+    text_add(text, ": ");
     text_add_escaped(text, message, strlen(message), "");
     add_fields(text, record);
     text_add(text, "\n");
@@ -177,6 +180,8 @@ static void format_logfmt(struct text *text, const struct log_style *style,
     text_printf(text, " level=%s logger=%s msg=", weir_log_level_name(record->level),
                 weir_logger_name(record->logger));
     add_quoted(text, message);
+    if (record->tag)
+        text_printf(text, " category=%s", record->tag);
     add_fields(text, record);
     if (*body) {
         text_add(text, " error=");
@@ -207,6 +212,8 @@ static void format_json(struct text *text, const struct log_style *style,
     text_add(text, "\"");
     add_member(text, "level", weir_log_level_name(record->level));
     add_member(text, "logger", weir_logger_name(record->logger));
+    if (record->tag)
+        add_member(text, "category", record->tag);
     add_member(text, "message", message);
     while (next_field(&reader, &name, &value))
         add_member(text, name, value);

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 #include <time.h>
 
@@ -25,6 +26,8 @@
 static weir_logger root = {.head = {WEIR_LOG_INFO}, .own_level = WEIR_LOG_INFO, .name = ""};
 
 static weir_logger *loggers;
+static pthread_once_t environment_once = PTHREAD_ONCE_INIT;
+static void read_environment(void);
 static pthread_mutex_t loggers_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void weir__loggers_lock(void)
@@ -82,6 +85,7 @@ weir_logger *weir_logger_get(const char *name)
 {
     weir_logger *logger;
 
+    pthread_once(&environment_once, read_environment);
     pthread_mutex_lock(&loggers_lock);
     logger = find_or_make(name ? name : "", name ? strlen(name) : 0);
     pthread_mutex_unlock(&loggers_lock);
@@ -105,7 +109,7 @@ static void put_in_force(weir_logger *logger)
     __atomic_store_n(&logger->head.level_in_force, level_of(logger), __ATOMIC_RELAXED);
 }
 
-void weir_logger_set_level(weir_logger *logger, int level)
+static void set_level(weir_logger *logger, int level)
 {
     pthread_mutex_lock(&loggers_lock);
     logger->own_level = level;
@@ -113,6 +117,12 @@ void weir_logger_set_level(weir_logger *logger, int level)
     for (weir_logger *other = loggers; other; other = other->next)
         put_in_force(other);
     pthread_mutex_unlock(&loggers_lock);
+}
+
+void weir_logger_set_level(weir_logger *logger, int level)
+{
+    pthread_once(&environment_once, read_environment);
+    set_level(logger, level);
 }
 
 int weir_logger_level(const weir_logger *logger)
@@ -172,7 +182,7 @@ struct pending {
     const weir_site *site;
     weir_logger *logger;
     int level;
-    const char *message, *body;
+    const char *message, *body, *tag;
     const weir_log_field *fields;
     size_t nfields;
 };
@@ -203,6 +213,7 @@ static void enqueue(struct log_ring *ring, const struct pending *pending)
         .time = weir__wall_clock_ns(),
         .site = pending->site,
         .logger = pending->logger,
+        .tag = pending->tag,
         .message_size = (uint32_t)message_size,
         .body_size = (uint32_t)body_size,
     };
@@ -216,6 +227,99 @@ static void enqueue(struct log_ring *ring, const struct pending *pending)
     }
     weir__log_ring_commit(ring, head);
     weir__log_writer_wake();
+}
+
+/* A name and a level, or a level alone for all. NULL: done; else what is wrong with it. */
+static const char *set_one_level(const char *text, size_t len, bool apply)
+{
+    const char *equals = memchr(text, '=', len);
+    const char *word = equals ? equals + 1 : text;
+    size_t word_len = len - (size_t)(word - text), name_len = equals ? (size_t)(equals - text) : 0;
+    char level_name[16];
+    weir_logger *logger;
+    int level;
+
+    if (word_len >= sizeof(level_name))
+        return "no level";
+    memcpy(level_name, word, word_len);
+    level_name[word_len] = '\0';
+    if (!weir_log_level_parse(level_name, &level))
+        return "no level";
+    if (equals && name_len == 0)
+        return "no logger before the =";
+    if (apply) {
+        pthread_mutex_lock(&loggers_lock);
+        logger = find_or_make(text, name_len == 4 && !memcmp(text, "root", 4) ? 0 : name_len);
+        pthread_mutex_unlock(&loggers_lock);
+        set_level(logger, level);
+    }
+    return NULL;
+}
+
+/* Sets nothing when a part of it is wrong; *ret_part is that part. */
+static const char *set_levels(const char *text, bool apply, const char **ret_part, size_t *ret_len)
+{
+    while (*text) {
+        size_t len = strcspn(text, ",");
+        const char *wrong = len ? set_one_level(text, len, apply) : NULL;
+
+        if (wrong) {
+            *ret_part = text;
+            *ret_len = len;
+            return wrong;
+        }
+        text += len + (text[len] == ',');
+    }
+    return NULL;
+}
+
+weir_error *weir_log_set_levels(const char *levels)
+{
+    const char *part, *wrong;
+    size_t len;
+
+    if (!levels)
+        return weir_raise(WEIR_EINVAL, "levels of loggers: a text is needed, not NULL");
+    pthread_once(&environment_once, read_environment);
+    wrong = set_levels(levels, false, &part, &len);
+    if (wrong)
+        return weir_raise(WEIR_EINVAL,
+                          "\"%.*s\" in the levels of loggers: %s; expected a list such as "
+                          "info,weir.tls=debug with trace, debug, info, warning, error, critical "
+                          "or off",
+                          (int)len, part, wrong);
+    (void)set_levels(levels, true, &part, &len);
+    return NULL;
+}
+
+/* Before the first logger is handed out. What is wrong is told by that logger's caller, who may log:
+   this runs inside pthread_once(). */
+static void read_environment(void)
+{
+    const char *levels = secure_getenv("WEIR_LOG"), *part, *wrong;
+    struct log_ring *ring;
+    size_t len;
+
+    if (!levels)
+        return;
+    wrong = set_levels(levels, false, &part, &len);
+    if (!wrong) {
+        (void)set_levels(levels, true, &part, &len);
+        return;
+    }
+    ring = weir__log_ring();
+    if (!ring)
+        return;
+    snprintf(ring->scratch.message, sizeof(ring->scratch.message),
+             "WEIR_LOG is ignored: \"%.*s\": %s", (int)len, part, wrong);
+    enqueue(ring, &(struct pending){.logger = &root,
+                                    .level = WEIR_LOG_WARNING,
+                                    .message = ring->scratch.message});
+}
+
+void weir__log_reread_environment(void)
+{
+    read_environment();
 }
 
 void weir_log_at(const weir_site *site, weir_logger *logger, int level,
@@ -288,6 +392,25 @@ void weir_log_error_at(const weir_site *site, weir_logger *logger, int level,
     log_with_body(&(struct pending){.site = site, .logger = logger, .level = level}, take_error,
                   format, args);
     va_end(args);
+}
+
+void weir__log_tagged(const weir_site *site, weir_logger *logger, int level, const char *tag,
+                      const char *body, const char *message)
+{
+    struct log_ring *ring;
+
+    if (!weir_logger_enabled(logger, level))
+        return;
+    ring = weir__log_ring();
+    if (ring)
+        enqueue(ring, &(struct pending){.site = site,
+                                        .logger = logger,
+                                        .level = level,
+                                        .tag = tag,
+                                        .message = message,
+                                        .body = body});
+    else
+        weir__log_count_lost();
 }
 
 void weir__log_body_at(const weir_site *site, weir_logger *logger, int level,

@@ -34,6 +34,7 @@ struct log_record {
     int64_t time;     /* ns since 1970 */
     const weir_site *site;
     const weir_logger *logger;
+    const char *tag;                  /* static; NULL: none */
     uint32_t message_size, body_size; /* with the NUL */
 };
 
@@ -95,7 +96,12 @@ struct weir_logger {
 };
 
 int64_t weir__wall_clock_ns(void);
+/* For tests: WEIR_LOG again. */
+void weir__log_reread_environment(void);
 
+/* With a tag behind the logger's name: "WARNING weir [RESOURCE]: …". `tag` is static or NULL. */
+void weir__log_tagged(const weir_site *site, weir_logger *logger, int level, const char *tag,
+                      const char *body, const char *message);
 /* Logs with lines of its own below the message (a repr, "Object created at …" with
    weir__backtrace_defer()), and below them the error, which it ends. */
 #define weir__log_body(logger, level, take_error, body, ...) \

@@ -47,6 +47,10 @@ WEIR_PUBLIC weir_logger *weir_logger_get(const char *name);
 WEIR_PUBLIC const char *weir_logger_name(const weir_logger *logger);
 /** Sets the level of a logger and of those below that have none of their own; 0 inherits again. */
 WEIR_PUBLIC void weir_logger_set_level(weir_logger *logger, int level);
+/** Levels of several loggers, as WEIR_LOG has them: "info" is the root's, "weir.tls=debug" a logger's,
+ *  separated by commas. WEIR_EINVAL names the first wrong part, and nothing is changed. The environment
+ *  variable is read before the first logger is handed out. (F3) */
+WEIR_PUBLIC weir_error *weir_log_set_levels(const char *levels) WEIR_MUST_USE;
 /** The level in force. */
 WEIR_PUBLIC int weir_logger_level(const weir_logger *logger);
 static inline bool weir_logger_enabled(const weir_logger *logger, int level);
