@@ -4,8 +4,10 @@ weirinclude_HEADERS += \
 	include/weir/base.h \
 	include/weir/callback.h \
 	include/weir/chunk.h \
+	include/weir/combinators.h \
 	include/weir/debug.h \
 	include/weir/config.h \
+	include/weir/context.h \
 	include/weir/error.h \
 	include/weir/executor.h \
 	include/weir/future.h \
@@ -31,6 +33,7 @@ weirinclude_HEADERS += \
 	include/weir/stream.h \
 	include/weir/sync.h \
 	include/weir/task.h \
+	include/weir/testing.h \
 	include/weir/time.h \
 	include/weir/tls.h \
 	include/weir/transport.h \

@@ -5,6 +5,7 @@ include tests/unit/loop/local.mk
 include tests/unit/task/local.mk
 include tests/unit/exec/local.mk
 include tests/unit/net/local.mk
+include tests/unit/testing/local.mk
 include tests/unit/http/local.mk
 include tests/unit/host/local.mk
 include tests/unit/plugins/local.mk
