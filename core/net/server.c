@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <weir/scope.h>
+
 #include "core/base/alloc.h"
 #include "core/base/backtrace.h"
 #include "core/base/error.h"
@@ -319,6 +321,24 @@ weir_error *weir_server_wait_closed(weir_server *server)
     list_remove(&wait.link);
     weir_server_unref(server);
     return error;
+}
+
+weir_error *weir_server_shutdown(weir_server *server, weir_duration grace)
+{
+    weir_error *error;
+
+    weir_check(server, SERVER_MAGIC);
+    weir_server_close(server);
+    {
+        WEIR_TIMEOUT(patience, grace);
+
+        error = weir_server_wait_closed(server);
+        if (!error || !weir_timeout_expired(&patience))
+            return error;
+    }
+    weir_ignore(error);
+    weir_server_abort_connections(server);
+    return weir_server_wait_closed(server);
 }
 
 void weir_server_on_closed(weir_server *server, weir_fn fn, void *arg)

@@ -23,7 +23,7 @@ weir_error *weir__stream_enter(weir_stream *stream, struct stream_wait *const *p
         return error;
     if (stream->broken)
         return WEIR_RAISE_FAST(WEIR_EBROKEN, "the stream is broken by an unfinished call");
-    if (*place)
+    if (place && *place)
         return WEIR_RAISE_FAST(WEIR_EBUSY, "another task waits in this direction of the stream");
     return NULL;
 }
@@ -32,7 +32,9 @@ static bool detach(struct waiter *waiter)
 {
     struct stream_wait *wait = container_of(waiter, struct stream_wait, waiter);
 
-    *wait->place = NULL;
+    if (wait->place)
+        *wait->place = NULL;
+    list_remove(&wait->link);
     return true;
 }
 
@@ -43,6 +45,7 @@ weir_error *weir__stream_wait(struct stream_wait **place)
 
     if (error)
         return error;
+    list_init(&wait.link);
     *place = &wait;
     error = weir__wait(&wait.waiter, detach);
     *place = NULL;
@@ -52,6 +55,23 @@ weir_error *weir__stream_wait(struct stream_wait **place)
 void weir__stream_wake(struct stream_wait *wait)
 {
     if (wait)
+        weir__wait_wake(&wait->waiter);
+}
+
+weir_error *weir__stream_wait_to_write(weir_stream *stream)
+{
+    struct stream_wait wait = {.place = NULL};
+
+    WEIR_TRY(weir__wait_begin(&wait.waiter));
+    list_append(&stream->writers, &wait.link);
+    WEIR_TRY(weir__wait(&wait.waiter, detach));
+    list_remove(&wait.link);
+    return NULL;
+}
+
+void weir__stream_wake_writers(const weir_stream *stream)
+{
+    weir_list_foreach(wait, &stream->writers, struct stream_wait, link)
         weir__wait_wake(&wait->waiter);
 }
 
@@ -89,6 +109,7 @@ static weir_error *stream_connection_made(weir_transport *t, void *state, const 
     (void)config;
     stream->magic = STREAM_MAGIC;
     stream->transport = t;
+    list_init(&stream->writers);
     if (t->protocol->serve)
         return weir_transport_spawn_at(t->file.site,
                                        t->protocol->name ? t->protocol->name : "serve", t,
@@ -126,7 +147,7 @@ static void stream_resume_writing(weir_transport *t, void *state)
     weir_stream *stream = state;
 
     (void)t;
-    weir__stream_wake(stream->writer);
+    weir__stream_wake_writers(stream);
 }
 
 static void stream_connection_lost(weir_transport *t, void *state, const weir_error *reason)
@@ -137,7 +158,7 @@ static void stream_connection_lost(weir_transport *t, void *state, const weir_er
     (void)reason;
     stream->lost = true;
     weir__stream_wake(stream->reader);
-    weir__stream_wake(stream->writer);
+    weir__stream_wake_writers(stream);
     weir__stream_wake(stream->closer);
     weir__stream_wake(stream->upgrader);
 }
@@ -176,6 +197,14 @@ weir_transport *weir_stream_transport(weir_stream *stream)
 {
     weir_check(stream, STREAM_MAGIC);
     return stream->transport;
+}
+
+weir_error *weir_stream_wait_closed(weir_stream *stream)
+{
+    WEIR_TRY(weir__stream_enter(stream, &stream->closer));
+    if (!stream->lost)
+        WEIR_TRY(weir__stream_wait(&stream->closer));
+    return stream->transport->reason ? weir__stream_lost(stream) : NULL;
 }
 
 static void drop(weir_stream *stream)
@@ -239,6 +268,8 @@ weir_error *weir_stream_start_tls(weir_stream *stream, weir_tls_context *context
     weir_error *error;
 
     WEIR_TRY(weir__stream_enter(stream, &stream->upgrader));
+    if (stream->reader || stream->writing || !list_empty(&stream->writers))
+        return weir_raise(WEIR_EBUSY, "start_tls: another task reads or writes");
     if (stream->lost)
         return weir__stream_lost(stream);
     weir__stream_consume(stream, stream->lent);

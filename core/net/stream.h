@@ -27,7 +27,8 @@ struct segment {
 /* A task that waits in a call of the stream. */
 struct stream_wait {
     struct waiter waiter;
-    struct stream_wait **place; /* where the stream has it */
+    struct stream_wait **place; /* where the stream has it; NULL: in the list of writers */
+    struct list link;
 };
 
 struct weir_stream {
@@ -42,7 +43,9 @@ struct weir_stream {
     size_t lent;    /* of them, at the front: given out by read_slice() */
     size_t scanned; /* of them: known to have no end of line */
     weir_transport *transport;
-    struct stream_wait *reader, *writer, *closer, *upgrader;
+    struct stream_wait *reader, *closer, *upgrader;
+    struct list writers; /* of stream_wait */
+    bool writing;        /* a write in parts is under way */
     weir_error *upgrade_error;
     struct segment segments[STREAM_SEGMENTS];
 };
@@ -50,11 +53,14 @@ struct weir_stream {
 /* Serves protocols with `serve` and clients alike. */
 extern const weir_protocol weir__stream_protocol;
 
-/* Begins a call that waits: cancelled, broken, or somebody waits at `place`. */
+/* Begins a call that waits: cancelled, broken, or somebody waits at `place` (NULL: any may). */
 weir_error *weir__stream_enter(weir_stream *stream, struct stream_wait *const *place) WEIR_MUST_USE;
 /* Suspends until weir__stream_wake() of `place`. */
 weir_error *weir__stream_wait(struct stream_wait **place) WEIR_MUST_USE;
 void weir__stream_wake(struct stream_wait *wait);
+/* Likewise among the writers. */
+weir_error *weir__stream_wait_to_write(weir_stream *stream) WEIR_MUST_USE;
+void weir__stream_wake_writers(const weir_stream *stream);
 /* Why nothing can be read or written any more. */
 weir_error *weir__stream_lost(const weir_stream *stream) WEIR_MUST_USE;
 /* The stream of a transport, for its new owner. */

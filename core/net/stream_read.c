@@ -146,7 +146,7 @@ weir_error *weir_stream_read_line(weir_stream *stream, char *buffer, size_t size
     n = end == SIZE_MAX ? stream->size : end;
     if (end != SIZE_MAX && n && weir__stream_byte(stream, n - 1) == '\r')
         n--;
-    if (n >= size)
+    if (n >= size || n > WEIR_STREAM_LIMIT)
         return line_too_long(size);
     weir__stream_copy(stream, buffer, n);
     buffer[n] = '\0';
@@ -156,30 +156,79 @@ weir_error *weir_stream_read_line(weir_stream *stream, char *buffer, size_t size
     return NULL;
 }
 
+/* A message found in what has come: where it ends, and by which separator. */
+struct match {
+    size_t end; /* SIZE_MAX: none */
+    size_t which;
+};
+
+static struct match find_first_end(const weir_stream *stream, const weir_slice *separators,
+                                   size_t count, size_t from)
+{
+    struct match match = {.end = SIZE_MAX};
+
+    for (size_t i = 0; i < count; i++) {
+        size_t at = weir__stream_find(stream, from, separators[i]);
+
+        if (at != SIZE_MAX && at + separators[i].len < match.end)
+            match = (struct match){at + separators[i].len, i};
+    }
+    return match;
+}
+
+static size_t longest_of(const weir_slice *separators, size_t count)
+{
+    size_t longest = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!separators[i].len)
+            return 0;
+        if (separators[i].len > longest)
+            longest = separators[i].len;
+    }
+    return longest;
+}
+
+weir_error *weir_stream_read_until_any(weir_stream *stream, const weir_slice *separators,
+                                       size_t count, void *buffer, size_t size, size_t *ret_n,
+                                       size_t *ret_which)
+{
+    size_t limit = size < WEIR_STREAM_LIMIT ? size : WEIR_STREAM_LIMIT, from = 0;
+    size_t longest = longest_of(separators, count);
+    struct match match;
+
+    WEIR_TRY(enter(stream));
+    weir_require(longest > 0, weir_raise(WEIR_EINVAL, "read_until: an empty separator"));
+    for (;;) {
+        match = find_first_end(stream, separators, count, from);
+        if (match.end != SIZE_MAX)
+            break;
+        if (stream->size >= limit)
+            return WEIR_RAISE_FAST(WEIR_ELIMIT, "no separator in %lld bytes", (int64_t)limit);
+        if (stream->eof)
+            return ended(stream->size > 0);
+        from = stream->size >= longest ? stream->size - longest + 1 : 0;
+        WEIR_TRY(wait_for_more(stream));
+    }
+    if (match.end > limit)
+        return WEIR_RAISE_FAST(WEIR_ELIMIT, "what ends in the separator takes %lld bytes",
+                               (int64_t)match.end);
+    weir__stream_copy(stream, buffer, match.end);
+    *ret_n = match.end;
+    if (ret_which)
+        *ret_which = match.which;
+    taken(stream, match.end);
+    return NULL;
+}
+
 weir_error *weir_stream_read_until(weir_stream *stream, weir_slice separator, void *buffer,
                                    size_t size, size_t *ret_n)
 {
-    size_t at, from = 0;
+    return weir_stream_read_until_any(stream, &separator, 1, buffer, size, ret_n, NULL);
+}
 
-    WEIR_TRY(enter(stream));
-    weir_require(separator.len > 0, weir_raise(WEIR_EINVAL, "read_until: an empty separator"));
-    for (;;) {
-        at = weir__stream_find(stream, from, separator);
-        if (at != SIZE_MAX)
-            break;
-        if (stream->eof)
-            return ended(stream->size > 0);
-        if (stream->size >= WEIR_STREAM_LIMIT || stream->size >= size)
-            return WEIR_RAISE_FAST(WEIR_ELIMIT, "no separator in %lld bytes",
-                                   (int64_t)stream->size);
-        from = stream->size >= separator.len ? stream->size - separator.len + 1 : 0;
-        WEIR_TRY(wait_for_more(stream));
-    }
-    if (at + separator.len > size)
-        return WEIR_RAISE_FAST(WEIR_ELIMIT, "what ends in the separator takes %lld bytes",
-                               (int64_t)(at + separator.len));
-    weir__stream_copy(stream, buffer, at + separator.len);
-    *ret_n = at + separator.len;
-    taken(stream, at + separator.len);
-    return NULL;
+bool weir_stream_at_eof(const weir_stream *stream)
+{
+    weir_check(stream, STREAM_MAGIC);
+    return (stream->eof || stream->lost) && stream->size == stream->lent;
 }

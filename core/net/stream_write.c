@@ -2,6 +2,7 @@
 /*
  * Writing to a stream: wait until the transport wants more, then queue all of it. What is larger
  * than a transport may queue goes in parts, and a write cut short between them breaks the stream.
+ * Several tasks may write: each write stays together, in parts or not.
  */
 #include "config.h"
 
@@ -17,32 +18,76 @@
 static weir_error *wait_for_room(weir_stream *stream)
 {
     while (!stream->lost && stream->transport->write_paused)
-        WEIR_TRY(weir__stream_wait(&stream->writer));
+        WEIR_TRY(weir__stream_wait_to_write(stream));
     return stream->lost ? weir__stream_lost(stream) : NULL;
 }
 
-static weir_error *write_parts(weir_stream *stream, weir_slice data)
+/* Until no other task is inside of a write in parts. */
+static weir_error *enter(weir_stream *stream)
 {
+    WEIR_TRY(weir__stream_enter(stream, NULL));
+    while (stream->writing && !stream->lost)
+        WEIR_TRY(weir__stream_wait_to_write(stream));
+    if (stream->broken)
+        return WEIR_RAISE_FAST(WEIR_EBROKEN, "another task's write was cut short");
+    return NULL;
+}
+
+static weir_error *write_in_turn(weir_stream *stream, weir_slice data)
+{
+    bool begun = false;
+
     while (data.len) {
         weir_slice part = weir_slice_of(data.data, data.len < WRITE_PART ? data.len : WRITE_PART);
+        weir_error *error = wait_for_room(stream);
 
-        WEIR_TRY(wait_for_room(stream));
-        WEIR_TRY(weir_transport_write(stream->transport, part));
+        if (!error)
+            error = weir_transport_write(stream->transport, part);
+        if (error) {
+            stream->broken = begun;
+            return error;
+        }
+        begun = true;
         data = weir_slice_skip(data, part.len);
-        stream->broken = data.len > 0;
     }
+    return NULL;
+}
+
+static weir_error *write_parts(weir_stream *stream, const weir_slice *slices, size_t count)
+{
+    weir_error *error = NULL;
+
+    stream->writing = true;
+    for (size_t i = 0; i < count && !error; i++) {
+        error = write_in_turn(stream, slices[i]);
+        if (error && i > 0)
+            stream->broken = true;
+    }
+    stream->writing = false;
+    weir__stream_wake_writers(stream);
+    return error;
+}
+
+weir_error *weir_stream_writev(weir_stream *stream, const weir_slice *slices, size_t count)
+{
+    size_t total = 0;
+
+    WEIR_TRY(enter(stream));
+    for (size_t i = 0; i < count; i++) {
+        if (__builtin_add_overflow(total, slices[i].len, &total))
+            return weir_raise(WEIR_EINVAL, "write of more than the address space");
+    }
+    if (total > stream->transport->hard / 2)
+        return write_parts(stream, slices, count);
+    WEIR_TRY(wait_for_room(stream));
+    WEIR_TRY(weir_transport_writev(stream->transport, slices, count));
+    weir__task_budget();
     return NULL;
 }
 
 weir_error *weir_stream_write_slice(weir_stream *stream, weir_slice data)
 {
-    WEIR_TRY(weir__stream_enter(stream, &stream->writer));
-    if (data.len > stream->transport->hard / 2)
-        return write_parts(stream, data);
-    WEIR_TRY(wait_for_room(stream));
-    WEIR_TRY(weir_transport_write(stream->transport, data));
-    weir__task_budget();
-    return NULL;
+    return weir_stream_writev(stream, &data, 1);
 }
 
 weir_error *weir_stream_write(weir_stream *stream, const void *data, size_t len)
@@ -80,7 +125,7 @@ weir_error *weir_stream_drain(weir_stream *stream)
 {
     weir_transport *t;
 
-    WEIR_TRY(weir__stream_enter(stream, &stream->writer));
+    WEIR_TRY(enter(stream));
     t = stream->transport;
     /* Between the marks nobody would tell us. */
     if (!stream->lost && t->queued > t->low)
@@ -92,7 +137,7 @@ weir_error *weir_stream_drain(weir_stream *stream)
 
 weir_error *weir_stream_write_eof(weir_stream *stream)
 {
-    WEIR_TRY(weir__stream_enter(stream, &stream->writer));
+    WEIR_TRY(enter(stream));
     if (stream->lost)
         return weir__stream_lost(stream);
     return weir_transport_write_eof(stream->transport);

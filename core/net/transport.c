@@ -216,6 +216,15 @@ static void unlink_transport(weir_transport *t)
     t->net->live--;
 }
 
+void weir__transport_leave_server(weir_transport *t)
+{
+    if (!t->server || t->left_server || t->status != TRANSPORT_DEAD ||
+        (t->extra && !list_empty(&t->extra->tasks)))
+        return;
+    t->left_server = true;
+    weir__server_connection_lost(t->server);
+}
+
 /* Phase two, from the loop. */
 static void finish(weir_transport *t)
 {
@@ -231,8 +240,7 @@ static void finish(weir_transport *t)
     else if (t->by_callback)
         log_callback_error(t);
     unlink_transport(t);
-    if (t->server)
-        weir__server_connection_lost(t->server);
+    weir__transport_leave_server(t);
     weir_transport_unref(t);
 }
 

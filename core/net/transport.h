@@ -126,7 +126,8 @@ struct weir_transport {
     bool refused : 1;     /* connection_made of a server's protocol failed */
     bool by_callback : 1; /* the reason is an error that a callback returned */
     bool tls_eof : 1;     /* close_notify came: no truncation */
-    bool read_only : 1;   /* pipes: one direction was never open */
+    bool left_server : 1;
+    bool read_only : 1; /* pipes: one direction was never open */
     bool write_only : 1;
     void *embedded_state[] __attribute__((aligned(16)));
 };
@@ -157,6 +158,8 @@ void weir__transport_set_state(weir_transport *t, enum transport_state state);
 void weir__transport_lose(weir_transport *t, weir_error *take_reason);
 /* What callbacks return. */
 void weir__transport_callback_failed(weir_transport *t, weir_error *take_error);
+/* The server counts it until it is lost and the last of its tasks has ended. */
+void weir__transport_leave_server(weir_transport *t);
 /* Ends it without callbacks, for a loop that closes. */
 void weir__transport_leave(weir_transport *t);
 /* NULL: out of memory. */

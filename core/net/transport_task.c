@@ -40,6 +40,7 @@ static weir_error *run_connection_task(void *arg)
     if (error)
         log_task_error(ct, error);
     list_remove(&ct->link);
+    weir__transport_leave_server(ct->transport);
     weir_task_unref(ct->task);
     weir_transport_unref(ct->transport);
     weir__free(ct);

@@ -69,16 +69,21 @@ WEIR_PUBLIC size_t weir_server_connections(const weir_server *server);
 
 /** Stops accepting; connections go on. The path of a Unix socket it made is removed. */
 WEIR_PUBLIC void weir_server_close(weir_server *server);
-/** Closes, in an orderly way, each connection. */
+/** Closes, in an orderly way, each connection: what is queued is sent, then it is lost, and its tasks are cancelled. */
 WEIR_PUBLIC void weir_server_close_connections(weir_server *server);
 /** Aborts each connection. */
 WEIR_PUBLIC void weir_server_abort_connections(weir_server *server);
 /** Calls `fn` for each connection; `fn` may close it. */
 WEIR_PUBLIC void weir_server_foreach(weir_server *server, void (*fn)(weir_transport *, void *),
                                      void *arg);
-/** Suspends until it is closed and its last connection is lost. */
+/** Suspends until it is closed, its last connection is lost and the last task of a connection (serve,
+ *  weir_transport_spawn()) has ended: then nothing uses `config` any more. Bounded by WEIR_TIMEOUT only. */
 WEIR_PUBLIC weir_error *weir_server_wait_closed(weir_server *server) WEIR_MUST_USE;
-/** Calls `fn(arg)` once, by the loop, when it is closed and its last connection is lost. */
+/** Closes, waits so long for the connections to end by themselves, then aborts those that have not,
+ *  and waits for their end: the straight-line way to stop. WEIR_FOREVER waits as long as it takes. */
+WEIR_PUBLIC weir_error *weir_server_shutdown(weir_server *server,
+                                             weir_duration grace) WEIR_MUST_USE;
+/** Calls `fn(arg)` once, by the loop, at the same moment. */
 WEIR_PUBLIC void weir_server_on_closed(weir_server *server, weir_fn fn, void *arg);
 
 WEIR_DEFINE_CLEANUP(weir_server, weir_server_unref)
