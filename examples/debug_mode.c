@@ -29,10 +29,8 @@ static weir_error *switch_it(void *arg)
 
 int main(void)
 {
-    weir_loop_options on = {WEIR_SIZED(weir_loop_options), .debug = 1};
-    weir_loop_options off = {WEIR_SIZED(weir_loop_options), .debug = 0};
-    weir_run_options with = {WEIR_SIZED(weir_run_options), .loop = &on};
-    weir_run_options without = {WEIR_SIZED(weir_run_options), .loop = &off};
+    weir_run_options with = {WEIR_SIZED(weir_run_options), .debug = WEIR_DEBUG_ON};
+    weir_run_options without = {WEIR_SIZED(weir_run_options), .debug = WEIR_DEBUG_OFF};
 
     weir_ignore(weir_run(show, "as the environment says", NULL));
     weir_ignore(weir_run(show, "with the option on", &with));

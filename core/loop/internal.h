@@ -123,6 +123,7 @@ struct weir_loop {
 
     struct loop_slot_state slots[LOOP_SLOTS];
     const weir_site *site;
+    weir_backtrace *created;
     size_t stack_size;
     char name[];
 };
@@ -172,6 +173,9 @@ void weir__signals_collect(weir_loop *loop);
 void weir__signals_close(weir_loop *loop);
 /* In a forked child: what was there before our handlers is there again. */
 void weir__signals_forked(void);
+
+/* loop.c */
+void weir__loop_warn_unclosed(const weir_loop *loop);
 
 /* registry.c */
 void weir__loops_init(void);

@@ -19,7 +19,9 @@
 #include <weir/debug.h>
 
 #include "core/base/alloc.h"
+#include "core/base/backtrace.h"
 #include "core/base/error.h"
+#include "core/base/mutate.h"
 #include "core/base/text.h"
 #include "core/loop/internal.h"
 
@@ -43,7 +45,7 @@ static void init_once(void)
 /* Fields that the caller's struct was compiled with; the others keep their defaults. */
 static weir_loop_options full_options(const weir_loop_options *given)
 {
-    weir_loop_options options = {.backend = "auto", .debug = -1};
+    weir_loop_options options = {.backend = "auto"};
 
     if (given)
         memcpy(&options, given, given->size < sizeof(options) ? given->size : sizeof(options));
@@ -56,8 +58,8 @@ static weir_loop_options full_options(const weir_loop_options *given)
 
 static bool debug_of(const weir_loop_options *options)
 {
-    if (options->debug >= 0)
-        return options->debug > 0;
+    if (options->debug != WEIR_DEBUG_DEFAULT)
+        return options->debug == WEIR_DEBUG_ON;
     return weir_debug_default();
 }
 
@@ -78,9 +80,10 @@ static void loop_setup(weir_loop *loop, const weir_site *site, const weir_loop_o
     loop->overshoot_ns = OVERSHOOT_NS;
     loop->stack_size = options->stack_size;
     loop->site = site;
+    loop->created = loop->debug ? weir__backtrace_capture() : NULL;
 }
 
-weir_error *weir_loop_new(const weir_loop_options *given, weir_loop **ret)
+weir_error *weir_loop_new_at(const weir_site *site, const weir_loop_options *given, weir_loop **ret)
 {
     weir_loop_options options = full_options(given);
     size_t name_size = strlen(options.name) + 1;
@@ -96,7 +99,7 @@ weir_error *weir_loop_new(const weir_loop_options *given, weir_loop **ret)
         return weir_raise(WEIR_ENOMEM, " ");
     memcpy(loop->name, options.name, name_size);
     loop->named = given && given->name;
-    loop_setup(loop, WEIR_HERE, &options);
+    loop_setup(loop, site, &options);
     error = weir__chunk_pool_new(options.max_chunks, &loop->pool);
     if (error)
         goto fail;
@@ -115,6 +118,7 @@ weir_error *weir_loop_new(const weir_loop_options *given, weir_loop **ret)
     return NULL;
 
 fail:
+    weir__backtrace_free(loop->created);
     weir__chunk_pool_free(loop->pool);
     weir__free(loop);
     return weir_error_trace(error, WEIR_HERE);
@@ -127,13 +131,25 @@ weir_loop *weir_loop_ref(weir_loop *loop)
     return loop;
 }
 
+void weir__loop_warn_unclosed(const weir_loop *loop)
+{
+    char repr[256];
+
+    if (MUTATED(K2))
+        return;
+    weir_loop_repr(loop, repr, sizeof(repr));
+    weir_warn_at(loop->site, WEIR_WARNING_RESOURCE, loop->created,
+                 "unclosed event loop %s created at %s:%d", repr, text_site_file(loop->site),
+                 loop->site->line);
+}
+
 /* The last reference of a loop that nobody closed. */
 static void close_forgotten(weir_loop *loop)
 {
-    weir_log(weir__loop_logger, WEIR_LOG_WARNING, "loop \"%s\" was never closed", loop->name);
+    weir__loop_warn_unclosed(loop);
     if (loop != weir__thread_loop)
         return; /* only its own thread may; it is leaked */
-    atomic_fetch_add(&loop->refs, 1);
+    atomic_store(&loop->refs, 1);
     weir_loop_close_force(loop, WEIR_NS(0));
     atomic_fetch_sub(&loop->refs, 1);
 }
@@ -152,6 +168,7 @@ void weir_loop_unref(weir_loop *loop)
     if (!loop->closed || atomic_load(&loop->refs) != 0)
         return;
     loop->head.magic = 0;
+    weir__backtrace_free(loop->created);
     weir__free(loop);
 }
 
@@ -327,6 +344,12 @@ static void drop_timers(weir_loop *loop)
 
 static void close_now(weir_loop *loop)
 {
+    char repr[256];
+
+    if (loop->debug && weir_logger_enabled(weir__loop_logger, WEIR_LOG_DEBUG)) {
+        weir_loop_repr(loop, repr, sizeof(repr));
+        weir_log(weir__loop_logger, WEIR_LOG_DEBUG, "Close %s", repr);
+    }
     weir_loop_ref(loop);
     weir__loops_remove(loop);
     destroy_slots(loop);

@@ -188,6 +188,11 @@ void *weir__loop_slot(const weir_loop *loop, enum loop_slot slot);
 void weir__loop_set_slot(weir_loop *loop, enum loop_slot slot, void *state,
                          const struct loop_slot_ops *ops);
 
+bool weir__loop_is_main(const weir_loop *loop);
+/* For one delivery: the disposition is the default one again before the callback runs. */
+weir_error *weir__loop_add_signal_once(weir_loop *loop, int signum, weir_fn fn,
+                                       void *arg) WEIR_MUST_USE;
+
 /* Hands an error of a callback to the exception handler; always takes. */
 void weir__loop_report(weir_loop *loop, const weir_site *site, const char *message,
                        weir_error *take_error);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All loops of the process that are not closed: for the watchdog, for the sweep at exit, and for
+ * All loops of the process that are not closed: for the watchdog, for the warning at exit, and for
  * fork(), whose child owns none of them. The lock is held across fork(), so that the child does not
  * inherit it locked.
  */
 #include "config.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "core/base/error.h"
 #include "core/loop/internal.h"
@@ -59,7 +60,25 @@ static void in_child(void)
     weir__signals_forked();
 }
 
+/* At exit: what a thread still runs is not forgotten, only cut short. */
+static void warn_unclosed(void)
+{
+    bool warned = false;
+
+    pthread_mutex_lock(&lock);
+    weir_list_foreach(loop, &loops, weir_loop, live) {
+        if (__atomic_load_n(&loop->running, __ATOMIC_RELAXED))
+            continue;
+        weir__loop_warn_unclosed(loop);
+        warned = true;
+    }
+    pthread_mutex_unlock(&lock);
+    if (warned)
+        weir_log_flush(WEIR_S(1));
+}
+
 void weir__loops_init(void)
 {
     pthread_atfork(before_fork, in_parent, in_child);
+    atexit(warn_unclosed);
 }

@@ -250,7 +250,7 @@ static weir_error *check_run(weir_loop *loop)
 static void enter(weir_loop *loop)
 {
     weir_loop_ref(loop);
-    loop->running = true;
+    __atomic_store_n(&loop->running, true, __ATOMIC_RELAXED);
     weir__thread_debug = loop->debug;
 }
 
@@ -259,7 +259,7 @@ static weir_error *leave(weir_loop *loop)
 {
     weir_error *fatal = WEIR_TAKE(loop->fatal);
 
-    loop->running = false;
+    __atomic_store_n(&loop->running, false, __ATOMIC_RELAXED);
     weir_loop_unref(loop);
     return fatal;
 }

@@ -6,7 +6,9 @@
 #include "config.h"
 
 #include <signal.h>
+#include <string.h>
 
+#include "core/base/alloc.h"
 #include "core/task/task.h"
 
 #define GRACE_DEFAULT WEIR_S(30)
@@ -43,41 +45,173 @@ weir_error *weir_loop_run_until_complete(weir_loop *loop, weir_future *future)
     return weir__future_error(future);
 }
 
-static weir_error *interrupt_main(void *task)
+/* Signals: the first SIGINT or SIGTERM cancels main, the second does what it did before. */
+
+struct interrupts {
+    weir_loop *loop;
+    weir_task *task;
+    bool sigint, sigterm; /* caught */
+};
+
+static void interrupts_end(struct interrupts *interrupts)
 {
-    (void)weir_task_cancel(task);
+    if (interrupts->sigint)
+        (void)weir_loop_remove_signal_handler(interrupts->loop, SIGINT);
+    if (interrupts->sigterm)
+        (void)weir_loop_remove_signal_handler(interrupts->loop, SIGTERM);
+    interrupts->sigint = interrupts->sigterm = false;
+}
+
+static weir_error *interrupt_main(void *arg)
+{
+    struct interrupts *interrupts = arg;
+
+    interrupts_end(interrupts);
+    (void)weir_task_cancel(interrupts->task);
     return NULL;
 }
 
-static weir_error *run_main(weir_loop *loop, weir_task *task, bool catch_sigint)
+/* A program started with the signal ignored (nohup, a shell's background job) goes on ignoring it. */
+static weir_error *catch (struct interrupts *interrupts, int signum, bool *ret_caught)
 {
-    weir_error *error;
+    struct sigaction now;
 
-    if (catch_sigint)
-        WEIR_TRY(weir_loop_add_signal_handler(loop, SIGINT, interrupt_main, task));
-    error = weir_loop_run_until_complete(loop, &task->future);
-    if (catch_sigint)
-        (void)weir_loop_remove_signal_handler(loop, SIGINT);
+    if (sigaction(signum, NULL, &now) != 0 || now.sa_handler != SIG_DFL)
+        return NULL;
+    WEIR_TRY(weir__loop_add_signal_once(interrupts->loop, signum, interrupt_main, interrupts));
+    *ret_caught = true;
+    return NULL;
+}
+
+static weir_error *interrupts_begin(struct interrupts *interrupts, const weir_run_options *options)
+{
+    if (!weir__loop_is_main(interrupts->loop))
+        return NULL;
+    if (!options->keep_sigint)
+        WEIR_TRY(catch (interrupts, SIGINT, &interrupts->sigint));
+    if (!options->keep_sigterm)
+        WEIR_TRY(catch (interrupts, SIGTERM, &interrupts->sigterm));
+    return NULL;
+}
+
+/* The end of what main left behind */
+
+struct rest {
+    weir_task **tasks; /* a reference each */
+    size_t count;
+};
+
+static void rest_take(struct rest *rest, struct task_home *home)
+{
+    *rest = (struct rest){.tasks = weir__calloc(home->live + 1, sizeof(weir_task *))};
+    if (!rest->tasks)
+        return; /* their errors are reported as never retrieved, then */
+    weir_list_foreach(task, &home->tasks, weir_task, link)
+        rest->tasks[rest->count++] = weir_task_ref(task);
+}
+
+static bool rest_done(const struct rest *rest)
+{
+    for (size_t i = 0; i < rest->count; i++) {
+        if (!weir_task_done(rest->tasks[i]))
+            return false;
+    }
+    return true;
+}
+
+static void rest_report(const struct rest *rest)
+{
+    for (size_t i = 0; i < rest->count; i++) {
+        weir_future *future = &rest->tasks[i]->future;
+
+        if (future->state != FUTURE_ERROR || future->error_seen)
+            continue;
+        future->error_seen = true;
+        if (!weir_error_is(future->error, WEIR_ECANCELED))
+            weir__task_report(future, "unhandled exception during weir_run() shutdown");
+    }
+}
+
+static void rest_drop(struct rest *rest)
+{
+    for (size_t i = 0; i < rest->count; i++)
+        weir_task_unref(rest->tasks[i]);
+    weir__free(rest->tasks);
+}
+
+static int64_t left_until(weir_instant end)
+{
+    int64_t now = weir_now().ns;
+
+    if (end.ns == INT64_MAX)
+        return -1;
+    return end.ns > now ? end.ns - now : 0;
+}
+
+/* Cancels and joins what main left; what does not end in time is for weir_loop_close_force(). */
+static void gather_rest(weir_loop *loop, weir_instant end)
+{
+    struct task_home *home = weir__loop_slot(loop, LOOP_SLOT_TASKS);
+    struct rest rest;
+
+    if (!home || home->live == 0)
+        return;
+    rest_take(&rest, home);
+    weir_loop_cancel_tasks(loop);
+    weir_ignore(weir__loop_run_once(loop, 0));
+    while (!rest_done(&rest) && left_until(end) != 0)
+        weir_ignore(weir__loop_run_once(loop, left_until(end)));
+    rest_report(&rest);
+    rest_drop(&rest);
+}
+
+static weir_error *run_main(weir_loop *loop, weir_task *task, const weir_run_options *options)
+{
+    struct interrupts interrupts = {.loop = loop, .task = task};
+    weir_error *error = interrupts_begin(&interrupts, options);
+
+    if (!error)
+        error = weir_loop_run_until_complete(loop, &task->future);
+    interrupts_end(&interrupts);
     return error;
 }
 
-weir_error *weir_run_at(const weir_site *site, const char *name, weir_fn main, void *arg,
-                        const weir_run_options *options)
+static weir_error *loop_for(const weir_site *site, const weir_run_options *options,
+                            weir_loop **ret_loop)
 {
+    weir_loop_options with = {WEIR_SIZED(weir_loop_options)};
+
+    if (options->loop)
+        memcpy(&with, options->loop,
+               options->loop->size < sizeof with ? options->loop->size : sizeof with);
+    with.size = sizeof with;
+    if (options->debug != WEIR_DEBUG_DEFAULT)
+        with.debug = options->debug;
+    return weir_loop_new_at(site, &with, ret_loop);
+}
+
+weir_error *weir_run_at(const weir_site *site, const char *name, weir_fn main, void *arg,
+                        const weir_run_options *given)
+{
+    weir_run_options options = {.grace = GRACE_DEFAULT};
     weir_auto(weir_loop) loop = NULL;
     weir_auto(weir_task) task = NULL;
-    weir_duration grace = GRACE_DEFAULT;
     weir_error *error;
+    weir_instant end;
 
-    if (options && options->grace.ns > 0)
-        grace = options->grace;
-    WEIR_TRY(weir_loop_new(options ? options->loop : NULL, &loop));
-    if (!(options && options->keep_sigpipe))
+    if (given)
+        memcpy(&options, given, given->size < sizeof options ? given->size : sizeof options);
+    if (options.grace.ns <= 0)
+        options.grace = GRACE_DEFAULT;
+    WEIR_TRY(loop_for(site, &options, &loop));
+    if (!options.keep_sigpipe)
         signal(SIGPIPE, SIG_IGN);
     error = weir__spawn(loop, site, name, main, arg, &task);
     if (!error)
-        error = run_main(loop, task, !(options && options->keep_sigint));
+        error = run_main(loop, task, &options);
+    end = weir_instant_after(weir_now(), options.grace);
+    gather_rest(loop, end);
     weir_loop_cancel_tasks(loop); /* nothing unexpected: they are no report */
-    weir_loop_close_force(loop, grace);
+    weir_loop_close_force(loop, left_until(end) < 0 ? WEIR_FOREVER : WEIR_NS(left_until(end)));
     return error;
 }

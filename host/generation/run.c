@@ -176,10 +176,10 @@ static weir_error *run_loop(struct traffic_thread *thread)
 {
     const struct runtime_config *runtime = &thread->host->generation.top->runtime;
     char name[32];
-    weir_loop_options options = {WEIR_SIZED(weir_loop_options),
-                                 .backend = thread->host->settings.backend,
-                                 .stack_size = runtime->limits.coroutine_stack, .name = name,
-                                 .debug = thread->host->settings.debug};
+    weir_loop_options options = {
+        WEIR_SIZED(weir_loop_options), .backend = thread->host->settings.backend,
+        .stack_size = runtime->limits.coroutine_stack, .name = name,
+        .debug = thread->host->settings.debug ? WEIR_DEBUG_ON : WEIR_DEBUG_OFF};
 
     snprintf(name, sizeof name, "traffic-%u", thread->traffic.index);
     WEIR_TRY(weir_loop_new(&options, &thread->traffic.loop));

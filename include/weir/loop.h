@@ -38,13 +38,16 @@ typedef struct weir_task weir_task;
 /** A scheduled callback that may be cancelled. Unreferencing a handle does not cancel it. */
 typedef struct weir_handle weir_handle;
 
+/** Zero leaves it to WEIR_DEBUG and WEIR_DEV; both other values override them. */
+enum weir_debug_switch { WEIR_DEBUG_DEFAULT = 0, WEIR_DEBUG_ON = 1, WEIR_DEBUG_OFF = -1 };
+
 typedef struct weir_loop_options {
     size_t size;
     const char *backend; /**< "auto" (default), "epoll", "io_uring" */
     size_t max_chunks;   /**< of the chunk pool; 0: 16,384 (256 MiB of address space) */
     size_t stack_size;   /**< of a task, bytes; 0: 64 KiB (256 KiB under sanitizers) */
     const char *name;    /**< in logs; copied */
-    int debug;           /**< 1 on, 0 off, -1 (with WEIR_SIZED only): as WEIR_DEBUG says */
+    int debug;           /**< enum weir_debug_switch. A3 */
 } weir_loop_options;
 
 /** What an exception handler is told. Borrowed for the call, `error` too. */
@@ -65,10 +68,12 @@ typedef struct weir_exception_context {
  * Makes a loop for the calling thread. `options` NULL: all defaults.
  * Errors: WEIR_EBUSY this thread has a loop already, WEIR_EUNSUPPORTED no such backend, errno.
  */
-WEIR_PUBLIC weir_error *weir_loop_new(const weir_loop_options *options,
-                                      weir_loop **ret) WEIR_MUST_USE;
+#define weir_loop_new(options, ret) weir_loop_new_at(WEIR_HERE, (options), (ret))
+WEIR_PUBLIC weir_error *weir_loop_new_at(const weir_site *site, const weir_loop_options *options,
+                                         weir_loop **ret) WEIR_MUST_USE;
 WEIR_PUBLIC weir_loop *weir_loop_ref(weir_loop *loop);
-/** Any thread. The last reference closes a loop that was not closed, and reports it. */
+/** Any thread. The last reference closes a loop that was not closed, and reports it as a RESOURCE
+ *  warning "unclosed event loop <Loop …> created at t.c:3"; so does the end of the process. K2 */
 WEIR_PUBLIC void weir_loop_unref(weir_loop *loop);
 
 /** The loop of this thread while it runs; NULL elsewhere. Any thread. */
@@ -163,16 +168,28 @@ WEIR_PUBLIC bool weir_loop_remove_reader(weir_loop *loop, int fd);
 WEIR_PUBLIC bool weir_loop_remove_writer(weir_loop *loop, int fd);
 
 /**
- * Calls `fn(arg)` on this loop for each delivery of a signal (several may become one). sigaction
- * and an eventfd; no thread's mask changes. One handler per signal in the process.
- * Errors: WEIR_EINVAL no such signal, or one that cannot be caught; WEIR_EBUSY another loop has it.
+ * Calls `fn(arg)` on this loop, which must be the main thread's, when a signal was delivered; several
+ * deliveries before its turn may be one call, weir_loop_signal_count() has them all. By sigaction
+ * (SA_RESTART); no thread's mask changes. One handler per signal in the process: a second one of the
+ * same loop replaces the first. A child of fork() has the dispositions from before. D7
+ * Errors: WEIR_ENOTMAIN the loop is another thread's; WEIR_EINVAL no such signal, or one that cannot
+ * be caught; WEIR_EBUSY another loop has it.
  */
 #define weir_loop_add_signal_handler(loop, signum, fn, arg) \
     weir_loop_add_signal_handler_at(WEIR_HERE, #fn, (loop), (signum), (fn), (arg))
 WEIR_PUBLIC weir_error *weir_loop_add_signal_handler_at(const weir_site *site, const char *name,
                                                         weir_loop *loop, int signum, weir_fn fn,
                                                         void *arg) WEIR_MUST_USE;
-/** Restores what was there before. False: there was none. */
+/** The same for a loop of any thread, to which the signal is forwarded: the caller has decided that
+ *  this loop is who answers it. */
+#define weir_loop_forward_signal(loop, signum, fn, arg) \
+    weir_loop_forward_signal_at(WEIR_HERE, #fn, (loop), (signum), (fn), (arg))
+WEIR_PUBLIC weir_error *weir_loop_forward_signal_at(const weir_site *site, const char *name,
+                                                    weir_loop *loop, int signum, weir_fn fn,
+                                                    void *arg) WEIR_MUST_USE;
+/** Deliveries since the handler was added; 0 when this loop has none for the signal. */
+WEIR_PUBLIC uint64_t weir_loop_signal_count(const weir_loop *loop, int signum);
+/** Restores what was there before the first handler was added. False: there was none. */
 WEIR_PUBLIC bool weir_loop_remove_signal_handler(weir_loop *loop, int signum);
 
 /** What takes the errors of callbacks. It may call the loop, and the default handler. An error that
@@ -237,12 +254,17 @@ typedef struct weir_run_options {
     const weir_loop_options *loop;
     weir_duration grace; /**< for tasks to end after main; 0: 30 s */
     bool keep_sigpipe;   /**< do not ignore SIGPIPE */
-    bool keep_sigint;    /**< do not turn SIGINT into a cancellation of main */
+    bool keep_sigint;    /**< leave SIGINT as it is */
+    bool keep_sigterm;   /**< leave SIGTERM as it is */
+    int debug;           /**< enum weir_debug_switch, before that of `loop`. A3 */
 } weir_run_options;
 
 /**
- * Runs `main(arg)` as a task on a new loop, then cancels what is left, joins it, shuts executors
- * down and closes the loop: the one-line entry of a program. Returns the error of main.
+ * Runs `main(arg)` as a task on a new loop: the one-line entry of a program. When main has ended,
+ * what is left is cancelled and joined (its errors are reported as "unhandled exception during
+ * weir_run() shutdown"), executors are shut down and the loop is closed. On the main thread the first
+ * SIGINT or SIGTERM whose disposition is the default one cancels main; a second ends the process at
+ * once. Returns the error of main, or WEIR_EBUSY when this thread has a loop already.
  */
 #define weir_run(main, arg, options) weir_run_at(WEIR_HERE, #main, (main), (arg), (options))
 WEIR_PUBLIC weir_error *weir_run_at(const weir_site *site, const char *name, weir_fn main,

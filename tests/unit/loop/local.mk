@@ -19,3 +19,7 @@ tests_unit_loop_test_timer_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/loop/test_watch
 tests_unit_loop_test_watch_SOURCES = tests/unit/loop/test_watch.c tests/unit/base/base_test.h tests/unit/loop/loop_test.h
 tests_unit_loop_test_watch_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/loop/test_watchdog
+tests_unit_loop_test_watchdog_SOURCES = tests/unit/loop/test_watchdog.c tests/unit/base/base_test.h tests/unit/loop/loop_test.h
+tests_unit_loop_test_watchdog_LDADD = $(CORE_TEST_LDADD)

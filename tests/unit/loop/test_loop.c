@@ -611,9 +611,9 @@ static void T16_C5_the_error_of_a_callback_is_logged_with_its_name_and_site(void
     assert_non_null(strstr(text, expected));
 }
 
-static void debug_mode_comes_from_the_environment_unless_an_option_says(void **state)
+static void T17_A0_A3_debug_mode_comes_from_the_environment_unless_an_option_says(void **state)
 {
-    weir_loop_options options = {WEIR_SIZED(weir_loop_options), .debug = 0};
+    weir_loop_options options = {WEIR_SIZED(weir_loop_options), .debug = WEIR_DEBUG_OFF};
 
     (void)state;
     OK(weir_loop_close(test.loop));
@@ -705,7 +705,7 @@ int main(void)
         LOOP_TEST(without_memory_scheduling_fails_and_keeps_the_argument),
         LOOP_TEST(in_debug_mode_slow_callbacks_are_named),
         LOOP_TEST(T16_C5_the_error_of_a_callback_is_logged_with_its_name_and_site),
-        LOOP_TEST(debug_mode_comes_from_the_environment_unless_an_option_says),
+        LOOP_TEST(T17_A0_A3_debug_mode_comes_from_the_environment_unless_an_option_says),
         LOOP_TEST(the_clock_is_read_once_for_all_callbacks),
         LOOP_TEST(embedded_callbacks_are_scheduled_once_and_cancelled),
     };

@@ -264,7 +264,8 @@ static void *second_loop(void *arg)
 
     (void)arg;
     OK(weir_loop_new(NULL, &loop));
-    FAILS(weir_loop_add_signal_handler(loop, SIGUSR1, note_arg, "x"), WEIR_EBUSY);
+    FAILS(weir_loop_add_signal_handler(loop, SIGUSR1, note_arg, "x"), WEIR_ENOTMAIN);
+    FAILS(weir_loop_forward_signal(loop, SIGUSR1, note_arg, "x"), WEIR_EBUSY);
     assert_false(weir_loop_remove_signal_handler(loop, SIGUSR1));
     OK(weir_loop_close(loop));
     weir_loop_unref(loop);
