@@ -16,6 +16,7 @@ weirinclude_HEADERS += \
 	include/weir/http-message.h \
 	include/weir/http-values.h \
 	include/weir/http.h \
+	include/weir/introspection.h \
 	include/weir/listener.h \
 	include/weir/log.h \
 	include/weir/loop.h \

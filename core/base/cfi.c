@@ -69,6 +69,16 @@ int weir__cfi_walk(void **addresses, int max, uintptr_t skip, uintptr_t skip_end
 
 void weir__cfi_forget(void) {}
 
+int weir__cfi_walk_from(uintptr_t address, uintptr_t sp, uintptr_t bp, void **addresses, int max)
+{
+    (void)sp;
+    (void)bp;
+    if (max <= 0 || !address)
+        return 0;
+    addresses[0] = (void *)address;
+    return 1;
+}
+
 #else
 
 /* Numbers of registers in DWARF. */
@@ -492,32 +502,52 @@ void weir__cfi_forget(void)
         atomic_store_explicit(&known[i], 0, memory_order_relaxed);
 }
 
-/* Reads words of frames that the sanitizers know nothing about. */
+struct registers {
+    uintptr_t address, sp, bp;
+};
+
+/* Reads words of frames that the sanitizers know nothing about. False: a frame of another shape. */
+__attribute__((no_sanitize("address", "thread", "undefined"))) static bool
+walk_rules(struct plain_walk *walk, struct registers at)
+{
+    while (at.address && keep(walk, at.address)) {
+        struct rule rule = rule_of(at.address);
+        int kind = rule.kind_and_cfa & 3;
+        uintptr_t cfa = (kind == RULE_SP ? at.sp : at.bp) + (uintptr_t)(rule.kind_and_cfa >> 2);
+
+        if (kind == RULE_END)
+            break;
+        if (kind == RULE_OTHER || cfa <= at.sp || cfa - at.sp > FRAME_MAX)
+            return false;
+        at.address = *(uintptr_t *)(cfa - 8);
+        if (rule.saved_bp)
+            at.bp = *(uintptr_t *)(cfa + (uintptr_t)(intptr_t)rule.saved_bp);
+        at.sp = cfa;
+    }
+    return true;
+}
+
 __attribute__((noinline, no_sanitize("address", "thread", "undefined"))) int
 weir__cfi_walk(void **addresses, int max, uintptr_t skip, uintptr_t skip_end)
 {
     struct plain_walk walk = {addresses, 0, max, skip, skip_end, true};
     /* This function keeps a frame pointer because it asks for it. */
     uintptr_t bp = (uintptr_t)__builtin_frame_address(0);
-    uintptr_t sp = bp + 16, address = *(uintptr_t *)(bp + 8);
+    struct registers at = {*(uintptr_t *)(bp + 8), bp + 16, *(uintptr_t *)bp};
 
     if (max <= 0)
         return 0;
-    bp = *(uintptr_t *)bp;
-    while (address && keep(&walk, address)) {
-        struct rule rule = rule_of(address);
-        int kind = rule.kind_and_cfa & 3;
-        uintptr_t cfa = (kind == RULE_SP ? sp : bp) + (uintptr_t)(rule.kind_and_cfa >> 2);
+    if (!walk_rules(&walk, at))
+        return walk_plain(addresses, max, skip, skip_end);
+    return walk.count;
+}
 
-        if (kind == RULE_END)
-            break;
-        if (kind == RULE_OTHER || cfa <= sp || cfa - sp > FRAME_MAX)
-            return walk_plain(addresses, max, skip, skip_end);
-        address = *(uintptr_t *)(cfa - 8);
-        if (rule.saved_bp)
-            bp = *(uintptr_t *)(cfa + (uintptr_t)(intptr_t)rule.saved_bp);
-        sp = cfa;
-    }
+int weir__cfi_walk_from(uintptr_t address, uintptr_t sp, uintptr_t bp, void **addresses, int max)
+{
+    struct plain_walk walk = {addresses, 0, max, 0, 0, false};
+
+    if (max > 0)
+        (void)walk_rules(&walk, (struct registers){address, sp, bp}); /* as far as it goes */
     return walk.count;
 }
 

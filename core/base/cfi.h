@@ -10,6 +10,10 @@
    at an address that it has not met. */
 int weir__cfi_walk(void **addresses, int max, uintptr_t skip, uintptr_t skip_end);
 
+/* Likewise from the registers of a frame that does not run: of a stack that waits. The address is the
+   first of them. Ends early at a frame that only libgcc could unwind. */
+int weir__cfi_walk_from(uintptr_t address, uintptr_t sp, uintptr_t bp, void **addresses, int max);
+
 /* After code was unmapped: what was learned of its addresses is forgotten. Any thread. */
 void weir__cfi_forget(void);
 

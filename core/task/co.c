@@ -11,6 +11,7 @@
 #include "core/base/invariant.h"
 #include "core/base/mutate.h"
 #include "core/base/text.h"
+#include "core/base/warning.h"
 #include "core/task/task.h"
 
 static weir_error *fail_without_memory(void *arg)
@@ -90,19 +91,19 @@ weir_error *weir_co_spawn(weir_co *take_co, weir_task **ret_task)
 
 static void report(weir_co *co)
 {
-    char stack[2048] = "";
-    struct text text = TEXT_INIT(stack);
+    char body[1024] = "";
+    struct text text = TEXT_INIT(body);
 
     if (MUTATED(G1) || co->reported)
         return;
     co->reported = true;
     if (!MUTATED(G2) && co->origin) {
-        text_add(&text, "\nCoroutine created at (most recent call last)\n");
-        weir__backtrace_print(&text, co->origin);
+        text_add(&text, "Coroutine created at (most recent call last)\n");
+        weir__backtrace_defer(&text, co->origin);
     }
-    weir_warn_at(co->site, WEIR_WARNING_RUNTIME, NULL,
-                 "coroutine '%s' was never awaited, created at %s:%d%s", co->name,
-                 text_site_file(co->site), co->site->line, stack);
+    weir__warn_body_at(co->site, WEIR_WARNING_RUNTIME, body,
+                       "coroutine '%s' was never awaited, created at %s:%d", co->name,
+                       text_site_file(co->site), co->site->line);
 }
 
 void weir__co_maker_ended(weir_task *maker)

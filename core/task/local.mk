@@ -5,7 +5,10 @@ libweir_core_la_SOURCES += \
 	core/task/ctx.h \
 	core/task/event.c \
 	core/task/fiber.h \
+	core/task/frames.c \
 	core/task/future.c \
+	core/task/graph.c \
+	core/task/graph.h \
 	core/task/group.c \
 	core/task/home.c \
 	core/task/lock.c \
@@ -20,6 +23,7 @@ libweir_core_la_SOURCES += \
 	core/task/sync.c \
 	core/task/sync.h \
 	core/task/task.c \
+	core/task/tasklist.c \
 	core/task/task.h \
 	core/task/thread_future.c \
 	core/task/unwind.c \

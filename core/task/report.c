@@ -8,6 +8,7 @@
 
 #include <weir/log.h>
 
+#include "core/base/log.h"
 #include "core/base/mutate.h"
 #include "core/base/text.h"
 #include "core/task/task.h"
@@ -15,16 +16,27 @@
 
 #define SUBJECT_MAX 4096
 
+static void report_to_log(const weir_exception_context *context)
+{
+    char body[SUBJECT_MAX + 256] = "";
+    struct text text = TEXT_INIT(body);
+
+    if (context->subject)
+        text_printf(&text, "%s: %s\n", context->subject_key, context->subject);
+    if (context->source_traceback) {
+        text_add(&text, "source_traceback: Object created at (most recent call last):\n");
+        weir__backtrace_defer(&text, context->source_traceback);
+    }
+    weir__log_body(weir_logger_get("weir"), WEIR_LOG_ERROR, weir_error_ref(context->error), body,
+                   "%s", context->message);
+}
+
 static void report(struct task_home *home, weir_exception_context *context)
 {
     if (home->loop)
         weir_loop_call_exception_handler(home->loop, context);
-    else if (context->subject)
-        weir_log_error(weir_logger_get("weir"), WEIR_LOG_ERROR, weir_error_ref(context->error),
-                       "%s\n%s: %s", context->message, context->subject_key, context->subject);
     else
-        weir_log_error(weir_logger_get("weir"), WEIR_LOG_ERROR, weir_error_ref(context->error),
-                       "%s", context->message);
+        report_to_log(context);
 }
 
 static void report_future(weir_future *future, const char *message, const char *subject,
@@ -73,7 +85,9 @@ static void report_pending(weir_task *task)
     text.len = weir_task_repr(task, subject, sizeof subject);
     if (!MUTATED(J2) && weir__thread_debug) {
         text_add(&text, "\nsuspended stack (most recent call last):\n");
-        weir__task_print_stack(&text, task, "  ");
+        weir__task_print_stack(&text, task);
+        if (text_length(&text) && subject[text_length(&text) - 1] == '\n')
+            subject[text_length(&text) - 1] = '\0';
     }
     report_future(&task->future, "Task was destroyed but it is pending!", subject,
                   MUTATED(J2) ? NULL : task->future.origin);

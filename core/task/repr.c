@@ -13,12 +13,13 @@
 #include <string.h>
 
 #include "core/base/text.h"
+#include "core/task/graph.h"
 #include "core/task/task.h"
 #include "core/task/unwind.h"
 
 #define MESSAGE_SHOWN 120
 
-static const char *state_name(const weir_future *future)
+const char *weir__future_state_name(const weir_future *future)
 {
     if (future->state == FUTURE_PENDING)
         return future->is_task && task_of((weir_future *)future)->cancelling ? "cancelling"
@@ -53,7 +54,7 @@ static void add_outcome(struct text *text, const weir_future *future)
 
 static void add_future(struct text *text, const weir_future *future)
 {
-    text_printf(text, "<Future %s", state_name(future));
+    text_printf(text, "<Future %s", weir__future_state_name(future));
     add_outcome(text, future);
     if (future->state == FUTURE_RESULT && future->value)
         text_printf(text, " result=%p", future->value);
@@ -78,8 +79,8 @@ static void add_task(struct text *text, const weir_task *task, bool deep)
 {
     struct code_place place;
 
-    text_printf(text, "<Task %s name='%s' fn=%s", state_name(&task->future), weir_task_name(task),
-                task->fn_name);
+    text_printf(text, "<Task %s name='%s' fn=%s", weir__future_state_name(&task->future),
+                weir_task_name(task), task->fn_name);
     if (weir__code_place((const void *)(uintptr_t)task->fn, true, &place))
         text_printf(text, " at %s:%d", place.file, place.line);
     if (deep)

@@ -132,7 +132,8 @@ struct weir_task {
     unsigned budget;     /* suspending calls in a row that did not suspend */
     unsigned char state; /* enum task_state */
     bool interruptible;
-    bool wanted; /* child of a group: its handle was asked for */
+    bool wanted;       /* child of a group: its handle was asked for */
+    size_t list_index; /* while all tasks are listed */
 };
 
 /* What a spawn may say beyond its function. */

@@ -1,37 +1,89 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The stack of a suspended task is walked from the registers that weir__ctx_switch() left on it,
- * without running on it or touching it: its frames may be few bytes above the guard.
+ * without running on it or touching it: its frames may be few bytes above the guard. With ucontext
+ * only the site that the suspending call told is known.
  */
 #include "config.h"
 
 #include "core/task/unwind.h"
 
-#include <dlfcn.h>
 #include <string.h>
 
+#include "core/base/cfi.h"
+#include "core/base/symbol.h"
 #include "core/task/task.h"
+
+static void take_frame(struct code_place *place, const struct frame *frame)
+{
+    struct text function = text_over(place->function, sizeof place->function);
+    struct text file = text_over(place->file, sizeof place->file);
+
+    text_add(&function, frame->function);
+    text_add(&file, frame->file);
+    place->line = frame->line;
+    place->library = frame->internal || frame->system;
+}
 
 bool weir__code_place(const void *address, bool entry, struct code_place *ret)
 {
-    Dl_info info = {0};
+    void *addresses[1] = {(void *)(uintptr_t)address};
+    struct frame frames[8];
+    size_t count = weir__symbols_find(addresses, 1, !entry, frames, 8);
 
-    (void)entry;
     memset(ret, 0, sizeof *ret);
-    if (dladdr(address, &info) && info.dli_sname) {
-        struct text text = text_over(ret->function, sizeof ret->function);
-
-        text_add(&text, info.dli_sname);
-    }
-    return false;
+    if (count == 0)
+        return false;
+    /* Inlined functions come first; an entry is the last one's, a call is the first one's. */
+    take_frame(ret, &frames[entry ? count - 1 : 0]);
+    return ret->line != 0;
 }
 
-size_t weir__task_frames(const weir_task *task, void **addresses, size_t max)
+#if defined(__x86_64__) && !defined(WEIR_CTX_UCONTEXT)
+/* See ctx-x86_64.S: the frame pointer is the seventh word, the address the eighth. */
+__attribute__((no_sanitize("address", "thread"))) static size_t
+suspended_frames(const struct ctx *ctx, void **addresses, size_t max)
 {
-    (void)task;
+    const uintptr_t *frame = ctx->sp;
+
+    return (size_t)weir__cfi_walk_from(frame[7], (uintptr_t)(frame + 8), frame[6], addresses,
+                                       (int)max);
+}
+#elif defined(__aarch64__) && !defined(WEIR_CTX_UCONTEXT)
+/* See ctx-aarch64.S: x29 and x30 are words 10 and 11. The ABI links all frames by x29. */
+__attribute__((no_sanitize("address", "thread"))) static size_t
+suspended_frames(const struct ctx *ctx, void **addresses, size_t max)
+{
+    const uintptr_t *frame = ctx->sp;
+    const uintptr_t *link = (const uintptr_t *)frame[10]; // NOLINT(performance-no-int-to-ptr)
+    size_t count = 0;
+
+    if (count < max)
+        addresses[count++] = (void *)frame[11]; // NOLINT(performance-no-int-to-ptr)
+    while (link && count < max && link[1]) {
+        addresses[count++] = (void *)link[1]; // NOLINT(performance-no-int-to-ptr)
+        link = (const uintptr_t *)link[0];    // NOLINT(performance-no-int-to-ptr)
+    }
+    return count;
+}
+#else
+static size_t suspended_frames(const struct ctx *ctx, void **addresses, size_t max)
+{
+    (void)ctx;
     (void)addresses;
     (void)max;
     return 0;
+}
+#endif
+
+size_t weir__task_frames(const weir_task *task, void **addresses, size_t max)
+{
+    if (task == weir__current_task)
+        return (size_t)weir__cfi_walk(addresses, (int)max, 0, 0);
+    /* A spawner of eager tasks that runs further up stands in a switch, too. */
+    if (task->state == TASK_DONE)
+        return 0;
+    return suspended_frames(&task->fiber.ctx, addresses, max);
 }
 
 bool weir__task_suspended_at(const weir_task *task, struct code_place *ret)
@@ -46,26 +98,28 @@ bool weir__task_suspended_at(const weir_task *task, struct code_place *ret)
     return false;
 }
 
-static void print_frame(struct text *text, size_t number, const struct code_place *place,
-                        const char *indent)
-{
-    text_printf(text, "%s#%zu %s", indent, number, place->function[0] ? place->function : "?");
-    if (place->line)
-        text_printf(text, " %s:%d", place->file, place->line);
-    text_add(text, "\n");
-}
-
-void weir__task_print_stack(struct text *text, const weir_task *task, const char *indent)
+size_t weir__task_places(const weir_task *task, struct code_place *places, size_t max)
 {
     void *addresses[UNWIND_MAX];
-    size_t count = weir__task_frames(task, addresses, UNWIND_MAX), inner = 0;
-    struct code_place place;
+    struct frame frames[UNWIND_MAX];
+    size_t count = weir__task_frames(task, addresses, UNWIND_MAX), kept = 0;
 
-    while (inner < count && weir__code_place(addresses[inner], false, &place) && place.library)
-        inner++;
-    for (size_t i = count; i-- > inner;) {
-        weir__code_place(addresses[i], false, &place);
-        if (!place.library)
-            print_frame(text, i - inner, &place, indent);
+    count = weir__symbols_find(addresses, count, true, frames, UNWIND_MAX);
+    for (size_t i = 0; i < count && kept < max; i++) {
+        if (!frames[i].internal && !frames[i].system)
+            take_frame(&places[kept++], &frames[i]);
     }
+    return kept;
+}
+
+void weir__task_print_stack(struct text *text, const weir_task *task)
+{
+    struct {
+        weir_backtrace trace;
+        void *addresses[BACKTRACE_DEPTH_MAX];
+    } stack;
+
+    stack.trace.count =
+        (unsigned char)weir__task_frames(task, stack.trace.addresses, BACKTRACE_DEPTH_MAX);
+    weir__backtrace_defer(text, &stack.trace);
 }

@@ -26,7 +26,10 @@ size_t weir__task_frames(const weir_task *task, void **addresses, size_t max);
 /* The innermost frame that is not the runtime's. */
 bool weir__task_suspended_at(const weir_task *task, struct code_place *ret);
 
-/* A line a frame, outermost first, the runtime's inner frames left out. */
-void weir__task_print_stack(struct text *text, const weir_task *task, const char *indent);
+/* The frames that are not the runtime's or libc's, innermost first. Returns how many. */
+size_t weir__task_places(const weir_task *task, struct code_place *places, size_t max);
+
+/* For the body of a log record, whose writer prints a line a frame, outermost first. */
+void weir__task_print_stack(struct text *text, const weir_task *task);
 
 #endif

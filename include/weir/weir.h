@@ -6,10 +6,12 @@
 #include <weir/base.h>
 #include <weir/callback.h>
 #include <weir/chunk.h>
+#include <weir/context.h>
 #include <weir/debug.h>
 #include <weir/error.h>
 #include <weir/executor.h>
 #include <weir/future.h>
+#include <weir/introspection.h>
 #include <weir/log.h>
 #include <weir/loop.h>
 #include <weir/pipe.h>

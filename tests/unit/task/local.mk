@@ -30,3 +30,7 @@ tests_unit_task_test_stack_CFLAGS = $(AM_CFLAGS) -Wno-infinite-recursion
 unit_tests += tests/unit/task/test_thread_future
 tests_unit_task_test_thread_future_SOURCES = tests/unit/task/test_thread_future.c $(unit_support)
 tests_unit_task_test_thread_future_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_reports
+tests_unit_task_test_reports_SOURCES = tests/unit/task/test_reports.c $(unit_support)
+tests_unit_task_test_reports_LDADD = $(CORE_TEST_LDADD)
