@@ -8,6 +8,20 @@
  *   others    borrowed for the call
  *   _new gives the caller one reference, _ref adds one, _unref drops one (NULL in, NULL out)
  *   Thread    unless a comment says "any thread", a call belongs to the thread of its loop
+ *
+ * Example:
+ *
+ *     struct request {
+ *         size_t size;
+ *         const char *path; // members may be added below; `size` tells which are there
+ *     };
+ *
+ *     static struct request root = {WEIR_SIZED(struct request), .path = "/"};
+ *
+ *     static const char *where(void)
+ *     {
+ *         return WEIR_HERE->function; // "where"; file and line beside it
+ *     }
  */
 #ifndef WEIR_BASE_H
 #define WEIR_BASE_H

@@ -7,6 +7,20 @@
  * found from its address. A transport write of a slice in this loop's pool takes a reference and
  * copies nothing; any other memory is copied. To collect bytes use a weir_buffer: it has a limit
  * and never pins mostly empty chunks.
+ *
+ * Example:
+ *
+ *     // Collects everything that a connection sends, at most 1 MiB.
+ *     static weir_error *data_received(weir_transport *transport, void *state, weir_slice data)
+ *     {
+ *         weir_buffer **all = state;
+ *
+ *         (void)transport;
+ *         if (!*all)
+ *             WEIR_TRY(weir_buffer_new((size_t)1 << 20, all));
+ *         WEIR_TRY(weir_buffer_append(*all, data)); // WEIR_ELIMIT: more than that
+ *         return NULL;
+ *     }
  */
 #ifndef WEIR_CHUNK_H
 #define WEIR_CHUNK_H

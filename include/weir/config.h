@@ -12,6 +12,22 @@
  * The caret goes under the value that filled the field, at any depth. Reports are collected and shown
  * together; any error keeps the configuration from being used. None of these calls fails.
  * Thread: the one that runs the check.
+ *
+ * Example:
+ *
+ *     typedef struct {
+ *         int64_t low, high;
+ *     } my_config;
+ *
+ *     static void check(weir_config_context *context, const void *config)
+ *     {
+ *         const my_config *conf = config;
+ *
+ *         if (conf->low > conf->high) { // the caret goes under the value of `low`
+ *             weir_config_error(context, &conf->low, "`low` is above `high`");
+ *             weir_config_help(context, "leave out `low` for no lower bound");
+ *         }
+ *     }
  */
 #ifndef WEIR_CONFIG_H
 #define WEIR_CONFIG_H

@@ -6,6 +6,25 @@
  * weir_error_unref(), or passes it on with WEIR_TRY() or `return`. An error that nobody looked at is
  * logged when it dies; weir_error_is(), _code() and _print() count as looking.
  * Reference counts are not atomic: crossing threads moves the error (weir_error_detach() first).
+ *
+ * Example:
+ *
+ *     static weir_error *open_file(const char *path)
+ *     {
+ *         return weir_raise(ENOENT, "open %s", path);
+ *     }
+ *
+ *     static weir_error *load(const char *path)
+ *     {
+ *         weir_error *error = open_file(path);
+ *
+ *         if (weir_error_is(error, EACCES)) { // looked at, and not passed on
+ *             weir_error_unref(error);
+ *             return NULL;
+ *         }
+ *         WEIR_TRY(weir_wrap(error, WEIR_ECONFIG, "load the settings")); // the caller's, with its cause
+ *         return NULL;
+ *     }
  */
 #ifndef WEIR_ERROR_H
 #define WEIR_ERROR_H

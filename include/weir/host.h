@@ -17,6 +17,25 @@
  *
  * `weir check` is load and report; `weir check --deep` prepares as well. Loading and preparing
  * block (files, dlopen) and run on any one thread; start, stop and free belong to the control loop.
+ *
+ * Example:
+ *
+ *     // weir check -f site.yaml
+ *     static int check(const char *path)
+ *     {
+ *         weir_host_options options = {WEIR_SIZED(weir_host_options), .config_path = path};
+ *         weir_host *host;
+ *         int status = 71;
+ *
+ *         if (weir_error_is(weir_host_new(&options, &host), WEIR_ENOMEM))
+ *             return status;
+ *         (void)weir_host_load(host);
+ *         weir_host_report(host, stderr, WEIR_HOST_TEXT, false);
+ *         weir_host_summary(host, stderr);
+ *         status = weir_host_exit_code(host);
+ *         weir_host_free(host);
+ *         return status;
+ *     }
  */
 #ifndef WEIR_HOST_H
 #define WEIR_HOST_H

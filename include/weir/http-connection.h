@@ -3,6 +3,28 @@
  * HTTP/1.1 connections: the server side, which turns a transport into exchanges (http.h), and the
  * client side, which sends one request at a time and reports its response. Neither knows where
  * connections come from: the http plugin brings listeners, routes and upstreams together with them.
+ *
+ * Example:
+ *
+ *     static weir_error *request(weir_http *x, void *arg)
+ *     {
+ *         (void)arg;
+ *         return weir_http_respond(x, 200, WEIR_SLICE("text/plain"), WEIR_SLICE("hello\n"));
+ *     }
+ *
+ *     static const weir_http_server_events events = {WEIR_SIZED(weir_http_server_events),
+ *                                                    .request = request};
+ *
+ *     static weir_error *connection_made(weir_transport *transport, void *state, const void *config)
+ *     {
+ *         static const weir_http_server_options options = {WEIR_SIZED(weir_http_server_options)};
+ *
+ *         (void)state, (void)config;
+ *         return weir_http_serve(transport, &options, &events, NULL, WEIR_SLICE(""));
+ *     }
+ *
+ *     static const weir_protocol hello = {
+ *         WEIR_SIZED(weir_protocol), .name = "hello", .connection_made = connection_made};
  */
 #ifndef WEIR_HTTP_CONNECTION_H
 #define WEIR_HTTP_CONNECTION_H

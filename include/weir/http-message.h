@@ -26,6 +26,24 @@
  * cuts. What two implementations could frame differently is an error, never a guess.
  *
  * All functions here: any thread, on objects that only that thread uses. Since: 0.1
+ *
+ * Example:
+ *
+ *     static int answer_to(weir_slice so_far) // 0: more bytes are needed
+ *     {
+ *         weir_http_head head;
+ *         weir_http_field fields[100];
+ *
+ *         weir_http_head_init(&head, fields, 100, NULL);
+ *         switch (weir_http_parse_request(&head, so_far)) {
+ *         case WEIR_HTTP_MORE:
+ *             return 0;
+ *         case WEIR_HTTP_DONE:
+ *             return weir_slice_equal(head.path, WEIR_SLICE("/")) ? 200 : 404;
+ *         default:
+ *             return weir_http_error_status(head.error);
+ *         }
+ *     }
  */
 #ifndef WEIR_HTTP_MESSAGE_H
 #define WEIR_HTTP_MESSAGE_H

@@ -3,6 +3,18 @@
  * What stands inside HTTP fields and targets: token lists, dates, entity tags, ranges, paths.
  *
  * Pure functions over slices, no allocation. All: any thread. Since: 0.1
+ *
+ * Example:
+ *
+ *     static bool wants_gzip(weir_slice accept_encoding)
+ *     {
+ *         weir_slice item;
+ *
+ *         while (weir_http_list_next(&accept_encoding, &item)) // "gzip;q=0.5, br"
+ *             if (weir_slice_starts_with(item, WEIR_SLICE("gzip")))
+ *                 return true;
+ *         return false;
+ *     }
  */
 #ifndef WEIR_HTTP_VALUES_H
 #define WEIR_HTTP_VALUES_H

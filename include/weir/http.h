@@ -13,6 +13,20 @@
  * weir_http_resume()) or DONE, and bodies pass as slices; a NULL body callback means that bytes
  * pass without a call. Straight-line: `handle(x)` runs as a task, and only it costs one. Nothing
  * here knows whether HTTP/1.1 or HTTP/2 carries the exchange.
+ *
+ * Example:
+ *
+ *     // An action: answers with the request's body.
+ *     static weir_error *handle(weir_http *x)
+ *     {
+ *         weir_slice body;
+ *
+ *         WEIR_TRY(weir_http_read_all(x, WEIR_HTTP_REQUEST, 65536, &body));
+ *         return weir_http_respond(x, 200, WEIR_SLICE("text/plain"), body);
+ *     }
+ *
+ *     static const weir_http_action mirror = {
+ *         WEIR_SIZED(weir_http_action), .name = "mirror", .handle = handle};
  */
 #ifndef WEIR_HTTP_H
 #define WEIR_HTTP_H

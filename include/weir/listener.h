@@ -4,6 +4,25 @@
  *
  * An HTTP connection acquires its listener at each request and so follows a reload; a tunnel
  * acquires once. Uses are counted for each loop without atomics.
+ *
+ * Example:
+ *
+ *     static weir_error *connection_made(weir_transport *transport, void *state, const void *config)
+ *     {
+ *         weir_listener *listener = weir_listener_acquire(transport);
+ *         weir_access_record record = {WEIR_SIZED(weir_access_record), .outcome = WEIR_OUTCOME_DENIED};
+ *
+ *         (void)state, (void)config;
+ *         if (!listener)
+ *             return NULL;
+ *         if (weir_listener_draining(listener)) {
+ *             if (!weir_listener_count(listener, record.outcome)) // its access log wants more
+ *                 weir_listener_record(listener, transport, &record);
+ *             weir_transport_close(transport);
+ *         }
+ *         weir_listener_release(listener);
+ *         return NULL;
+ *     }
  */
 #ifndef WEIR_LISTENER_H
 #define WEIR_LISTENER_H

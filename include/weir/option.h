@@ -17,6 +17,18 @@
  * as the configuration it came from, and never changes.
  *
  * YAML's own types play no part: `off`, `0644`, `1e3` mean what the option says they mean.
+ *
+ * Example:
+ *
+ *     typedef struct {
+ *         const char *greeting;
+ *         weir_duration idle;
+ *     } hello_config;
+ *
+ *     WEIR_OPTIONS(hello_options,
+ *                  WEIR_OPTION_STRING(hello_config, greeting, "hello", "First line to each client"),
+ *                  WEIR_OPTION_DURATION(hello_config, idle, "30s", "Close after this long without a line",
+ *                                       .min = WEIR_OPTION_MS(10)));
  */
 #ifndef WEIR_OPTION_H
 #define WEIR_OPTION_H

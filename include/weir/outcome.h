@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** How a request or connection ended, in words: of access logs, metrics and passive health.
- *  The one list; dotted, so that a prefix groups. Appended, never renamed. */
+/**
+ * How a request or connection ended, in words: of access logs, metrics and passive health.
+ *  The one list; dotted, so that a prefix groups. Appended, never renamed.
+ *
+ * Example:
+ *
+ *     static const char *what_to_log(const weir_error *connect_error)
+ *     {
+ *         return weir_outcome_name(weir_outcome_of_connect(connect_error)); // "upstream.connect.refused"
+ *     }
+ */
 #ifndef WEIR_OUTCOME_H
 #define WEIR_OUTCOME_H
 

@@ -9,6 +9,18 @@
  *                 .protocols = WEIR_LIST(&hello));
  *
  * Descriptor macros are for C and C++20; everything else also compiles as C++17.
+ *
+ * Example:
+ *
+ *     static weir_error *serve(weir_stream *stream, const void *config)
+ *     {
+ *         (void)config;
+ *         return weir_stream_printf(stream, "hello\n");
+ *     }
+ *
+ *     static const weir_protocol hello = {WEIR_SIZED(weir_protocol), .name = "hello", .serve = serve};
+ *
+ *     WEIR_PLUGIN(.name = "hello", .version = "0.1.0", .summary = "Greets", .protocols = WEIR_LIST(&hello));
  */
 #ifndef WEIR_PLUGIN_H
 #define WEIR_PLUGIN_H

@@ -5,6 +5,28 @@
  * A route tests its match keys and leads to exactly one action; the first route that matches wins.
  * `host` indexes routes by what their matchers compiled, so that a look-up costs the length of the
  * values plus the candidates, whatever the number of routes.
+ *
+ * Example:
+ *
+ *     // A matcher: `tenant: acme` by what stands before the first dot of the server name.
+ *     static bool compile(weir_config_context *context, weir_slice parameter, weir_slice text,
+ *                         weir_match_key *ret_key, void **ret_compiled)
+ *     {
+ *         (void)context, (void)parameter, (void)ret_compiled;
+ *         *ret_key = (weir_match_key){WEIR_MATCH_EXACT, text};
+ *         return true;
+ *     }
+ *
+ *     static bool extract(const weir_subject *subject, weir_slice parameter, weir_slice *ret_value)
+ *     {
+ *         (void)subject, (void)parameter;
+ *         *ret_value = WEIR_SLICE("acme");
+ *         return true;
+ *     }
+ *
+ *     static const weir_matcher tenant = {
+ *         WEIR_SIZED(weir_matcher), .name = "tenant", .modes = WEIR_MATCH_EXACT,
+ *         .doc = "Customer: acme",  .compile = compile, .extract = extract};
  */
 #ifndef WEIR_ROUTE_H
 #define WEIR_ROUTE_H

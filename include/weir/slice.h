@@ -1,5 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Borrowed bytes. Two words for ever; a slice owns nothing (see chunk.h for keeping bytes). */
+/**
+ * Borrowed bytes. Two words for ever; a slice owns nothing (see chunk.h for keeping bytes).
+ *
+ * Example:
+ *
+ *     static bool is_get(weir_slice line, weir_slice *ret_rest)
+ *     {
+ *         if (!weir_slice_starts_with(line, WEIR_SLICE("GET ")))
+ *             return false;
+ *         *ret_rest = weir_slice_skip(line, 4); // borrows from `line`
+ *         return true;
+ *     }
+ */
 #ifndef WEIR_SLICE_H
 #define WEIR_SLICE_H
 

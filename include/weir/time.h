@@ -1,5 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Durations and the monotonic clock. A duration is a struct, so `weir_sleep(5)` does not compile. */
+/**
+ * Durations and the monotonic clock. A duration is a struct, so `weir_sleep(5)` does not compile.
+ *
+ * Example:
+ *
+ *     static weir_error *every_second(void *arg)
+ *     {
+ *         weir_instant end = weir_instant_after(weir_now(), WEIR_MIN(5));
+ *
+ *         while (weir_now().ns < end.ns)
+ *             WEIR_TRY(weir_sleep(WEIR_S(1)));
+ *         return arg;
+ *     }
+ */
 #ifndef WEIR_TIME_H
 #define WEIR_TIME_H
 

@@ -4,6 +4,20 @@
  *
  * A lease borrows a connection: an idle one of this loop's pool, or a fresh one to the server that
  * balancing picks. The pool keeps the protocol and its state on the connection between leases.
+ *
+ * Example:
+ *
+ *     // One request over a connection to some server of the group.
+ *     static weir_error *ask(weir_upstream *upstream)
+ *     {
+ *         weir_lease *lease;
+ *         weir_error *error;
+ *
+ *         WEIR_TRY(weir_lease_take(upstream, NULL, &lease));
+ *         error = weir_transport_write(weir_lease_transport(lease), WEIR_SLICE("ping\n"));
+ *         weir_lease_release(lease, error ? WEIR_OUTCOME_UPSTREAM_RESET : WEIR_OUTCOME_OK, !error);
+ *         return error;
+ *     }
  */
 #ifndef WEIR_UPSTREAM_H
 #define WEIR_UPSTREAM_H
