@@ -9,6 +9,7 @@ libweir_core_la_SOURCES += \
 	core/base/cfi.h \
 	core/base/chunk.c \
 	core/base/chunk.h \
+	core/base/crash.h \
 	core/base/env.c \
 	core/base/env.h \
 	core/base/error-codes.c \

@@ -15,4 +15,6 @@ libweir_core_la_SOURCES += \
 	core/loop/run.c \
 	core/loop/signal.c \
 	core/loop/timer.c \
-	core/loop/watch.c
+	core/loop/watch.c \
+	core/loop/watchdog.c \
+	core/loop/watchdog.h

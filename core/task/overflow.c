@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/base/alloc.h"
+#include "core/base/crash.h"
 #include "core/task/task.h"
 
 #ifndef AT_MINSIGSTKSZ
@@ -89,6 +90,24 @@ static void report(const weir_task *task, size_t size)
         return; /* nobody is left to tell */
 }
 
+/* For reports of signal handlers. */
+static bool running_task(char *name, size_t size, const weir_site **ret_site)
+{
+    const weir_task *task = weir__current_task;
+    char text[MESSAGE_MAX + 1];
+    size_t used = 0;
+
+    if (!task || size == 0)
+        return false;
+    append_name(text, &used, task);
+    if (used > size - 1)
+        used = size - 1;
+    memcpy(name, text, used);
+    name[used] = '\0';
+    *ret_site = task->future.site;
+    return true;
+}
+
 static void on_fault(int signum, siginfo_t *info, void *context)
 {
     const weir_task *task = weir__current_task;
@@ -114,6 +133,7 @@ static void install(void)
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     struct sigaction present;
 
+    weir__running_task = running_task;
     sigemptyset(&action.sa_mask);
     pthread_mutex_lock(&install_lock);
     sigaction(SIGSEGV, NULL, &present);

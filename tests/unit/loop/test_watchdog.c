@@ -102,9 +102,10 @@ static weir_error *endless(void *arg)
 static void run_task(weir_fn fn, const char *arg)
 {
     weir_loop_options named = {WEIR_SIZED(weir_loop_options), .name = "main", .debug = -1};
+    weir_run_options options = {WEIR_SIZED(weir_run_options), .loop = &named};
+    weir_error *error = weir_run(fn, (void *)(uintptr_t)arg, &options);
 
-    OK(weir_run(fn, (void *)(uintptr_t)arg,
-                &(weir_run_options){WEIR_SIZED(weir_run_options), .loop = &named}));
+    OK(error);
 }
 
 static const char *line_of(const char *words)
@@ -127,7 +128,7 @@ static void T54_E1_an_endless_loop_is_reported_while_it_still_runs(void **state)
     assert_true(seen);
     line = line_of(" blocked for ");
     assert_non_null(strstr(line, " WARNING weir.watchdog: loop 'main' blocked for 0."));
-    assert_non_null(strstr(line, " s in task 'Task-1' (fn="));
+    assert_non_null(strstr(line, " s in task 'Task-"));
 #ifdef HAVE_LIBDW
     assert_non_null(strstr(line, "test_watchdog.c:"));
     assert_non_null(strstr(line, "; stack:\n"));
@@ -143,7 +144,7 @@ static void T54_E1_it_is_reported_again_as_an_error_and_once_when_it_ends(void *
     assert_true(seen);
     assert_true(wait_for_words(" was blocked for "));
     assert_non_null(strstr(logged, " ERROR   weir.watchdog: loop 'main' was blocked for 0."));
-    assert_null(strstr(strstr(logged, " was blocked for ") + 1, "blocked for"));
+    assert_null(strstr(strstr(logged, " was blocked for ") + 10, "blocked for"));
 }
 
 static __attribute__((noinline)) void report(void)
@@ -171,8 +172,9 @@ static void T53_E1_a_sleep_on_the_loop_is_named_with_function_and_line(void **st
     (void)state;
     run_task(sleeps_on_the_loop, NULL);
     assert_true(wait_for_words(" was blocked for "));
-    snprintf(wanted, sizeof(wanted), " s in task 'Task-1' (fn=report at %s:%d); stack:\n",
+    snprintf(wanted, sizeof(wanted), "' (fn=report at %s:%d); stack:\n",
              text_site_file(&(weir_site){.file = __FILE__}), blocked_line);
+    assert_non_null(strstr(logged, " s in task 'Task-"));
 #ifdef HAVE_LIBDW
     assert_non_null(strstr(logged, wanted));
     assert_non_null(strstr(logged, " sleeps_on_the_loop "));
