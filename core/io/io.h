@@ -167,6 +167,7 @@ struct io_backend {
 };
 
 extern const struct io_backend_ops weir__io_epoll;
+extern const struct io_backend_ops weir__io_uring; /* where liburing is */
 
 /* By name, "auto" included. Errors: WEIR_EUNSUPPORTED. */
 weir_error *weir__io_backend_new(const char *name, struct io_backend **ret) WEIR_MUST_USE;

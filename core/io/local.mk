@@ -1,7 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 libweir_core_la_SOURCES += \
+	core/io/accept.h \
 	core/io/backend.c \
 	core/io/epoll.c \
 	core/io/epoll.h \
 	core/io/io.h \
 	core/io/syscall.h
+
+if WITH_IO_URING
+libweir_core_la_SOURCES += \
+	core/io/uring.c \
+	core/io/uring.h \
+	core/io/uring_calls.c \
+	core/io/uring_receive.c
+libweir_core_la_CFLAGS += $(URING_CFLAGS)
+libweir_la_LIBADD += $(URING_LIBS)
+endif

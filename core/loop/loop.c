@@ -363,9 +363,9 @@ static void close_now(weir_loop *loop)
     weir__signals_close(loop);
     weir__handles_free(loop);
     weir__thread_loop = NULL;
-    weir__thread_pool = NULL;
     weir__thread_debug = false;
-    loop->io->ops->destroy(loop->io);
+    loop->io->ops->destroy(loop->io); /* may hold chunks */
+    weir__thread_pool = NULL;
     loop->io = NULL;
     weir__chunk_pool_free(loop->pool);
     loop->pool = NULL;

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The io_uring backend from inside.
+ *
+ *   uring.c          the ring: making and probing it, submitting, waiting, delivering
+ *   uring_receive.c  the ring of buffers, and multishot receives that fill them
+ *   uring_calls.c    accept, connect, send and poll
+ *
+ * What the kernel still works on must outlive an io_file, which its owner may free as soon as it is
+ * closed. So each file has a record of its own, counted by the operations in flight; an operation's
+ * user_data is the record's address with the operation's kind in the low bits.
+ */
+#ifndef WEIR_CORE_IO_URING_H
+#define WEIR_CORE_IO_URING_H
+
+#include <liburing.h>
+
+#include "core/base/chunk.h"
+#include "core/io/io.h"
+
+#define URING_ENTRIES     256  /* of the submission queue; a full one is submitted early */
+#define URING_COMPLETIONS 4096 /* of the completion queue */
+#define URING_BUFFERS     128  /* chunks that lie ready for any receive; a power of two */
+#define URING_GROUP       1    /* the number of the buffer ring */
+
+enum uring_kind {
+    URING_RECEIVE,
+    URING_ACCEPT,
+    URING_CONNECT,
+    URING_SEND,
+    URING_POLL,
+    URING_WAKE,
+    URING_NOTHING, /* a cancel or a close: nobody waits for its result */
+    URING_KINDS,
+};
+
+#define URING_KIND_MASK ((uintptr_t)15)
+
+/* Bytes that came while the owner had stopped, or above its share of an iteration. */
+struct uring_held {
+    struct uring_held *next;
+    weir_chunk *chunk;
+    size_t len;
+};
+
+/* The kernel's side of an io_file. */
+struct uring_file {
+    struct io_file *file; /* NULL: closed, what still completes is thrown away */
+    uint32_t refs;        /* one for the file, one for each operation in flight */
+    uint16_t inflight;    /* bits by enum uring_kind */
+    bool cancelling : 1;  /* the multishot in flight was asked to end */
+    bool ended : 1;       /* the stream is over; `result` waits to be delivered */
+    bool socket : 1;
+    int result;
+    uint32_t taken;   /* bytes delivered in this iteration */
+    uint32_t took_at; /* the iteration of `taken` */
+    uint16_t nheld;
+    struct uring_held *held, **held_end;
+    unsigned polled; /* events of the poll in flight */
+};
+
+struct uring_backend {
+    struct io_backend base;
+    struct io_uring ring;
+    bool has_ring;
+    bool defers; /* completions are made only when asked for */
+    int wakefd;
+    uint32_t iteration;
+    struct io_file **files; /* by descriptor: each registered once */
+    size_t nfiles;
+    size_t interests;
+    struct list ready;       /* files to be served without a completion */
+    struct list starved;     /* receives that ended for want of a buffer, in order */
+    struct io_file *current; /* whose callback runs; NULL once it was closed */
+
+    struct io_uring_buf_ring *buffers;
+    weir_chunk *chunks[URING_BUFFERS]; /* NULL: its place in the ring is empty */
+    uint16_t empty[URING_BUFFERS];
+    unsigned nempty;
+    struct uring_held *spare; /* freed records of held bytes */
+
+    /* Sends that were not submitted yet. Their owners may still move the bytes. */
+    struct uring_unsent {
+        struct io_uring_sqe *sqe;
+        const struct iovec *iov;
+        struct msghdr message;
+    } unsent[URING_ENTRIES];
+
+    unsigned nunsent;
+};
+
+static inline struct uring_backend *uring_of(struct io_backend *backend)
+{
+    return container_of(backend, struct uring_backend, base);
+}
+
+static inline struct uring_file *uring_file_of(const struct io_file *file)
+{
+    return file->backend_data;
+}
+
+static inline bool uring_inflight(const struct uring_file *uf, enum uring_kind kind)
+{
+    return uf->inflight & 1u << kind;
+}
+
+/* A submission entry; submits what there is when the queue is full. */
+struct io_uring_sqe *weir__uring_entry(struct uring_backend *ur);
+/* Gives the kernel what was asked for. */
+void weir__uring_submit(struct uring_backend *ur);
+/* To be called before anything is submitted: the addresses of sends are final now. */
+void weir__uring_seal_sends(struct uring_backend *ur);
+/* Marks `sqe` as an operation of the file. */
+void weir__uring_begin(struct uring_file *uf, struct io_uring_sqe *sqe, enum uring_kind kind);
+weir_error *weir__uring_register(struct uring_backend *ur, struct io_file *file) WEIR_MUST_USE;
+void weir__uring_forget(struct uring_backend *ur, struct io_file *file);
+/* Asks the operation in flight to end; its completion tells when it has. */
+void weir__uring_cancel(struct uring_backend *ur, struct uring_file *uf, enum uring_kind kind);
+void weir__uring_file_unref(struct uring_backend *ur, struct uring_file *uf);
+void weir__uring_serve_later(struct uring_backend *ur, struct io_file *file);
+
+/* Calls out. Afterwards the file may be gone: callers go on only when the result is true. */
+#define URING_CALL_OUT(ur, file_, call)                            \
+    (__extension__({                                               \
+        const struct io_observer *observer_ = (ur)->base.observer; \
+        const weir_site *site_ = (file_)->site;                    \
+        step_begin((ur)->base.step, NULL, site_);                  \
+        if (weir_unlikely(observer_ != NULL))                      \
+            observer_->before((ur)->base.observer_arg);            \
+        call;                                                      \
+        if (weir_unlikely(observer_ != NULL))                      \
+            observer_->after((ur)->base.observer_arg, site_);      \
+        (ur)->current == (file_);                                  \
+    }))
+
+/* uring_receive.c */
+int weir__uring_buffers_create(struct uring_backend *ur);
+void weir__uring_buffers_destroy(struct uring_backend *ur);
+/* Puts chunks into the empty places; re-arms the starved while there are some. */
+void weir__uring_buffers_refill(struct uring_backend *ur);
+void weir__uring_received(struct uring_backend *ur, struct uring_file *uf,
+                          const struct io_uring_cqe *cqe);
+/* Delivers what is held, then arms the receive again. */
+void weir__uring_receive_serve(struct uring_backend *ur, struct io_file *file);
+void weir__uring_held_drop(struct uring_backend *ur, struct uring_file *uf);
+void weir__uring_receive_start(struct io_backend *backend, struct io_file *file);
+void weir__uring_receive_stop(struct io_backend *backend, struct io_file *file);
+
+/* uring_calls.c */
+void weir__uring_accept_start(struct io_backend *backend, struct io_file *file);
+void weir__uring_accept_stop(struct io_backend *backend, struct io_file *file);
+void weir__uring_accepted(struct uring_backend *ur, struct uring_file *uf,
+                          const struct io_uring_cqe *cqe);
+void weir__uring_connect(struct io_backend *backend, struct io_file *file,
+                         const struct sockaddr *address, socklen_t length);
+ssize_t weir__uring_send(struct io_backend *backend, struct io_file *file, const struct iovec *iov,
+                         int count);
+void weir__uring_sent(struct uring_backend *ur, struct uring_file *uf, int result);
+weir_error *weir__uring_poll(struct io_backend *backend, struct io_file *file,
+                             unsigned events) WEIR_MUST_USE;
+/* Watches a pipe for what its receive and send wait for. */
+void weir__uring_poll_plain(struct uring_backend *ur, struct io_file *file);
+void weir__uring_polled(struct uring_backend *ur, struct uring_file *uf, int result);
+
+#endif
