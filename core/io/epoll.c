@@ -35,6 +35,7 @@
 #include "core/base/chunk.h"
 #include "core/base/error.h"
 #include "core/base/invariant.h"
+#include "core/base/text.h"
 #include "core/io/io.h"
 #include "core/io/syscall.h"
 
@@ -100,14 +101,30 @@ static int control(struct epoll_backend *ep, int operation, const struct io_file
     return epoll_ctl(ep->epfd, operation, file->fd, &event) == 0 ? 0 : errno;
 }
 
-static weir_error *register_error(int code, int fd)
+/* Whoever has the descriptor already. */
+static weir_error *taken_error(struct epoll_backend *ep, int fd)
+{
+    const struct io_file *file = (size_t)fd < ep->nslots ? ep->slots[fd].file : NULL;
+    const char *what = "a transport";
+
+    if (!file || !file->site)
+        return weir_raise(WEIR_EBUSY, "descriptor %d is registered with this loop already", fd);
+    if (file->accepting)
+        what = "a server";
+    else if (file->poll_events)
+        what = "a reader or writer";
+    return weir_raise(WEIR_EBUSY, "descriptor %d is used by %s created at %s:%d", fd, what,
+                      text_site_file(file->site), file->site->line);
+}
+
+static weir_error *register_error(struct epoll_backend *ep, int code, int fd)
 {
     if (code == EPERM)
         return weir_error_hint(
             weir_raise(EPERM, "descriptor %d cannot be polled: a regular file or directory", fd),
             "file work belongs in an executor");
     if (code == EEXIST)
-        return weir_raise(WEIR_EBUSY, "descriptor %d is registered with this loop already", fd);
+        return taken_error(ep, fd);
     return weir_raise(code, "epoll_ctl(%d)", fd);
 }
 
@@ -122,7 +139,7 @@ static weir_error *file_register(struct epoll_backend *ep, struct io_file *file,
     file->generation = ++ep->generation;
     code = control(ep, EPOLL_CTL_ADD, file, events);
     if (code)
-        return register_error(code, file->fd);
+        return register_error(ep, code, file->fd);
     ep->slots[file->fd] = (struct slot){file, file->generation};
     file->registered = 1;
     return NULL;
@@ -485,7 +502,7 @@ static weir_error *ep_poll(struct io_backend *backend, struct io_file *file, uns
     } else {
         code = control(ep, EPOLL_CTL_MOD, file, wanted);
         if (code)
-            return register_error(code, file->fd);
+            return register_error(ep, code, file->fd);
     }
     file->poll_events = (unsigned short)events;
     return NULL;

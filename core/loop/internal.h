@@ -207,6 +207,7 @@ void weir__loop_polled(weir_loop *loop, const struct poll *poll);
 void weir__loop_count(weir_histogram *histogram, int64_t ns);
 
 /* run.c */
+int64_t weir__loop_read_clock(weir_loop *loop);
 /* Ends the run with this error, which run_forever returns. */
 void weir__loop_abort(weir_loop *loop, weir_error *take_error);
 /* Runs a job as one step: published, measured in debug mode, its error reported. */

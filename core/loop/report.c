@@ -259,12 +259,12 @@ bool weir__loop_refuses(const weir_loop *loop, const weir_site *operation)
 
 void weir__loop_step_began(weir_loop *loop)
 {
-    loop->step_started = weir_now().ns;
+    loop->step_started = weir__loop_read_clock(loop);
 }
 
 void weir__loop_step_ended(weir_loop *loop, const struct job_note *note)
 {
-    int64_t took = weir_now().ns - loop->step_started;
+    int64_t took = weir__loop_read_clock(loop) - loop->step_started;
     char what[512];
 
     weir__loop_count(&loop->metrics.step, took);

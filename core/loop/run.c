@@ -29,7 +29,7 @@ void weir__job_cancel(struct job *job)
     list_remove(&job->link);
 }
 
-static int64_t read_clock(weir_loop *loop)
+int64_t weir__loop_read_clock(weir_loop *loop)
 {
     if (weir_unlikely(loop->clock != NULL))
         return loop->clock->now(loop->clock);
@@ -40,7 +40,7 @@ weir_instant weir_loop_time(const weir_loop *loop)
 {
     /* Between runs no iteration reads the clock. */
     if (!loop->running && loop == weir__thread_loop && !loop->closed)
-        ((weir_loop *)loop)->head.now = read_clock((weir_loop *)loop);
+        ((weir_loop *)loop)->head.now = weir__loop_read_clock((weir_loop *)loop);
     return (weir_instant){loop->head.now};
 }
 
@@ -186,16 +186,16 @@ static void collect(weir_loop *loop, int64_t max_ns)
     weir_error *error;
 
     if (!must_not_wait(loop)) {
-        poll.began = read_clock(loop);
+        poll.began = weir__loop_read_clock(loop);
         poll.timeout = time_to_wait(loop, poll.began, max_ns);
         if (poll.timeout != 0)
             poll.timeout = say_polling(loop, poll.timeout);
     } else if (weir_unlikely(loop->debug)) {
-        poll.began = read_clock(loop);
+        poll.began = weir__loop_read_clock(loop);
     }
     error = loop->io->ops->wait(loop->io, poll.timeout, &poll.events);
     atomic_store_explicit(&loop->polling, false, memory_order_release);
-    loop->head.now = read_clock(loop);
+    loop->head.now = weir__loop_read_clock(loop);
     weir__loop_polled(loop, &poll);
     if (weir_unlikely(error != NULL))
         weir__loop_report(loop, loop->site, "the backend's wait failed", error);

@@ -3,7 +3,11 @@
 #ifndef WEIR_TESTS_LOOP_TEST_H
 #define WEIR_TESTS_LOOP_TEST_H
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <weir/log.h>
 
 #include "core/loop/loop.h"
 #include "tests/unit/base/base_test.h"
@@ -73,6 +77,25 @@ static inline void iterate(int count)
 {
     while (count-- > 0)
         OK(weir__loop_run_once(test.loop, 0));
+}
+
+/* What the log writes meanwhile, into `text`. */
+static inline void sink_open(int ends[2])
+{
+    assert_int_equal(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+    OK(weir_log_configure(&(weir_log_options){WEIR_SIZED(weir_log_options), .fd = ends[1]}));
+}
+
+static inline void sink_close(int ends[2], char *text, size_t size)
+{
+    ssize_t n;
+
+    assert_true(weir_log_flush(WEIR_S(10)));
+    n = read(ends[0], text, size - 1);
+    text[n > 0 ? n : 0] = '\0';
+    OK(weir_log_configure(&(weir_log_options){WEIR_SIZED(weir_log_options), .fd = 2}));
+    close(ends[0]);
+    close(ends[1]);
 }
 
 #define LOOP_TEST(name) cmocka_unit_test_setup_teardown(name, loop_setup, loop_teardown)

@@ -336,7 +336,7 @@ static void a_neighbour_of_the_same_batch_may_be_closed(void **state)
     close(peer_b);
 }
 
-static void an_event_of_an_earlier_user_of_the_descriptor_is_ignored(void **state)
+static void T15_an_event_of_an_earlier_user_of_the_descriptor_is_ignored(void **state)
 {
     struct end a, b;
     int peer = pair_open(&a), shared = dup(a.file.fd), second;
@@ -674,7 +674,7 @@ int main(void)
         IO_TEST(a_fast_sender_does_not_keep_the_others_waiting),
         IO_TEST(a_file_may_be_closed_and_freed_in_its_own_completion),
         IO_TEST(a_neighbour_of_the_same_batch_may_be_closed),
-        IO_TEST(an_event_of_an_earlier_user_of_the_descriptor_is_ignored),
+        IO_TEST(T15_an_event_of_an_earlier_user_of_the_descriptor_is_ignored),
         IO_TEST(what_fits_is_sent_at_once),
         IO_TEST(what_does_not_fit_is_sent_when_there_is_room),
         IO_TEST(a_send_to_a_closed_peer_fails_without_a_signal),

@@ -49,7 +49,7 @@ static void *post_many(void *arg)
     return NULL;
 }
 
-static void posts_of_four_threads_all_run_each_in_its_order(void **state)
+static void T12_D3_posts_of_many_threads_all_run_each_in_its_order(void **state)
 {
     (void)state;
     total = 0;
@@ -95,7 +95,7 @@ static void *ping(void *arg)
     return NULL;
 }
 
-static void a_sleeping_loop_is_woken_by_each_post_and_by_stop(void **state)
+static void D3_a_sleeping_loop_is_woken_by_each_post_and_by_stop(void **state)
 {
     pthread_t thread;
 
@@ -150,7 +150,7 @@ static void *post_until_closed(void *arg)
     }
 }
 
-static void what_was_accepted_runs_or_is_dropped_when_the_loop_closes_meanwhile(void **state)
+static void T13_D3_what_was_accepted_runs_or_is_dropped_when_the_loop_closes_meanwhile(void **state)
 {
     pthread_t threads[THREADS];
 
@@ -172,10 +172,10 @@ static void what_was_accepted_runs_or_is_dropped_when_the_loop_closes_meanwhile(
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        LOOP_TEST(posts_of_four_threads_all_run_each_in_its_order),
-        LOOP_TEST(a_sleeping_loop_is_woken_by_each_post_and_by_stop),
+        LOOP_TEST(T12_D3_posts_of_many_threads_all_run_each_in_its_order),
+        LOOP_TEST(D3_a_sleeping_loop_is_woken_by_each_post_and_by_stop),
         LOOP_TEST(a_post_from_the_loops_own_thread_joins_the_queue),
-        LOOP_TEST(what_was_accepted_runs_or_is_dropped_when_the_loop_closes_meanwhile),
+        LOOP_TEST(T13_D3_what_was_accepted_runs_or_is_dropped_when_the_loop_closes_meanwhile),
     };
 
     return cmocka_run_group_tests_name("post", tests, NULL, NULL);

@@ -74,7 +74,7 @@ static void timers_fire_by_deadline_and_not_early(void **state)
     assert_string_equal(test.journal, "ab");
 }
 
-static void equal_deadlines_fire_in_the_order_of_their_starts(void **state)
+static void T4_equal_deadlines_fire_in_the_order_of_their_starts(void **state)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
     struct letter_timer timers[26];
@@ -359,7 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TIMER_TEST(timers_fire_by_deadline_and_not_early),
-        TIMER_TEST(equal_deadlines_fire_in_the_order_of_their_starts),
+        TIMER_TEST(T4_equal_deadlines_fire_in_the_order_of_their_starts),
         TIMER_TEST(restarting_later_moves_the_entry_only_when_it_is_due),
         TIMER_TEST(restarting_earlier_takes_effect_at_once),
         TIMER_TEST(a_restarted_timer_is_behind_those_of_its_new_deadline),

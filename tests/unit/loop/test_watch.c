@@ -10,7 +10,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/base/text.h"
 #include "tests/unit/loop/loop_test.h"
+
+#define REFUSED(call, expected)                                   \
+    do {                                                          \
+        weir_error *refused_ = (call);                            \
+        char message_[256] = "";                                  \
+                                                                  \
+        assert_non_null(refused_);                                \
+        weir_error_message(refused_, message_, sizeof(message_)); \
+        assert_string_equal(message_, (expected));                \
+        weir_error_unref(refused_);                               \
+    } while (0)
 
 static int ends[2];
 
@@ -113,7 +125,7 @@ static void the_end_of_the_peer_calls_both(void **state)
     assert_string_equal(test.journal, "r");
 }
 
-static void regular_files_are_refused(void **state)
+static void D12_regular_files_are_refused(void **state)
 {
     int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
@@ -162,7 +174,7 @@ static void each_allocation_of_a_watch_may_fail(void **state)
 
 /* Signals */
 
-static void a_signal_calls_its_handler_on_the_loop(void **state)
+static void D7_a_signal_calls_its_handler_on_the_loop(void **state)
 {
     (void)state;
     OK(weir_loop_add_signal_handler(test.loop, SIGUSR1, note_arg, "s"));
@@ -201,7 +213,7 @@ static void a_signal_wakes_a_sleeping_loop(void **state)
     assert_string_equal(test.journal, "s");
 }
 
-static void no_thread_has_its_mask_changed(void **state)
+static void D7_no_thread_has_its_mask_changed(void **state)
 {
     sigset_t mask;
 
@@ -212,7 +224,7 @@ static void no_thread_has_its_mask_changed(void **state)
     assert_int_equal(sigismember(&mask, SIGUSR1), 0);
 }
 
-static void a_second_handler_replaces_the_first(void **state)
+static void T82_D7_a_second_handler_replaces_the_first(void **state)
 {
     (void)state;
     OK(weir_loop_add_signal_handler(test.loop, SIGUSR1, note_arg, "a"));
@@ -230,7 +242,7 @@ static void noted_before(int signum)
     before = signum;
 }
 
-static void removing_restores_what_was_there_before(void **state)
+static void T82_D7_removing_restores_what_was_there_before(void **state)
 {
     struct sigaction action = {.sa_handler = noted_before}, old;
 
@@ -249,13 +261,117 @@ static void removing_restores_what_was_there_before(void **state)
     assert_int_equal(sigaction(SIGUSR2, &old, NULL), 0);
 }
 
-static void signals_that_cannot_be_caught_are_refused(void **state)
+static void D7_signals_that_cannot_be_caught_are_refused(void **state)
 {
     (void)state;
     FAILS(weir_loop_add_signal_handler(test.loop, SIGKILL, note_arg, "a"), WEIR_EINVAL);
     FAILS(weir_loop_add_signal_handler(test.loop, 0, note_arg, "a"), WEIR_EINVAL);
     FAILS(weir_loop_add_signal_handler(test.loop, 1000, note_arg, "a"), WEIR_EINVAL);
     FAILS(weir_loop_add_signal_handler(test.loop, 32, note_arg, "a"), WEIR_EINVAL);
+    REFUSED(weir_loop_add_signal_handler(test.loop, SIGKILL, note_arg, "a"),
+            "signal 9 (SIGKILL) cannot be caught");
+    REFUSED(weir_loop_add_signal_handler(test.loop, SIGSTOP, note_arg, "a"),
+            "signal 19 (SIGSTOP) cannot be caught");
+    REFUSED(weir_loop_add_signal_handler(test.loop, 1000, note_arg, "a"),
+            "there is no signal 1000");
+    REFUSED(weir_loop_add_signal_handler(test.loop, SIGUSR1, NULL, "a"),
+            "a callback is needed, not NULL");
+}
+
+static weir_error *count_signal(void *arg)
+{
+    (void)arg;
+    note('s');
+    return NULL;
+}
+
+static void T82_D7_a_burst_is_counted_and_coalesced(void **state)
+{
+    (void)state;
+    OK(weir_loop_add_signal_handler(test.loop, SIGUSR1, count_signal, NULL));
+    for (int i = 0; i < 50; i++)
+        raise(SIGUSR1);
+    iterate(3);
+
+    assert_int_equal(weir_loop_signal_count(test.loop, SIGUSR1), 50);
+    assert_string_equal(test.journal, "s");
+    assert_true(weir_loop_remove_signal_handler(test.loop, SIGUSR1));
+    assert_int_equal(weir_loop_signal_count(test.loop, SIGUSR1), 0);
+}
+
+static void *forwards(void *arg)
+{
+    weir_loop *loop;
+
+    (void)arg;
+    OK(weir_loop_new(NULL, &loop));
+    REFUSED(weir_loop_add_signal_handler(loop, SIGUSR2, note_arg, "f"),
+            "loop \"loop\" is not the main thread's");
+    OK(weir_loop_forward_signal(loop, SIGUSR2, note_arg, "f"));
+    kill(getpid(), SIGUSR2);
+    while (weir_loop_signal_count(loop, SIGUSR2) == 0 || !test.journal[0])
+        OK(weir__loop_run_once(loop, 1000000));
+    OK(weir_loop_close(loop));
+    weir_loop_unref(loop);
+    return NULL;
+}
+
+static void T82_D7_other_loops_get_signals_only_when_forwarded(void **state)
+{
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, forwards, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+
+    assert_string_equal(test.journal, "f");
+}
+
+static void B6_callbacks_are_needed_and_in_debug_mode_nonblocking_descriptors(void **state)
+{
+    char expected[64];
+    int blocking[2];
+
+    (void)state;
+    assert_int_equal(pipe2(blocking, O_CLOEXEC), 0);
+    REFUSED(weir_loop_add_reader(test.loop, blocking[0], NULL, NULL),
+            "a callback is needed, not NULL");
+    OK(weir_loop_add_reader(test.loop, blocking[0], note_arg, "a"));
+    assert_true(weir_loop_remove_reader(test.loop, blocking[0]));
+    weir_loop_set_debug(test.loop, true);
+    snprintf(expected, sizeof(expected), "descriptor %d must be non-blocking", blocking[0]);
+    REFUSED(weir_loop_add_reader(test.loop, blocking[0], note_arg, "a"), expected);
+    snprintf(expected, sizeof(expected), "descriptor %d must be non-blocking", blocking[1]);
+    REFUSED(weir_loop_add_writer(test.loop, blocking[1], note_arg, "a"), expected);
+    OK(weir_loop_add_reader(test.loop, ends[0], note_arg, "a"));
+    assert_true(weir_loop_remove_reader(test.loop, ends[0]));
+    close(blocking[0]);
+    close(blocking[1]);
+}
+
+static void on_nothing(struct io_file *file, int result)
+{
+    (void)file;
+    (void)result;
+}
+
+static void D12_a_descriptor_of_a_transport_is_refused_and_named(void **state)
+{
+    static const struct io_file_ops ops = {.receive_ended = on_nothing};
+    struct io_backend *io = weir__loop_io(test.loop);
+    struct io_file file;
+    char expected[128];
+    int line = __LINE__ + 3;
+
+    (void)state;
+    io_file_init(&file, &ops, ends[0], WEIR_HERE);
+    OK(io->ops->add(io, &file));
+    snprintf(expected, sizeof(expected), "descriptor %d is used by a transport created at %s:%d",
+             ends[0], text_site_file(WEIR_HERE), line);
+    REFUSED(weir_loop_add_reader(test.loop, ends[0], note_arg, "a"), expected);
+    io->ops->close(io, &file, true);
+    OK(weir_loop_add_reader(test.loop, ends[0], note_arg, "a"));
+    assert_true(weir_loop_remove_reader(test.loop, ends[0]));
 }
 
 static void *second_loop(void *arg)
@@ -272,7 +388,7 @@ static void *second_loop(void *arg)
     return NULL;
 }
 
-static void one_loop_has_a_signal(void **state)
+static void T82_D7_one_loop_has_a_signal(void **state)
 {
     pthread_t thread;
 
@@ -282,7 +398,7 @@ static void one_loop_has_a_signal(void **state)
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
-static void a_forked_child_has_the_dispositions_from_before(void **state)
+static void T84_D7_a_forked_child_has_the_dispositions_from_before(void **state)
 {
     int status;
     pid_t child;
@@ -307,22 +423,26 @@ static void a_forked_child_has_the_dispositions_from_before(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WATCH_TEST(T82_D7_a_burst_is_counted_and_coalesced),
+        WATCH_TEST(T82_D7_other_loops_get_signals_only_when_forwarded),
+        WATCH_TEST(B6_callbacks_are_needed_and_in_debug_mode_nonblocking_descriptors),
+        WATCH_TEST(D12_a_descriptor_of_a_transport_is_refused_and_named),
         WATCH_TEST(a_reader_is_called_as_long_as_there_is_something),
         WATCH_TEST(a_second_reader_replaces_the_first),
         WATCH_TEST(removing_the_reader_keeps_the_writer),
         WATCH_TEST(a_reader_may_remove_itself_and_the_writer_next_to_it),
         WATCH_TEST(the_end_of_the_peer_calls_both),
-        WATCH_TEST(regular_files_are_refused),
+        WATCH_TEST(D12_regular_files_are_refused),
         WATCH_TEST(a_descriptor_number_may_be_used_again),
         WATCH_TEST(each_allocation_of_a_watch_may_fail),
-        WATCH_TEST(a_signal_calls_its_handler_on_the_loop),
+        WATCH_TEST(D7_a_signal_calls_its_handler_on_the_loop),
         WATCH_TEST(a_signal_wakes_a_sleeping_loop),
-        WATCH_TEST(no_thread_has_its_mask_changed),
-        WATCH_TEST(a_second_handler_replaces_the_first),
-        WATCH_TEST(removing_restores_what_was_there_before),
-        WATCH_TEST(signals_that_cannot_be_caught_are_refused),
-        WATCH_TEST(one_loop_has_a_signal),
-        WATCH_TEST(a_forked_child_has_the_dispositions_from_before),
+        WATCH_TEST(D7_no_thread_has_its_mask_changed),
+        WATCH_TEST(T82_D7_a_second_handler_replaces_the_first),
+        WATCH_TEST(T82_D7_removing_restores_what_was_there_before),
+        WATCH_TEST(D7_signals_that_cannot_be_caught_are_refused),
+        WATCH_TEST(T82_D7_one_loop_has_a_signal),
+        WATCH_TEST(T84_D7_a_forked_child_has_the_dispositions_from_before),
     };
 
     return cmocka_run_group_tests_name("watch", tests, NULL, NULL);
