@@ -21,6 +21,10 @@ unit_tests += tests/unit/net/test_pipe
 tests_unit_net_test_pipe_SOURCES = tests/unit/net/test_pipe.c $(net_support)
 tests_unit_net_test_pipe_LDADD = $(CORE_TEST_LDADD)
 
+unit_tests += tests/unit/net/test_stream_rules
+tests_unit_net_test_stream_rules_SOURCES = tests/unit/net/test_stream_rules.c $(net_support)
+tests_unit_net_test_stream_rules_LDADD = $(CORE_TEST_LDADD)
+
 unit_tests += tests/unit/net/test_server
 tests_unit_net_test_server_SOURCES = tests/unit/net/test_server.c $(net_support)
 tests_unit_net_test_server_LDADD = $(CORE_TEST_LDADD)
