@@ -6,13 +6,17 @@
  * released
  *
  * The first child that fails makes the group's error; its siblings are cancelled, and suspending
- * calls of the body return that error like an expired deadline (scope.c). Leaving cancels what
- * still runs and waits for it, whatever else is pending: children may use the frames above the
- * group.
+ * calls of the body return that error like an expired deadline (scope.c). Errors that follow are
+ * attached to it, as long as somebody will see them there; else they are reported. A group that
+ * collects only keeps them, until a join hands them over. Leaving cancels what still runs and waits
+ * for it, whatever else is pending: children may use the frames above the group.
  */
 #include "config.h"
 
+#include "core/base/error.h"
 #include "core/task/task.h"
+
+#define ATTACHED_MAX 16
 
 static struct group *group_of(weir_group *group)
 {
@@ -28,23 +32,49 @@ static void cancel_children(struct group *group)
         (void)weir_task_cancel(child);
 }
 
+/* The body's: of a group that collects it moves out, so that the next join has its own. */
 static weir_error *give_error(struct group *group)
 {
     if (!group->error)
         return NULL;
+    if (group->scope.collects) {
+        group->attached = 0;
+        return WEIR_TAKE(group->error);
+    }
     group->scope.seen = true;
     return weir_error_ref(group->error);
 }
 
-static void child_failed(struct group *group, weir_error *take_error)
+/* Who holds the group's error, or will be given it, finds further ones there. */
+static bool bears_more(const struct group *group)
 {
-    if (group->error) {
+    const weir_error *error = group->error;
+
+    return error->kind != ERROR_STATIC && group->attached < ATTACHED_MAX &&
+           !(group->scope.seen && error->refs == 1);
+}
+
+static void report(struct group *group, const weir_site *site, const weir_error *error)
+{
+    weir__task_report_error(group->scope.task->future.home,
+                            "a child of a group failed and nobody took its error", site, error);
+}
+
+static void child_failed(struct group *group, const weir_site *site, weir_error *take_error)
+{
+    if (!group->error) {
+        group->error = take_error;
+        if (group->scope.collects)
+            return;
+        cancel_children(group);
+        weir__task_poke(group->scope.task);
+    } else if (bears_more(group)) {
+        group->attached++;
         weir_error_attach(group->error, take_error);
-        return;
+    } else {
+        report(group, site, take_error);
+        weir_ignore(take_error);
     }
-    group->error = take_error;
-    cancel_children(group);
-    weir__task_poke(group->scope.task);
 }
 
 static bool may_go_on(const struct group *group)
@@ -58,8 +88,9 @@ void weir__group_child_ended(weir_task *child)
 
     child->group = NULL;
     list_remove(&child->sibling);
-    if (child->future.state == FUTURE_ERROR && !weir_future_cancelled(&child->future))
-        child_failed(group, weir__future_error(&child->future));
+    if (child->future.state == FUTURE_ERROR && !weir_future_cancelled(&child->future) &&
+        !(group->scope.collects && child->wanted))
+        child_failed(group, child->future.site, weir__future_error(&child->future));
     if (child->wanted || child->future.value) {
         (void)weir_task_ref(child);
         list_append(&group->ended, &child->sibling);
@@ -115,9 +146,7 @@ void weir_group_leave(weir_group *opaque)
         weir_task_unref(child);
     }
     if (group->error && !group->scope.seen)
-        weir__task_report_error(group->scope.task->future.home,
-                                "a child of a group failed and nobody took its error",
-                                group->scope.site, group->error);
+        report(group, group->scope.site, group->error);
     weir_ignore(WEIR_TAKE(group->error));
     weir__scope_leave(&group->scope);
 }
@@ -131,7 +160,7 @@ weir_error *weir_group_spawn_at(const weir_site *site, const char *name, weir_gr
     if (!group->scope.task)
         return weir_raise_at(site, WEIR_ENOTASK, "the group was entered outside a task");
     WEIR_TRY(weir__task_home_check(group->scope.task->future.home));
-    if (weir__current_task == group->scope.task)
+    if (weir__current_task == group->scope.task && !group->scope.collects)
         WEIR_TRY(give_error(group));
     if (group->scope.cancelled)
         return weir_raise_at(site, WEIR_ECLOSED, "the group is cancelled");
@@ -146,12 +175,30 @@ weir_error *weir_group_spawn_at(const weir_site *site, const char *name, weir_gr
     return NULL;
 }
 
+weir_error *weir_group_spawn_co(weir_group *group, weir_co *take_co, weir_task **ret_task)
+{
+    weir_error *error = weir_group_spawn_at(take_co->site, take_co->name, group, take_co->fn,
+                                            take_co->arg, ret_task);
+
+    weir_co_discard(take_co);
+    return error;
+}
+
+/* One waiter at most, and no child waits for itself. */
+static weir_error *check_body(const struct group *group)
+{
+    if (weir__current_task && weir__current_task != group->scope.task)
+        return weir_raise(WEIR_EDEADLK, "only the task that entered a group waits for it");
+    return NULL;
+}
+
 weir_error *weir_group_next(weir_group *opaque, weir_task **ret_task)
 {
     struct group *group = group_of(opaque);
     struct waiter waiter;
     weir_task *child = NULL;
 
+    WEIR_TRY(check_body(group));
     WEIR_TRY(weir__wait_begin(&waiter));
     WEIR_TRY(wait_for_children(group, &waiter, detach_joiner));
     if (!list_empty(&group->ended)) {
@@ -168,6 +215,7 @@ weir_error *weir_group_join(weir_group *opaque)
     struct waiter waiter;
     weir_error *error;
 
+    WEIR_TRY(check_body(group));
     group->scope.joining = true;
     error = weir__wait_begin(&waiter);
     if (!error)
@@ -176,10 +224,21 @@ weir_error *weir_group_join(weir_group *opaque)
     return error ? error : give_error(group);
 }
 
+void weir_group_set_policy(weir_group *opaque, weir_group_policy policy)
+{
+    group_of(opaque)->scope.collects = policy == WEIR_GROUP_COLLECT;
+}
+
 void weir_group_cancel(weir_group *opaque)
 {
     struct group *group = group_of(opaque);
+    weir_error *error;
 
-    if (group->scope.task)
+    if (!group->scope.task)
+        return;
+    error = weir__task_home_check(group->scope.task->future.home);
+    if (error)
+        weir_ignore(error);
+    else
         cancel_children(group);
 }

@@ -7,15 +7,19 @@ libweir_core_la_SOURCES += \
 	core/task/fiber.h \
 	core/task/frames.c \
 	core/task/future.c \
+	core/task/gather.c \
 	core/task/graph.c \
 	core/task/graph.h \
 	core/task/group.c \
 	core/task/home.c \
+	core/task/joint.c \
+	core/task/joint.h \
 	core/task/lock.c \
 	core/task/overflow.c \
 	core/task/report.c \
 	core/task/repr.c \
 	core/task/queue.c \
+	core/task/race.c \
 	core/task/run.c \
 	core/task/scope.c \
 	core/task/stack.c \
@@ -28,7 +32,8 @@ libweir_core_la_SOURCES += \
 	core/task/thread_future.c \
 	core/task/unwind.c \
 	core/task/unwind.h \
-	core/task/wait.h
+	core/task/wait.h \
+	core/task/wait_many.c
 
 # configure chooses how stacks are switched.
 if CTX_X86_64

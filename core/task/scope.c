@@ -44,6 +44,13 @@ static bool has_expired(const struct scope *scope, int64_t now)
     return scope->seen || now >= scope->deadline;
 }
 
+/* A group tells its body that a child has failed. */
+static bool fails(const struct scope *scope)
+{
+    return !scope->joining && !scope->collects &&
+           ((const struct group *)(const void *)scope)->error;
+}
+
 /* What is to be said, by whom. A NULL scope: the task is cancelled. */
 static bool find_pending(const weir_task *task, struct scope **ret)
 {
@@ -57,7 +64,7 @@ static bool find_pending(const weir_task *task, struct scope **ret)
     now = weir__loop_now(task->future.home->loop);
     for (struct scope *scope = task->scope; scope; scope = scope->outer) {
         if (scope->kind == SCOPE_GROUP) {
-            if (((struct group *)(void *)scope)->error && !scope->joining)
+            if (fails(scope))
                 found = scope;
         } else if (has_expired(scope, now)) {
             found = scope;
@@ -109,6 +116,15 @@ void weir_timeout_enter(weir_timeout *scope, weir_duration duration, const weir_
     weir__scope_enter((struct scope *)(void *)scope, SCOPE_TIMEOUT, duration, site);
 }
 
+void weir_timeout_enter_at(weir_timeout *opaque, weir_instant when, const weir_site *site)
+{
+    struct scope *scope = (struct scope *)(void *)opaque;
+
+    weir__scope_enter(scope, SCOPE_TIMEOUT, WEIR_FOREVER, site);
+    if (scope->task)
+        scope->deadline = when.ns;
+}
+
 void weir_timeout_leave(weir_timeout *scope)
 {
     weir__scope_leave((struct scope *)(void *)scope);
@@ -123,15 +139,36 @@ bool weir_timeout_expired(const weir_timeout *opaque)
     return has_expired(scope, weir__loop_now(scope->task->future.home->loop));
 }
 
+weir_instant weir_timeout_when(const weir_timeout *opaque)
+{
+    const struct scope *scope = (const struct scope *)(const void *)opaque;
+
+    return (weir_instant){scope->task ? scope->deadline : INT64_MAX};
+}
+
+void weir_timeout_reschedule_at(weir_timeout *opaque, weir_instant when)
+{
+    struct scope *scope = (struct scope *)(void *)opaque;
+    weir_error *error;
+
+    if (!scope->task)
+        return;
+    error = weir__task_home_check(scope->task->future.home);
+    if (error || scope->seen) {
+        weir_ignore(error);
+        return;
+    }
+    scope->deadline = when.ns;
+    weir__task_rearm(scope->task);
+}
+
 void weir_timeout_reschedule(weir_timeout *opaque, weir_duration duration)
 {
     struct scope *scope = (struct scope *)(void *)opaque;
 
-    if (!scope->task || scope->seen)
-        return;
-    scope->deadline =
-        weir_instant_after(weir_loop_time(scope->task->future.home->loop), duration).ns;
-    weir__task_rearm(scope->task);
+    if (scope->task)
+        weir_timeout_reschedule_at(
+            opaque, weir_instant_after(weir_loop_time(scope->task->future.home->loop), duration));
 }
 
 void weir_shield_enter(weir_shield *scope, weir_duration duration, const weir_site *site)

@@ -1,11 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** All of the runtime: what a program that embeds libweir includes. */
+/**
+ * All of the runtime: what a program that embeds libweir includes.
+ *
+ * Example:
+ *
+ *     static weir_error *run(void *arg)
+ *     {
+ *         WEIR_TRY(weir_sleep(WEIR_S(1)));
+ *         printf("a second later\n");
+ *         return arg;
+ *     }
+ *
+ *     int main(void)
+ *     {
+ *         weir_error *error = weir_run(run, NULL, NULL);
+ *
+ *         if (!error)
+ *             return 0;
+ *         weir_log_error(weir_logger_get("program"), WEIR_LOG_ERROR, error, "run failed");
+ *         return 1;
+ *     }
+ */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
 
 #include <weir/base.h>
 #include <weir/callback.h>
 #include <weir/chunk.h>
+#include <weir/combinators.h>
 #include <weir/context.h>
 #include <weir/debug.h>
 #include <weir/error.h>

@@ -31,6 +31,18 @@ unit_tests += tests/unit/task/test_thread_future
 tests_unit_task_test_thread_future_SOURCES = tests/unit/task/test_thread_future.c $(unit_support)
 tests_unit_task_test_thread_future_LDADD = $(CORE_TEST_LDADD)
 
+unit_tests += tests/unit/task/test_lock
+tests_unit_task_test_lock_SOURCES = tests/unit/task/test_lock.c $(unit_support)
+tests_unit_task_test_lock_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_sync
+tests_unit_task_test_sync_SOURCES = tests/unit/task/test_sync.c $(unit_support)
+tests_unit_task_test_sync_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_queue
+tests_unit_task_test_queue_SOURCES = tests/unit/task/test_queue.c $(unit_support)
+tests_unit_task_test_queue_LDADD = $(CORE_TEST_LDADD)
+
 unit_tests += tests/unit/task/test_reports
 tests_unit_task_test_reports_SOURCES = tests/unit/task/test_reports.c $(unit_support)
 tests_unit_task_test_reports_LDADD = $(CORE_TEST_LDADD)
