@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/loop/watchdog.h"
 #include "core/task/task.h"
 
 #define GRACE_DEFAULT WEIR_S(30)
@@ -190,6 +191,20 @@ static weir_error *loop_for(const weir_site *site, const weir_run_options *optio
     return weir_loop_new_at(site, &with, ret_loop);
 }
 
+/* In debug mode the watchdog looks on; without a thread for it there is none. */
+static bool watchdog_on(const weir_loop *loop)
+{
+    weir_error *error = NULL;
+
+    if (!weir_loop_get_debug(loop))
+        return false;
+    error = weir__watchdog_hold();
+    if (!error)
+        return true;
+    weir_ignore(error);
+    return false;
+}
+
 weir_error *weir_run_at(const weir_site *site, const char *name, weir_fn main, void *arg,
                         const weir_run_options *given)
 {
@@ -198,6 +213,7 @@ weir_error *weir_run_at(const weir_site *site, const char *name, weir_fn main, v
     weir_auto(weir_task) task = NULL;
     weir_error *error;
     weir_instant end;
+    bool watched;
 
     if (given)
         memcpy(&options, given, given->size < sizeof options ? given->size : sizeof options);
@@ -206,6 +222,7 @@ weir_error *weir_run_at(const weir_site *site, const char *name, weir_fn main, v
     WEIR_TRY(loop_for(site, &options, &loop));
     if (!options.keep_sigpipe)
         signal(SIGPIPE, SIG_IGN);
+    watched = watchdog_on(loop);
     error = weir__spawn(loop, site, name, main, arg, &task);
     if (!error)
         error = run_main(loop, task, &options);
@@ -213,5 +230,7 @@ weir_error *weir_run_at(const weir_site *site, const char *name, weir_fn main, v
     gather_rest(loop, end);
     weir_loop_cancel_tasks(loop); /* nothing unexpected: they are no report */
     weir_loop_close_force(loop, left_until(end) < 0 ? WEIR_FOREVER : WEIR_NS(left_until(end)));
+    if (watched)
+        weir__watchdog_release();
     return error;
 }
