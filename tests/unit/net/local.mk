@@ -25,6 +25,10 @@ unit_tests += tests/unit/net/test_stream_rules
 tests_unit_net_test_stream_rules_SOURCES = tests/unit/net/test_stream_rules.c $(net_support)
 tests_unit_net_test_stream_rules_LDADD = $(CORE_TEST_LDADD)
 
+unit_tests += tests/unit/net/test_handlers
+tests_unit_net_test_handlers_SOURCES = tests/unit/net/test_handlers.c $(net_support)
+tests_unit_net_test_handlers_LDADD = $(CORE_TEST_LDADD)
+
 unit_tests += tests/unit/net/test_server
 tests_unit_net_test_server_SOURCES = tests/unit/net/test_server.c $(net_support)
 tests_unit_net_test_server_LDADD = $(CORE_TEST_LDADD)
