@@ -144,6 +144,8 @@ WEIR_PUBLIC bool weir_test_check_text(const weir_site *site, const char *what, c
                                       const char *wanted);
 /** On the main stack: fails the test if a check has recorded a failure. */
 WEIR_PUBLIC void weir_test_raise_recorded(void);
+/** Forgets what checks have recorded. Any thread. */
+WEIR_PUBLIC void weir_test_forget_failure(void);
 /** On the main stack: `call` must return this code, 0 for success; else the test fails. */
 #define WEIR_TEST_CODE(call, code)                                    \
     do {                                                              \
