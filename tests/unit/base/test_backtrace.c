@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unwind.h>
 
 #include <weir/log.h>
 
@@ -68,12 +69,29 @@ static NOINLINE int walk(void **addresses)
     return count;
 }
 
+struct unwound {
+    void **addresses;
+    int count;
+};
+
+static _Unwind_Reason_Code unwind_step(struct _Unwind_Context *context, void *arg)
+{
+    struct unwound *unwound = arg;
+
+    if (unwound->count == 40 || _Unwind_GetIP(context) == 0)
+        return _URC_END_OF_STACK;
+    unwound->addresses[unwound->count++] = (void *)_Unwind_GetIP(context);
+    return _URC_NO_REASON;
+}
+
+/* Not backtrace(), which AddressSanitizer replaces. */
 static NOINLINE int unwind(void **addresses)
 {
-    int count = backtrace(addresses, 40);
+    struct unwound unwound = {addresses, 0};
 
+    _Unwind_Backtrace(unwind_step, &unwound);
     sink++;
-    return count;
+    return unwound.count;
 }
 
 static NOINLINE void compare_walks(size_t size)

@@ -332,6 +332,6 @@ int main(int argc, char **argv)
     };
 
     if (argc == 2 && strcmp(argv[1], CHILD_WORD) == 0)
-        return weir_debug_default() && weir_warnings_get(WEIR_WARNING_RUNTIME) == 2;
+        _exit(weir_debug_default() && weir_warnings_get(WEIR_WARNING_RUNTIME) == 2);
     return cmocka_run_group_tests_name("debug", tests, NULL, NULL);
 }
