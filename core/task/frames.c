@@ -40,7 +40,7 @@ static const struct cached_address *look_up(struct frame_cache *cache, void *add
 
     if (entry->address != address) {
         entry->address = address;
-        entry->count = weir__symbols_find(&address, 1, true, entry->frames, INLINED);
+        entry->count = weir__task_symbols(&address, 1, true, entry->frames, INLINED);
     }
     return entry;
 }

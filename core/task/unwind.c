@@ -8,11 +8,54 @@
 
 #include "core/task/unwind.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 #include "core/base/cfi.h"
 #include "core/base/symbol.h"
 #include "core/task/task.h"
+
+struct search {
+    void *const *addresses;
+    size_t count, max, found;
+    bool returns;
+    struct frame *frames;
+};
+
+static void *run_search(void *arg)
+{
+    struct search *search = arg;
+
+    search->found = weir__symbols_find(search->addresses, search->count, search->returns,
+                                       search->frames, search->max);
+    return NULL;
+}
+
+/* In a thread that only searches: no handler of the program's runs there. */
+static void search_elsewhere(struct search *search)
+{
+    sigset_t all, before;
+    pthread_t thread;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (pthread_create(&thread, NULL, run_search, search) == 0)
+        pthread_join(thread, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+size_t weir__task_symbols(void *const *addresses, size_t count, bool returns, struct frame *frames,
+                          size_t max)
+{
+    struct search search = {addresses, count, max, 0, returns, frames};
+
+    if (weir__current_task)
+        search_elsewhere(&search);
+    else
+        run_search(&search);
+    return search.found;
+}
 
 static void take_frame(struct code_place *place, const struct frame *frame)
 {
@@ -29,7 +72,7 @@ bool weir__code_place(const void *address, bool entry, struct code_place *ret)
 {
     void *addresses[1] = {(void *)(uintptr_t)address};
     struct frame frames[8];
-    size_t count = weir__symbols_find(addresses, 1, !entry, frames, 8);
+    size_t count = weir__task_symbols(addresses, 1, !entry, frames, 8);
 
     memset(ret, 0, sizeof *ret);
     if (count == 0)
@@ -96,20 +139,6 @@ bool weir__task_suspended_at(const weir_task *task, struct code_place *ret)
             return true;
     }
     return false;
-}
-
-size_t weir__task_places(const weir_task *task, struct code_place *places, size_t max)
-{
-    void *addresses[UNWIND_MAX];
-    struct frame frames[UNWIND_MAX];
-    size_t count = weir__task_frames(task, addresses, UNWIND_MAX), kept = 0;
-
-    count = weir__symbols_find(addresses, count, true, frames, UNWIND_MAX);
-    for (size_t i = 0; i < count && kept < max; i++) {
-        if (!frames[i].internal && !frames[i].system)
-            take_frame(&places[kept++], &frames[i]);
-    }
-    return kept;
 }
 
 void weir__task_print_stack(struct text *text, const weir_task *task)

@@ -5,6 +5,7 @@
 
 #include <weir/task.h>
 
+#include "core/base/symbol.h"
 #include "core/base/text.h"
 
 #define UNWIND_MAX 64
@@ -26,8 +27,10 @@ size_t weir__task_frames(const weir_task *task, void **addresses, size_t max);
 /* The innermost frame that is not the runtime's. */
 bool weir__task_suspended_at(const weir_task *task, struct code_place *ret);
 
-/* The frames that are not the runtime's or libc's, innermost first. Returns how many. */
-size_t weir__task_places(const weir_task *task, struct code_place *places, size_t max);
+/* weir__symbols_find(), which needs more stack than a task has: in a thread of its own when called in
+   a task. */
+size_t weir__task_symbols(void *const *addresses, size_t count, bool returns, struct frame *frames,
+                          size_t max);
 
 /* For the body of a log record, whose writer prints a line a frame, outermost first. */
 void weir__task_print_stack(struct text *text, const weir_task *task);

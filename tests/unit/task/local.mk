@@ -46,3 +46,15 @@ tests_unit_task_test_queue_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/task/test_reports
 tests_unit_task_test_reports_SOURCES = tests/unit/task/test_reports.c $(unit_support)
 tests_unit_task_test_reports_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_context
+tests_unit_task_test_context_SOURCES = tests/unit/task/test_context.c $(unit_support)
+tests_unit_task_test_context_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_eager
+tests_unit_task_test_eager_SOURCES = tests/unit/task/test_eager.c $(unit_support)
+tests_unit_task_test_eager_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_graph
+tests_unit_task_test_graph_SOURCES = tests/unit/task/test_graph.c $(unit_support)
+tests_unit_task_test_graph_LDADD = $(CORE_TEST_LDADD)
