@@ -39,6 +39,28 @@ static void add_traceback(struct text *text, const char *title, const weir_backt
     weir__backtrace_defer(text, trace);
 }
 
+/* The subject's own line, the tracebacks, then what else the subject has (where a task is suspended). */
+static void add_subject(struct text *text, const weir_exception_context *context)
+{
+    const char *more = context->subject ? strchr(context->subject, '\n') : NULL;
+    size_t first = more ? (size_t)(more - context->subject) : 0;
+
+    if (context->subject)
+        text_printf(text, "%s: ", context->subject_key ? context->subject_key : "object");
+    if (context->subject && more)
+        text_add_bytes(text, context->subject, first);
+    else if (context->subject)
+        text_add(text, context->subject);
+    else if (context->site)
+        text_printf(text, "created at %s:%d", text_site_file(context->site), context->site->line);
+    if (context->subject || context->site)
+        text_add(text, "\n");
+    add_traceback(text, "handle_traceback: Handle", context->handle_traceback);
+    add_traceback(text, "source_traceback: Object", context->source_traceback);
+    if (more)
+        text_printf(text, "%s\n", more + 1);
+}
+
 static weir_error *log_context(weir_loop *loop, const weir_exception_context *context)
 {
     const char *message = context->message ? context->message : "Unhandled exception in event loop";
@@ -46,14 +68,12 @@ static weir_error *log_context(weir_loop *loop, const weir_exception_context *co
     struct text text = TEXT_INIT(body);
 
     (void)loop;
-    if (context->subject)
-        text_printf(&text, "%s: %s\n", context->subject_key ? context->subject_key : "object",
-                    context->subject);
-    else if (context->site)
-        text_printf(&text, "created at %s:%d\n", text_site_file(context->site),
-                    context->site->line);
-    add_traceback(&text, "handle_traceback: Handle", context->handle_traceback);
-    add_traceback(&text, "source_traceback: Object", context->source_traceback);
+    add_subject(&text, context);
+    if (context->future && weir_error_site(context->error))
+        text_printf(&text, "error raised at %s:%d in %s()\n",
+                    text_site_file(weir_error_site(context->error)),
+                    weir_error_site(context->error)->line,
+                    weir_error_site(context->error)->function);
     weir__log_body(weir__loop_logger, WEIR_LOG_ERROR, weir_error_ref(context->error), body, "%s",
                    message);
     return NULL;

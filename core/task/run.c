@@ -8,26 +8,36 @@
 #include <signal.h>
 #include <string.h>
 
+#include <weir/callback.h>
+
 #include "core/base/alloc.h"
 #include "core/loop/watchdog.h"
 #include "core/task/task.h"
 
 #define GRACE_DEFAULT WEIR_S(30)
 
+/* The loop stops a turn after the future's end, as a done callback would: what was ready before that
+   end still runs. */
 struct stop_when_done {
     struct future_link link;
-    weir_loop *loop;
+    weir_callback stop;
 };
 
-static void stop_loop(struct future_link *link)
+static weir_error *stop_loop(void *loop)
 {
-    weir_loop_stop(container_of(link, struct stop_when_done, link)->loop);
+    weir_loop_stop(loop);
+    return NULL;
+}
+
+static void stop_soon(struct future_link *link)
+{
+    weir_callback_schedule(&container_of(link, struct stop_when_done, link)->stop);
 }
 
 weir_error *weir_loop_run_until_complete(weir_loop *loop, weir_future *future)
 {
     weir_auto(weir_future) held = NULL;
-    struct stop_when_done stop = {.link.done = stop_loop, .loop = loop};
+    struct stop_when_done stop = {.link.done = stop_soon};
     weir_error *error;
 
     WEIR_TRY(weir__loop_check_thread(loop));
@@ -36,9 +46,11 @@ weir_error *weir_loop_run_until_complete(weir_loop *loop, weir_future *future)
     if (future->state != FUTURE_PENDING)
         return weir__future_error(future);
     held = weir_future_ref(future);
+    weir_callback_init(&stop.stop, loop, stop_loop, loop);
     list_append(&future->links, &stop.link.link);
     error = weir_loop_run_forever(loop);
     list_remove(&stop.link.link);
+    (void)weir_callback_cancel(&stop.stop);
     if (error)
         return error;
     if (future->state == FUTURE_PENDING)
