@@ -4,8 +4,6 @@
 
 #include "tests/unit/support/support.h"
 
-#include <dirent.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,45 +13,21 @@
 
 #include "core/loop/loop.h"
 #include "core/task/task.h"
+#include "core/testing/kit.h"
 
-static char first_failure[512];
-static atomic_int failures;
 static size_t report_count;
 static char report_text[4096];
 static size_t descriptors_before, homes_before;
 static int log_fd = -1;
 
-weir_error *check_failed(const weir_site *site, const char *what)
+static void fail_in_cmocka(const char *text)
 {
-    if (site && atomic_fetch_add(&failures, 1) == 0)
-        snprintf(first_failure, sizeof first_failure, "%s:%d: %s", site->file, site->line, what);
-    if (weir_task_current())
-        (void)weir_task_cancel(weir_task_current());
-    return weir_raise(WEIR_ECANCELED, "a check failed");
+    fail_msg("%s", text);
 }
 
-bool check_code(const weir_site *site, const char *what, weir_error *take_error, weir_code code)
+__attribute__((constructor)) static void take_failures(void)
 {
-    char text[256], message[448];
-    bool right = weir_error_code(take_error) == code;
-
-    if (!right) {
-        text[0] = '\0';
-        if (take_error)
-            weir_error_message(take_error, text, sizeof text);
-        snprintf(message, sizeof message, "%s: expected %s, got %s (%s)", what,
-                 code ? weir_code_name(code) : "success",
-                 take_error ? weir_code_name(weir_error_code(take_error)) : "success", text);
-        weir_ignore(check_failed(site, message));
-    }
-    weir_ignore(take_error);
-    return right;
-}
-
-void raise_recorded(void)
-{
-    if (atomic_exchange(&failures, 0))
-        fail_msg("%s", first_failure);
+    weir_test_set_failure(fail_in_cmocka);
 }
 
 void assert_code(weir_error *take_error, weir_code code)
@@ -149,15 +123,7 @@ void capture_log_end(char *text, size_t size)
 
 size_t count_descriptors(void)
 {
-    DIR *directory = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    if (!directory)
-        return 0;
-    while (readdir(directory))
-        count++;
-    closedir(directory);
-    return count;
+    return weir__kit_descriptors();
 }
 
 static weir_error *nothing(void *arg)
@@ -171,7 +137,7 @@ int leaks_setup(void **state)
     (void)state;
     weir_ignore(weir_run(nothing, NULL, NULL)); /* what is made once in a process */
     weir_log_flush(WEIR_S(10));
-    atomic_store(&failures, 0);
+    weir_test_forget_failure();
     report_count = 0;
     report_text[0] = '\0';
     homes_before = weir__task_homes;

@@ -2,7 +2,8 @@
 /*
  * For unit tests that run tasks. cmocka leaves a failing assertion by longjmp, which from a task's
  * stack would leave the loop inside of the task; so tasks use the macros below, which record, cancel
- * the task and return; the failure is raised on the main stack by run_in_loop().
+ * the task and return (the checks of <weir/testing.h>); the failure is raised on the main stack by
+ * run_in_loop(), which runs a loop as a program does, in real time.
  *
  *     static weir_error *sleeps(void *arg)
  *     {
@@ -28,43 +29,25 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#include <weir/task.h>
+#include <weir/testing.h>
 
-/* In a function that returns weir_error *: what is false is recorded and ends the task. */
-#define CHECK(condition)                                \
-    do {                                                \
-        if (!(condition))                               \
-            return check_failed(WEIR_HERE, #condition); \
-    } while (0)
-/* `call` must succeed. */
-#define CHECK_OK(call)                                \
-    do {                                              \
-        if (!check_code(WEIR_HERE, #call, (call), 0)) \
-            return check_failed(NULL, NULL);          \
-    } while (0)
-/* `call` must fail with this code. */
-#define CHECK_CODE(call, code)                             \
-    do {                                                   \
-        if (!check_code(WEIR_HERE, #call, (call), (code))) \
-            return check_failed(NULL, NULL);               \
-    } while (0)
-/* Anywhere: records and goes on. */
-#define EXPECT(condition)                                     \
-    do {                                                      \
-        if (!(condition))                                     \
-            weir_ignore(check_failed(WEIR_HERE, #condition)); \
-    } while (0)
+/* The checks of the test kit, by shorter names. CHECK, CHECK_OK and CHECK_CODE in functions that return
+   weir_error *; EXPECT anywhere. */
+#define CHECK      WEIR_CHECK
+#define CHECK_OK   WEIR_CHECK_OK
+#define CHECK_CODE WEIR_CHECK_CODE
+#define EXPECT     WEIR_EXPECT
 
-weir_error *check_failed(const weir_site *site, const char *what);
-bool check_code(const weir_site *site, const char *what, weir_error *take_error, weir_code code);
+#define check_failed weir_test_check_failed
+#define check_code   weir_test_check_code
+/* Fails the test when something was recorded; for tests that drive a loop themselves. */
+#define raise_recorded weir_test_raise_recorded
 
 /* On the main stack. Runs `fn(arg)` as the first task of a new loop until it ends, cancels and joins
    what is left, closes. Fails the test when a check failed or `fn` returned an error. */
 void run_in_loop(weir_fn fn, void *arg);
 /* Likewise; returns the code with which `fn` ended. */
 weir_code run_in_loop_for_code(weir_fn fn, void *arg);
-/* Fails the test when something was recorded; for tests that drive a loop themselves. */
-void raise_recorded(void);
 /* Fails the test when `take_error` is one; with its text. */
 void assert_ok(weir_error *take_error);
 void assert_code(weir_error *take_error, weir_code code);
