@@ -193,9 +193,6 @@ void weir__loop_report_init(void);
 void weir__loop_step_began(weir_loop *loop);
 void weir__loop_step_ended(weir_loop *loop, const struct job_note *note);
 void weir__loop_observe(weir_loop *loop);
-/* Reports the error of a callback, of which `name`, `site` and `handle` may be NULL; takes it. */
-void weir__callback_failed(weir_loop *loop, const char *name, const weir_site *site,
-                           const weir_handle *handle, weir_error *take_error);
 /* For tests: what stands for the default exception handler; NULL: it. */
 void weir__loop_set_default_handler(weir_loop *loop,
                                     weir_error *(*handler)(weir_loop *,

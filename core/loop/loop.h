@@ -193,6 +193,9 @@ bool weir__loop_is_main(const weir_loop *loop);
 weir_error *weir__loop_add_signal_once(weir_loop *loop, int signum, weir_fn fn,
                                        void *arg) WEIR_MUST_USE;
 
+/* Reports the error of a callback, of which `name`, `site` and `handle` may be NULL; takes it. */
+void weir__callback_failed(weir_loop *loop, const char *name, const weir_site *site,
+                           const weir_handle *handle, weir_error *take_error);
 /* Hands an error of a callback to the exception handler; always takes. */
 void weir__loop_report(weir_loop *loop, const weir_site *site, const char *message,
                        weir_error *take_error);

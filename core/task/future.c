@@ -419,8 +419,10 @@ static weir_error *run_done_callback(struct job *job)
     weir_error *error = callback->fn(callback->future, callback->arg);
 
     weir_context_leave(before);
+    if (error)
+        weir__callback_failed(weir__thread_loop, callback->name, job->site, NULL, error);
     done_callback_free(callback);
-    return error;
+    return NULL;
 }
 
 static void schedule_done_callback(struct done_callback *callback, weir_future *future)

@@ -296,6 +296,107 @@ T24_argument_of_a_task_cancelled_before_its_start_is_released_by_its_body(void *
     return NULL;
 }
 
+static weir_error *compute(void *arg)
+{
+    struct probe *probe = arg;
+
+    for (probe->depth = 0; probe->depth < 1000; probe->depth++)
+        WEIR_TRY(weir_checkpoint());
+    return NULL;
+}
+
+static weir_error *C6_checkpoint_lets_others_run_and_tells_of_a_cancellation(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+    struct probe probe = {0};
+
+    (void)arg;
+    CHECK_OK(weir_spawn(compute, &probe, &t));
+    for (int i = 0; i < 5; i++)
+        CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(probe.depth > 0 && probe.depth < 10); /* a turn each */
+    CHECK(weir_task_cancel(t));
+    CHECK_CODE(weir_task_await(t), WEIR_ECANCELED);
+    CHECK(probe.depth < 12);
+    return NULL;
+}
+
+static weir_error *compute_blindly(void *arg)
+{
+    struct probe *probe = arg;
+
+    WEIR_TRY(weir_sleep(WEIR_MS(0)));
+    probe->first = weir_error_code(weir_check_cancelled());
+    return NULL;
+}
+
+static weir_error *C6_check_costs_no_suspension(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+    struct probe probe = {0};
+
+    (void)arg;
+    CHECK_OK(weir_check_cancelled());
+    CHECK_OK(weir_spawn(compute_blindly, &probe, &t));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(weir_task_cancel(t)); /* its yield has completed: that wins */
+    CHECK_OK(weir_task_await(t));
+    CHECK(probe.first == WEIR_ECANCELED);
+    return NULL;
+}
+
+static weir_error *await_the_next(void *arg)
+{
+    struct probe *probe = arg;
+    weir_auto(weir_task) t = NULL;
+
+    if (probe->depth++ == 100)
+        return weir_await(probe->future);
+    WEIR_TRY(weir_spawn(await_the_next, probe, &t));
+    WEIR_TRY(weir_task_await(t));
+    return NULL;
+}
+
+static weir_error *T29_T30_cancel_of_the_last_of_a_hundred_awaits_ends_them_all(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+    weir_auto(weir_future) f = NULL;
+    struct probe probe = {0};
+
+    (void)arg;
+    CHECK_OK(weir_future_new(&f));
+    probe.future = f;
+    CHECK_OK(weir_spawn(await_the_next, &probe, &t));
+    while (probe.depth < 101)
+        CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(weir_future_cancel(f));
+    CHECK_CODE(weir_task_await(t), WEIR_ECANCELED);
+    CHECK(weir_loop_task_count(weir_loop_current()) == 1);
+    return NULL;
+}
+
+static weir_error *cancel_myself_then_block(void *arg)
+{
+    struct probe *probe = arg;
+
+    CHECK(weir_task_cancel(weir_task_current()));
+    probe->ran = true;
+    return weir_sleep(WEIR_S(100));
+}
+
+static weir_error *T26_task_that_cancels_itself_and_blocks_is_cancelled(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+    struct probe probe = {0};
+
+    (void)arg;
+    CHECK_OK(weir_spawn(cancel_myself_then_block, &probe, &t));
+    CHECK_CODE(weir_task_await(t), WEIR_ECANCELED);
+    CHECK(probe.ran);
+    return NULL;
+}
+
 IN_LOOP(T24_C1_task_cancelled_before_its_first_step_runs_and_fails_at_its_first_call)
 IN_LOOP(T25_C1_waiting_task_is_woken_and_stays_cancelled)
 IN_LOOP(T25_value_that_was_there_at_wake_up_is_not_lost)
@@ -307,6 +408,10 @@ IN_LOOP(T28_cancellation_taken_back_before_the_wake_up_never_happened)
 IN_LOOP(T29_cancellation_reaches_through_a_hundred_calls)
 IN_LOOP(T30_cancelled_waiter_does_not_cancel_the_shared_task)
 IN_LOOP(T24_argument_of_a_task_cancelled_before_its_start_is_released_by_its_body)
+IN_LOOP(C6_checkpoint_lets_others_run_and_tells_of_a_cancellation)
+IN_LOOP(C6_check_costs_no_suspension)
+IN_LOOP(T29_T30_cancel_of_the_last_of_a_hundred_awaits_ends_them_all)
+IN_LOOP(T26_task_that_cancels_itself_and_blocks_is_cancelled)
 
 int main(void)
 {
@@ -322,6 +427,10 @@ int main(void)
         IN_LOOP_TEST(T29_cancellation_reaches_through_a_hundred_calls),
         IN_LOOP_TEST(T30_cancelled_waiter_does_not_cancel_the_shared_task),
         IN_LOOP_TEST(T24_argument_of_a_task_cancelled_before_its_start_is_released_by_its_body),
+        IN_LOOP_TEST(C6_checkpoint_lets_others_run_and_tells_of_a_cancellation),
+        IN_LOOP_TEST(C6_check_costs_no_suspension),
+        IN_LOOP_TEST(T29_T30_cancel_of_the_last_of_a_hundred_awaits_ends_them_all),
+        IN_LOOP_TEST(T26_task_that_cancels_itself_and_blocks_is_cancelled),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

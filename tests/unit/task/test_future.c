@@ -3,6 +3,8 @@
 #include "config.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <weir/future.h>
@@ -17,6 +19,8 @@ static void count_drop(void *value)
     (void)value;
     drops++;
 }
+
+static pthread_barrier_t barrier;
 
 static weir_error *note(weir_future *future, void *letter)
 {
@@ -66,7 +70,7 @@ static weir_error *result_nobody_takes_is_dropped(void *arg)
 }
 
 /* T41 */
-static weir_error *second_completion_leaves_the_value_with_the_caller(void *arg)
+static weir_error *T41_second_completion_leaves_the_value_with_the_caller(void *arg)
 {
     weir_auto(weir_future) f = NULL;
 
@@ -158,7 +162,7 @@ static weir_error *future_may_lose_its_last_reference_in_its_callback(void *arg)
 }
 
 /* T21 */
-static weir_error *error_nobody_took_is_reported_with_its_site(void *arg)
+static weir_error *T21_H1_error_nobody_took_is_reported_with_its_site(void *arg)
 {
     weir_auto(weir_future) f = NULL;
 
@@ -173,7 +177,7 @@ static weir_error *error_nobody_took_is_reported_with_its_site(void *arg)
     return NULL;
 }
 
-static weir_error *taken_or_cancelled_errors_are_not_reported(void *arg)
+static weir_error *T21_H1_taken_or_cancelled_errors_are_not_reported(void *arg)
 {
     weir_auto(weir_future) read = NULL;
     weir_auto(weir_future) cancelled = NULL;
@@ -236,28 +240,261 @@ static void await_outside_a_task_is_refused(void **state)
     weir_loop_unref(loop);
 }
 
+static weir_error *T41_C4_set_on_a_done_future_names_who_came_first(void *arg)
+{
+    weir_auto(weir_future) f = NULL;
+    weir_auto(weir_future) g = NULL;
+    char text[512], wanted[64];
+    weir_error *error;
+    int value = 0;
+
+    (void)arg;
+    drops = 0;
+    CHECK_OK(weir_future_new(&f));
+    snprintf(wanted, sizeof wanted, "test_future.c:%d", __LINE__ + 1);
+    CHECK(weir_future_cancel(f));
+    error = weir_future_set_result(f, &value, count_drop);
+    weir_error_message(error, text, sizeof text);
+    CHECK(strstr(text, "future was cancelled at ") != NULL && strstr(text, wanted) != NULL);
+    CHECK_CODE(error, WEIR_EINVALSTATE);
+    CHECK(drops == 0); /* the caller keeps it */
+    CHECK_OK(weir_future_new(&g));
+    snprintf(wanted, sizeof wanted, "test_future.c:%d", __LINE__ + 1);
+    CHECK_OK(weir_future_set_result(g, NULL, NULL));
+    error = weir_future_set_error(g, NULL);
+    weir_error_message(error, text, sizeof text);
+    CHECK(strstr(text, "future was completed at ") != NULL && strstr(text, wanted) != NULL);
+    CHECK_CODE(error, WEIR_EINVALSTATE);
+    CHECK_CODE(weir_future_set_result(weir_task_future(weir_task_current()), NULL, NULL),
+               WEIR_EINVAL);
+    return NULL;
+}
+
+static weir_error *T41_C5_first_of_two_tries_wins(void *arg)
+{
+    weir_auto(weir_future) f = NULL;
+    void *value = NULL;
+    int a, b;
+
+    (void)arg;
+    drops = 0;
+    CHECK_OK(weir_future_new(&f));
+    CHECK(weir_future_try_set_result(f, &a, NULL));
+    CHECK(!weir_future_try_set_result(f, &b, count_drop));
+    CHECK(drops == 1);
+    CHECK(!weir_future_try_set_error(f, weir_raise(EIO, "too late")));
+    CHECK_OK(weir_future_get_result(f, &value));
+    CHECK(value == &a);
+    return NULL;
+}
+
+static weir_error *set_it(void *future)
+{
+    return weir_future_set_result((weir_future *)future, NULL, NULL);
+}
+
+static weir_error *C5_scheduled_set_on_a_cancelled_future_goes_to_the_handler(void *arg)
+{
+    weir_auto(weir_future) f = NULL;
+
+    (void)arg;
+    CHECK_OK(weir_future_new(&f));
+    CHECK_OK(weir_loop_call_soon(weir_loop_current(), set_it, f, NULL, NULL));
+    CHECK(weir_future_cancel(f));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(reports() == 1);
+    CHECK(strstr(last_report(), "WEIR_EINVALSTATE (future was cancelled at ") != NULL);
+    return NULL;
+}
+
+static weir_error *C5_posted_result_does_nothing_to_a_cancelled_future(void *arg)
+{
+    weir_auto(weir_future) f = NULL;
+    weir_auto(weir_future) g = NULL;
+    void *value = NULL;
+    int number;
+
+    (void)arg;
+    drops = 0;
+    CHECK_OK(weir_future_new(&f));
+    CHECK_OK(weir_future_post_result(f, &number, count_drop));
+    CHECK(!weir_future_done(f));
+    CHECK(weir_future_cancel(f));
+    CHECK_OK(weir_future_new(&g));
+    CHECK_OK(weir_future_post_result(g, &number, NULL));
+    CHECK_OK(weir_await(g));
+    CHECK_OK(weir_future_get_result(g, &value));
+    CHECK(value == &number);
+    CHECK(drops == 1 && weir_future_cancelled(f));
+    CHECK(reports() == 0);
+    return NULL;
+}
+
+static void *cancel_from_a_thread(void *future)
+{
+    if (weir_future_cancel((weir_future *)future)) /* refused: it touches nothing */
+        return NULL;
+    return weir_future_cancel_threadsafe((weir_future *)future) ? NULL : future;
+}
+
+static weir_error *D4_future_is_cancelled_from_another_thread_through_the_door(void *arg)
+{
+    weir_auto(weir_future) f = NULL;
+    pthread_t thread;
+    void *result = NULL;
+
+    (void)arg;
+    CHECK_OK(weir_future_new(&f));
+    CHECK(pthread_create(&thread, NULL, cancel_from_a_thread, f) == 0);
+    CHECK_CODE(weir_await(f), WEIR_ECANCELED); /* it wakes the loop */
+    CHECK(pthread_join(thread, &result) == 0);
+    CHECK(result == f);
+    return NULL;
+}
+
+struct mutation {
+    weir_future *future;
+    char letters[3];
+};
+
+static weir_error *note_and_add(weir_future *future, void *arg)
+{
+    struct mutation *mutation = arg;
+
+    WEIR_TRY(note(future, &mutation->letters[0]));
+    CHECK(weir_future_remove_done_callback(future, note, &mutation->letters[1]) ==
+          0); /* too late */
+    CHECK_OK(weir_future_add_done_callback(future, note, &mutation->letters[2]));
+    return NULL;
+}
+
+static weir_error *T42_callbacks_that_change_the_list_while_it_is_scheduled(void *arg)
+{
+    weir_auto(weir_future) f = NULL;
+    struct mutation mutation = {.letters = {'a', 'b', 'c'}};
+
+    (void)arg;
+    order[0] = 0;
+    CHECK_OK(weir_future_new(&f));
+    CHECK_OK(weir_future_add_done_callback(f, note_and_add, &mutation));
+    CHECK_OK(weir_future_add_done_callback(f, note, &mutation.letters[1]));
+    CHECK_OK(weir_future_set_result(f, NULL, NULL));
+    CHECK(order[0] == 0);
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(strcmp(order, "ab") == 0); /* what a callback adds waits for the next iteration */
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(strcmp(order, "abc") == 0);
+    return NULL;
+}
+
+static weir_error *fail_in_a_callback(weir_future *future, void *arg)
+{
+    (void)future;
+    (void)arg;
+    return weir_raise(EIO, "callback");
+}
+
+static weir_error *error_of_a_callback_does_not_touch_the_next(void *arg)
+{
+    weir_auto(weir_future) f = NULL;
+    char letter = 'z';
+
+    (void)arg;
+    order[0] = 0;
+    CHECK_OK(weir_future_new(&f));
+    CHECK_OK(weir_future_add_done_callback(f, fail_in_a_callback, NULL));
+    CHECK_OK(weir_future_add_done_callback(f, note, &letter));
+    CHECK_OK(weir_future_set_result(f, NULL, NULL));
+    CHECK_OK(weir_sleep(WEIR_MS(0)));
+    CHECK(strcmp(order, "z") == 0);
+    CHECK(reports() == 1 && strstr(last_report(), "fail_in_a_callback()") != NULL);
+    return NULL;
+}
+
+static void *make_elsewhere(void *ret)
+{
+    weir_loop *loop = NULL;
+
+    if (weir_loop_new(NULL, &loop) || weir_future_new((weir_future **)ret))
+        return NULL;
+    return loop;
+}
+
+static weir_error *close_elsewhere_is_not_possible(void *future)
+{
+    CHECK_CODE(weir_await((weir_future *)future), WEIR_ETHREAD);
+    return NULL;
+}
+
+static void *other_loop_thread(void *arg)
+{
+    struct mutation *shared = arg;
+    weir_loop *loop = make_elsewhere(&shared->future);
+
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    weir_future_unref(shared->future);
+    weir_ignore(weir_loop_close(loop));
+    weir_loop_unref(loop);
+    return NULL;
+}
+
+static weir_error *T47_future_of_another_loop_is_refused(void *arg)
+{
+    struct mutation shared = {0};
+    pthread_t thread;
+
+    (void)arg;
+    CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
+    CHECK(pthread_create(&thread, NULL, other_loop_thread, &shared) == 0);
+    pthread_barrier_wait(&barrier);
+    CHECK_OK(close_elsewhere_is_not_possible(shared.future));
+    CHECK_CODE(weir_future_set_result(shared.future, NULL, NULL), WEIR_ETHREAD);
+    CHECK_CODE(weir_future_add_done_callback(shared.future, note, NULL), WEIR_ETHREAD);
+    pthread_barrier_wait(&barrier);
+    CHECK(pthread_join(thread, NULL) == 0);
+    pthread_barrier_destroy(&barrier);
+    return NULL;
+}
+
 IN_LOOP(result_is_borrowed_then_taken_once)
 IN_LOOP(result_nobody_takes_is_dropped)
-IN_LOOP(second_completion_leaves_the_value_with_the_caller)
+IN_LOOP(T41_second_completion_leaves_the_value_with_the_caller)
 IN_LOOP(each_waiter_of_a_failed_future_gets_an_error_of_its_own)
 IN_LOOP(callbacks_run_in_order_and_never_inside_the_call)
 IN_LOOP(removed_callbacks_do_not_run)
 IN_LOOP(future_may_lose_its_last_reference_in_its_callback)
-IN_LOOP(error_nobody_took_is_reported_with_its_site)
-IN_LOOP(taken_or_cancelled_errors_are_not_reported)
+IN_LOOP(T21_H1_error_nobody_took_is_reported_with_its_site)
+IN_LOOP(T21_H1_taken_or_cancelled_errors_are_not_reported)
+IN_LOOP(T41_C4_set_on_a_done_future_names_who_came_first)
+IN_LOOP(T41_C5_first_of_two_tries_wins)
+IN_LOOP(C5_scheduled_set_on_a_cancelled_future_goes_to_the_handler)
+IN_LOOP(C5_posted_result_does_nothing_to_a_cancelled_future)
+IN_LOOP(D4_future_is_cancelled_from_another_thread_through_the_door)
+IN_LOOP(T42_callbacks_that_change_the_list_while_it_is_scheduled)
+IN_LOOP(error_of_a_callback_does_not_touch_the_next)
+IN_LOOP(T47_future_of_another_loop_is_refused)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_LOOP_TEST(result_is_borrowed_then_taken_once),
         IN_LOOP_TEST(result_nobody_takes_is_dropped),
-        IN_LOOP_TEST(second_completion_leaves_the_value_with_the_caller),
+        IN_LOOP_TEST(T41_second_completion_leaves_the_value_with_the_caller),
         IN_LOOP_TEST(each_waiter_of_a_failed_future_gets_an_error_of_its_own),
         IN_LOOP_TEST(callbacks_run_in_order_and_never_inside_the_call),
         IN_LOOP_TEST(removed_callbacks_do_not_run),
         IN_LOOP_TEST(future_may_lose_its_last_reference_in_its_callback),
-        IN_LOOP_TEST(error_nobody_took_is_reported_with_its_site),
-        IN_LOOP_TEST(taken_or_cancelled_errors_are_not_reported),
+        IN_LOOP_TEST(T21_H1_error_nobody_took_is_reported_with_its_site),
+        IN_LOOP_TEST(T21_H1_taken_or_cancelled_errors_are_not_reported),
+        IN_LOOP_TEST(T41_C4_set_on_a_done_future_names_who_came_first),
+        IN_LOOP_TEST(T41_C5_first_of_two_tries_wins),
+        IN_LOOP_TEST(C5_scheduled_set_on_a_cancelled_future_goes_to_the_handler),
+        IN_LOOP_TEST(C5_posted_result_does_nothing_to_a_cancelled_future),
+        IN_LOOP_TEST(D4_future_is_cancelled_from_another_thread_through_the_door),
+        IN_LOOP_TEST(T42_callbacks_that_change_the_list_while_it_is_scheduled),
+        IN_LOOP_TEST(error_of_a_callback_does_not_touch_the_next),
+        IN_LOOP_TEST(T47_future_of_another_loop_is_refused),
         ON_MAIN_TEST(future_outlives_its_loop),
         ON_MAIN_TEST(without_a_loop_there_is_no_future),
         ON_MAIN_TEST(await_outside_a_task_is_refused),

@@ -14,6 +14,7 @@
 #include <weir/scope.h>
 
 #include "core/base/alloc.h"
+#include "core/base/symbol.h"
 #include "core/task/task.h"
 #include "tests/unit/support/support.h"
 
@@ -113,7 +114,7 @@ static weir_error *T21_H1_error_of_a_detached_task_is_reported(void *arg)
     return NULL;
 }
 
-static weir_error *await_of_a_task_that_waits_for_itself_is_refused(void *arg)
+static weir_error *T47_await_of_a_task_that_waits_for_itself_is_refused(void *arg)
 {
     (void)arg;
     CHECK_CODE(weir_task_await(weir_task_current()), WEIR_EDEADLK);
@@ -468,7 +469,7 @@ IN_LOOP(tasks_start_in_the_next_iteration_in_order)
 IN_LOOP(value_of_a_task_is_taken_from_its_future)
 IN_LOOP(value_of_a_failed_task_is_dropped)
 IN_LOOP(T21_H1_error_of_a_detached_task_is_reported)
-IN_LOOP(await_of_a_task_that_waits_for_itself_is_refused)
+IN_LOOP(T47_await_of_a_task_that_waits_for_itself_is_refused)
 IN_LOOP(fast_path_yields_every_64_calls)
 IN_LOOP(sleeps_end_in_the_order_of_their_deadlines)
 IN_LOOP(name_of_a_task_is_its_number_until_it_is_set)
@@ -476,6 +477,16 @@ IN_LOOP(spawn_without_memory_leaves_the_argument_with_the_caller)
 IN_LOOP(coroutine_nobody_starts_is_reported_when_its_maker_ends)
 IN_LOOP(coroutine_that_outlives_its_maker_may_still_be_started)
 IN_LOOP(started_or_discarded_coroutines_are_not_reported)
+
+/* Debug information stays open once a report has read it. */
+static int read_debug_information(void **state)
+{
+    void *address = (void *)(uintptr_t)note_twice;
+    struct frame frame;
+
+    (void)state;
+    return weir__symbols_find(&address, 1, false, &frame, 1) ? 0 : -1;
+}
 
 int main(void)
 {
@@ -488,7 +499,7 @@ int main(void)
         IN_LOOP_TEST(value_of_a_task_is_taken_from_its_future),
         IN_LOOP_TEST(value_of_a_failed_task_is_dropped),
         IN_LOOP_TEST(T21_H1_error_of_a_detached_task_is_reported),
-        IN_LOOP_TEST(await_of_a_task_that_waits_for_itself_is_refused),
+        IN_LOOP_TEST(T47_await_of_a_task_that_waits_for_itself_is_refused),
         IN_LOOP_TEST(fast_path_yields_every_64_calls),
         IN_LOOP_TEST(sleeps_end_in_the_order_of_their_deadlines),
         IN_LOOP_TEST(name_of_a_task_is_its_number_until_it_is_set),
@@ -502,5 +513,5 @@ int main(void)
         ON_MAIN_TEST(run_until_complete_says_when_the_loop_was_stopped_before),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, read_debug_information, NULL);
 }
