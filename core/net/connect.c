@@ -400,6 +400,7 @@ weir_error *weir_connect_start_at(const weir_site *site, weir_loop *loop, const 
     weir_error *error;
     struct net *net;
 
+    WEIR_TRY(weir__loop_check_call(loop, __func__, site));
     WEIR_TRY(weir__net_of(loop, &net));
     c = weir__calloc(1, sizeof(*c) + strlen(target) + 1);
     if (!c)
@@ -444,5 +445,6 @@ void weir__connecting_cancel_all(struct net *net)
 void weir_connecting_cancel(weir_connecting *c)
 {
     weir_check(c, CONNECTING_MAGIC);
-    connecting_free(c);
+    if (weir__loop_allows(c->net->loop))
+        connecting_free(c);
 }

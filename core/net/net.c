@@ -164,6 +164,13 @@ void weir__net_unref(struct net *net)
     weir__free(net);
 }
 
+void weir__net_release_elsewhere(const struct net *net, weir_fn release, weir_drop_fn drop,
+                                 void *object)
+{
+    /* Refused: leaked, rather than freed under its owner. */
+    weir_ignore(weir_loop_call_soon_threadsafe(net->loop, release, object, drop));
+}
+
 uint64_t weir__net_id(struct net *net)
 {
     if (net->next_id == net->last_id) {

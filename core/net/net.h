@@ -64,6 +64,10 @@ void weir__net_unref(struct net *net);
 /* How our jobs are described in reports (repr.c). */
 void weir__net_kinds_register(void);
 
+/* From another thread: `release(object)` will run on the loop, or `drop(object)` when that closes. */
+void weir__net_release_elsewhere(const struct net *net, weir_fn release, weir_drop_fn drop,
+                                 void *object);
+
 uint64_t weir__net_id(struct net *net);
 
 /* NULL without memory. */

@@ -156,8 +156,9 @@ static weir_error *device_refused(weir_error *take_error, int fd)
         "/dev/null and its like never block: read and write them directly");
 }
 
-static weir_error *pipe_new(const weir_site *site, weir_loop *loop, int fd, enum pipe_side side,
-                            const weir_protocol *protocol, const void *config, weir_transport **ret)
+static weir_error *pipe_new(const weir_site *site, const char *operation, weir_loop *loop, int fd,
+                            enum pipe_side side, const weir_protocol *protocol, const void *config,
+                            weir_transport **ret)
 {
     struct transport_new options = {
         .fd = fd,
@@ -171,6 +172,7 @@ static weir_error *pipe_new(const weir_site *site, weir_loop *loop, int fd, enum
     mode_t mode = 0;
     int flags = 0;
 
+    WEIR_TRY(weir__loop_check_call(loop, operation, site));
     WEIR_TRY(weir__net_of(loop, &options.net));
     WEIR_TRY(check_descriptor(fd, side, &mode, &flags));
     WEIR_TRY(make_nonblocking(fd, mode, flags));
@@ -189,21 +191,21 @@ weir_error *weir_pipe_reader_at(const weir_site *site, weir_loop *loop, int take
                                 const weir_protocol *protocol, const void *config,
                                 weir_transport **ret)
 {
-    return pipe_new(site, loop, take_fd, PIPE_READER, protocol, config, ret);
+    return pipe_new(site, __func__, loop, take_fd, PIPE_READER, protocol, config, ret);
 }
 
 weir_error *weir_pipe_writer_at(const weir_site *site, weir_loop *loop, int take_fd,
                                 const weir_protocol *protocol, const void *config,
                                 weir_transport **ret)
 {
-    return pipe_new(site, loop, take_fd, PIPE_WRITER, protocol, config, ret);
+    return pipe_new(site, __func__, loop, take_fd, PIPE_WRITER, protocol, config, ret);
 }
 
 weir_error *weir_pipe_duplex_at(const weir_site *site, weir_loop *loop, int take_fd,
                                 const weir_protocol *protocol, const void *config,
                                 weir_transport **ret)
 {
-    return pipe_new(site, loop, take_fd, PIPE_DUPLEX, protocol, config, ret);
+    return pipe_new(site, __func__, loop, take_fd, PIPE_DUPLEX, protocol, config, ret);
 }
 
 /* Streams */
@@ -214,7 +216,8 @@ static weir_error *stream_new(const weir_site *site, int fd, enum pipe_side side
 
     if (!weir__thread_loop)
         return weir_raise(WEIR_ETHREAD, "this thread has no loop");
-    WEIR_TRY(pipe_new(site, weir__thread_loop, fd, side, &weir__stream_protocol, NULL, &t));
+    WEIR_TRY(
+        pipe_new(site, __func__, weir__thread_loop, fd, side, &weir__stream_protocol, NULL, &t));
     *ret = weir__stream_adopt(t);
     return NULL;
 }

@@ -419,6 +419,7 @@ weir_error *weir_resolver_configure(weir_loop *loop, const weir_resolver_options
     struct resolver *r;
     char *servers = NULL;
 
+    WEIR_TRY(weir__loop_check_thread(loop));
     WEIR_TRY(resolver_of(loop, &r));
     if (r->used)
         return weir_raise(WEIR_EINVALSTATE, "the resolver has been used already");
@@ -491,6 +492,7 @@ weir_error *weir_resolve_start(weir_loop *loop, const char *host, uint16_t port,
     struct resolver *r;
     size_t len = 0;
 
+    WEIR_TRY(weir__loop_check_thread(loop));
     WEIR_TRY(resolver_of(loop, &r));
     WEIR_TRY(check_name(host, &len));
     WEIR_TRY(prepare(r));
@@ -515,7 +517,8 @@ weir_error *weir_resolve_start(weir_loop *loop, const char *host, uint16_t port,
 void weir_resolving_cancel(weir_resolving *resolving)
 {
     weir_check(resolving, RESOLVING_MAGIC);
-    resolving_free(resolving);
+    if (weir__loop_allows(resolving->resolver->loop))
+        resolving_free(resolving);
 }
 
 /* For tasks */

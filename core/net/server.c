@@ -73,6 +73,7 @@ weir_error *weir_server_new_at(const weir_site *site, weir_loop *loop, int fd,
     weir_server *server;
     int own;
 
+    WEIR_TRY(weir__loop_check_call(loop, __func__, site));
     WEIR_TRY(weir__net_of(loop, &net));
     WEIR_TRY(weir_socket_name(fd, name, sizeof(name)));
     own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -115,6 +116,7 @@ weir_error *weir_serve_at(const weir_site *site, weir_loop *loop, const char *ad
     weir_error *error;
     int fd;
 
+    WEIR_TRY(weir__loop_check_call(loop, __func__, site));
     WEIR_TRY(weir_listen_socket(address, options, &fd));
     error = weir_server_new_at(site, loop, fd, options, protocol, config, &server);
     close(fd);
@@ -176,6 +178,8 @@ static void stop(weir_server *server)
 void weir_server_close(weir_server *server)
 {
     weir_check(server, SERVER_MAGIC);
+    if (server->net->loop && !weir__loop_allows(server->net->loop))
+        return;
     if (server->closed)
         return;
     stop(server);
@@ -194,10 +198,12 @@ void weir__server_leave(weir_server *server)
 
 weir_server *weir_server_ref(weir_server *server)
 {
-    if (server) {
-        weir_check(server, SERVER_MAGIC);
-        server->refs++;
-    }
+    if (!server)
+        return NULL;
+    weir_check(server, SERVER_MAGIC);
+    if (server->net->loop && !weir__loop_allows(server->net->loop))
+        return NULL;
+    server->refs++;
     return server;
 }
 
@@ -237,11 +243,26 @@ static void dropped_unclosed(weir_server *server)
     weir_server_close(server);
 }
 
+static void drop_server(void *server)
+{
+    weir_server_unref(server);
+}
+
+static weir_error *release_server(void *server)
+{
+    weir_server_unref(server);
+    return NULL;
+}
+
 void weir_server_unref(weir_server *server)
 {
     if (!server)
         return;
     weir_check(server, SERVER_MAGIC);
+    if (server->net->loop && server->net->loop != weir__thread_loop) {
+        weir__net_release_elsewhere(server->net, release_server, drop_server, server);
+        return;
+    }
     if (server->refs - 1 == server->holds && !server->closed)
         dropped_unclosed(server);
     server->refs--;
@@ -271,6 +292,8 @@ size_t weir_server_connections(const weir_server *server)
 void weir_server_foreach(weir_server *server, void (*fn)(weir_transport *, void *), void *arg)
 {
     weir_check(server, SERVER_MAGIC);
+    if (server->net->loop && !weir__loop_allows(server->net->loop))
+        return;
     weir_list_foreach_safe(t, &server->transports, weir_transport, link)
         fn(t, arg);
 }
@@ -311,6 +334,8 @@ weir_error *weir_server_wait_closed(weir_server *server)
     weir_error *error;
 
     weir_check(server, SERVER_MAGIC);
+    if (server->net->loop)
+        WEIR_TRY(weir__loop_check_thread(server->net->loop));
     WEIR_TRY(weir__wait_check());
     if (server->over)
         return NULL;
@@ -328,6 +353,8 @@ weir_error *weir_server_shutdown(weir_server *server, weir_duration grace)
     weir_error *error;
 
     weir_check(server, SERVER_MAGIC);
+    if (server->net->loop)
+        WEIR_TRY(weir__loop_check_thread(server->net->loop));
     weir_server_close(server);
     {
         WEIR_TIMEOUT(patience, grace);
@@ -344,6 +371,8 @@ weir_error *weir_server_shutdown(weir_server *server, weir_duration grace)
 void weir_server_on_closed(weir_server *server, weir_fn fn, void *arg)
 {
     weir_check(server, SERVER_MAGIC);
+    if (server->net->loop && !weir__loop_allows(server->net->loop))
+        return;
     server->on_closed = fn;
     server->on_closed_arg = arg;
     if (server->over && !job_queued(&server->closed_job)) {

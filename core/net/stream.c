@@ -13,12 +13,17 @@
 #include "core/base/error.h"
 #include "core/net/tls.h"
 
-weir_error *weir__stream_enter(weir_stream *stream, struct stream_wait *const *place)
+weir_error *weir__stream_enter(weir_stream *stream, struct stream_wait *const *place,
+                               const char *operation)
 {
     weir_error *error;
 
     weir_check(stream, STREAM_MAGIC);
-    error = weir__wait_check();
+    if (!stream->transport->net->loop)
+        return WEIR_RAISE_FAST(WEIR_ECLOSED, "the stream's loop is closed");
+    error = weir__loop_check_call(stream->transport->net->loop, operation, NULL);
+    if (!error)
+        error = weir__wait_check();
     if (error)
         return error;
     if (stream->broken)
@@ -201,7 +206,7 @@ weir_transport *weir_stream_transport(weir_stream *stream)
 
 weir_error *weir_stream_wait_closed(weir_stream *stream)
 {
-    WEIR_TRY(weir__stream_enter(stream, &stream->closer));
+    WEIR_TRY(weir__stream_enter(stream, &stream->closer, __func__));
     if (!stream->lost)
         WEIR_TRY(weir__stream_wait(&stream->closer));
     return stream->transport->reason ? weir__stream_lost(stream) : NULL;
@@ -215,9 +220,27 @@ static void drop(weir_stream *stream)
         weir_transport_unref(stream->transport);
 }
 
+static void drop_stream(void *stream)
+{
+    weir_stream_abort(stream);
+}
+
+static weir_error *release_stream(void *stream)
+{
+    weir_stream_abort(stream);
+    return NULL;
+}
+
 void weir_stream_abort(weir_stream *stream)
 {
+    const struct net *net;
+
     weir_check(stream, STREAM_MAGIC);
+    net = stream->transport->net;
+    if (net->loop && !weir__loop_allows(net->loop)) {
+        weir__net_release_elsewhere(net, release_stream, drop_stream, stream);
+        return;
+    }
     weir_transport_abort(stream->transport, NULL);
     drop(stream);
 }
@@ -227,7 +250,16 @@ weir_error *weir_stream_close(weir_stream *stream)
     weir_error *error;
 
     weir_check(stream, STREAM_MAGIC);
-    error = weir__wait_check();
+    if (stream->transport->net->loop)
+        error = weir__loop_check_thread(stream->transport->net->loop);
+    else
+        error = NULL;
+    if (weir_error_is(error, WEIR_ETHREAD)) {
+        weir__net_release_elsewhere(stream->transport->net, release_stream, drop_stream, stream);
+        return error;
+    }
+    if (!error)
+        error = weir__wait_check();
     if (error || stream->broken) {
         weir_stream_abort(stream);
         return error;
@@ -267,7 +299,7 @@ weir_error *weir_stream_start_tls(weir_stream *stream, weir_tls_context *context
 {
     weir_error *error;
 
-    WEIR_TRY(weir__stream_enter(stream, &stream->upgrader));
+    WEIR_TRY(weir__stream_enter(stream, &stream->upgrader, __func__));
     if (stream->reader || stream->writing || !list_empty(&stream->writers))
         return weir_raise(WEIR_EBUSY, "start_tls: another task reads or writes");
     if (stream->lost)

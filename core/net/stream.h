@@ -54,7 +54,8 @@ struct weir_stream {
 extern const weir_protocol weir__stream_protocol;
 
 /* Begins a call that waits: cancelled, broken, or somebody waits at `place` (NULL: any may). */
-weir_error *weir__stream_enter(weir_stream *stream, struct stream_wait *const *place) WEIR_MUST_USE;
+weir_error *weir__stream_enter(weir_stream *stream, struct stream_wait *const *place,
+                               const char *operation) WEIR_MUST_USE;
 /* Suspends until weir__stream_wake() of `place`. */
 weir_error *weir__stream_wait(struct stream_wait **place) WEIR_MUST_USE;
 void weir__stream_wake(struct stream_wait *wait);

@@ -9,9 +9,9 @@
 
 #include "core/net/stream.h"
 
-static weir_error *enter(weir_stream *stream)
+static weir_error *enter(weir_stream *stream, const char *operation)
 {
-    WEIR_TRY(weir__stream_enter(stream, &stream->reader));
+    WEIR_TRY(weir__stream_enter(stream, &stream->reader, operation));
     if (weir_unlikely(stream->transport->write_only))
         return WEIR_RAISE_FAST(WEIR_EUNSUPPORTED, "read on a pipe's writing side");
     weir__stream_consume(stream, stream->lent);
@@ -49,7 +49,7 @@ weir_error *weir_stream_read(weir_stream *stream, void *buffer, size_t size, siz
 {
     size_t n;
 
-    WEIR_TRY(enter(stream));
+    WEIR_TRY(enter(stream, __func__));
     if (size)
         WEIR_TRY(wait_for_any(stream));
     n = size < stream->size ? size : stream->size;
@@ -61,7 +61,7 @@ weir_error *weir_stream_read(weir_stream *stream, void *buffer, size_t size, siz
 
 weir_error *weir_stream_read_slice(weir_stream *stream, weir_slice *ret)
 {
-    WEIR_TRY(enter(stream));
+    WEIR_TRY(enter(stream, __func__));
     WEIR_TRY(wait_for_any(stream));
     if (!stream->size) {
         *ret = weir_slice_of("", 0);
@@ -115,7 +115,7 @@ static weir_error *read_parts(weir_stream *stream, char *buffer, size_t size)
 
 weir_error *weir_stream_read_exactly(weir_stream *stream, void *buffer, size_t size)
 {
-    WEIR_TRY(enter(stream));
+    WEIR_TRY(enter(stream, __func__));
     if (size > WEIR_STREAM_LIMIT)
         return read_parts(stream, buffer, size);
     return read_all(stream, buffer, size);
@@ -130,7 +130,7 @@ weir_error *weir_stream_read_line(weir_stream *stream, char *buffer, size_t size
 {
     size_t end, n;
 
-    WEIR_TRY(enter(stream));
+    WEIR_TRY(enter(stream, __func__));
     for (;;) {
         end = weir__stream_find(stream, stream->scanned, WEIR_SLICE("\n"));
         if (end != SIZE_MAX || stream->eof)
@@ -197,7 +197,7 @@ weir_error *weir_stream_read_until_any(weir_stream *stream, const weir_slice *se
     size_t longest = longest_of(separators, count);
     struct match match;
 
-    WEIR_TRY(enter(stream));
+    WEIR_TRY(enter(stream, __func__));
     weir_require(longest > 0, weir_raise(WEIR_EINVAL, "read_until: an empty separator"));
     for (;;) {
         match = find_first_end(stream, separators, count, from);

@@ -23,9 +23,9 @@ static weir_error *wait_for_room(weir_stream *stream)
 }
 
 /* Until no other task is inside of a write in parts. */
-static weir_error *enter(weir_stream *stream)
+static weir_error *enter(weir_stream *stream, const char *operation)
 {
-    WEIR_TRY(weir__stream_enter(stream, NULL));
+    WEIR_TRY(weir__stream_enter(stream, NULL, operation));
     while (stream->writing && !stream->lost)
         WEIR_TRY(weir__stream_wait_to_write(stream));
     if (stream->broken)
@@ -72,7 +72,7 @@ weir_error *weir_stream_writev(weir_stream *stream, const weir_slice *slices, si
 {
     size_t total = 0;
 
-    WEIR_TRY(enter(stream));
+    WEIR_TRY(enter(stream, __func__));
     for (size_t i = 0; i < count; i++) {
         if (__builtin_add_overflow(total, slices[i].len, &total))
             return weir_raise(WEIR_EINVAL, "write of more than the address space");
@@ -125,7 +125,7 @@ weir_error *weir_stream_drain(weir_stream *stream)
 {
     weir_transport *t;
 
-    WEIR_TRY(enter(stream));
+    WEIR_TRY(enter(stream, __func__));
     t = stream->transport;
     /* Between the marks nobody would tell us. */
     if (!stream->lost && t->queued > t->low)
@@ -137,7 +137,7 @@ weir_error *weir_stream_drain(weir_stream *stream)
 
 weir_error *weir_stream_write_eof(weir_stream *stream)
 {
-    WEIR_TRY(enter(stream));
+    WEIR_TRY(enter(stream, __func__));
     if (stream->lost)
         return weir__stream_lost(stream);
     return weir_transport_write_eof(stream->transport);

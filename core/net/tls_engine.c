@@ -452,7 +452,7 @@ weir_error *weir__transport_start_tls(weir_transport *t, weir_tls_context *conte
     };
     weir_error *error;
 
-    WEIR_TRY(weir__transport_writable(t));
+    WEIR_TRY(weir__transport_writable(t, __func__));
     if (t->tls)
         return weir_raise(WEIR_EINVALSTATE, "TLS is on already");
     if (t->input)

@@ -327,7 +327,7 @@ void weir__transport_leave(weir_transport *t)
 void weir_transport_close(weir_transport *t)
 {
     weir_check(t, TRANSPORT_MAGIC);
-    if (t->status >= TRANSPORT_CLOSING)
+    if (!transport_allows(t) || t->status >= TRANSPORT_CLOSING)
         return;
     if (t->status != TRANSPORT_OPEN || t->reason) {
         weir__transport_lose(t, NULL);
@@ -356,6 +356,10 @@ static void make_close_reset(const weir_transport *t)
 void weir_transport_abort(weir_transport *t, weir_error *take_reason)
 {
     weir_check(t, TRANSPORT_MAGIC);
+    if (!transport_allows(t)) {
+        weir_ignore(take_reason);
+        return;
+    }
     make_close_reset(t);
     weir__transport_lose(t, take_reason);
 }
@@ -370,10 +374,12 @@ bool weir_transport_is_closing(const weir_transport *t)
 
 weir_transport *weir_transport_ref(weir_transport *t)
 {
-    if (t) {
-        weir_check(t, TRANSPORT_MAGIC);
-        t->refs++;
-    }
+    if (!t)
+        return NULL;
+    weir_check(t, TRANSPORT_MAGIC);
+    if (!transport_allows(t))
+        return NULL;
+    t->refs++;
     return t;
 }
 
@@ -387,11 +393,26 @@ static void free_states(weir_transport *t)
     }
 }
 
+static void drop_transport(void *t)
+{
+    weir_transport_unref(t);
+}
+
+static weir_error *release_transport(void *t)
+{
+    weir_transport_unref(t);
+    return NULL;
+}
+
 void weir_transport_unref(weir_transport *t)
 {
     if (!t)
         return;
     weir_check(t, TRANSPORT_MAGIC);
+    if (t->net->loop && t->net->loop != weir__thread_loop) {
+        weir__net_release_elsewhere(t->net, release_transport, drop_transport, t);
+        return;
+    }
     if (--t->refs)
         return;
     weir_assert(t->status == TRANSPORT_DEAD);

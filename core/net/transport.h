@@ -209,8 +209,11 @@ void weir__queue_consume(weir_transport *t, size_t n);
 int weir__queue_vector(const weir_transport *t, struct iovec *iov);
 /* After queueing and sending: calls pause_writing or resume_writing when a mark was passed. */
 void weir__transport_marks(weir_transport *t);
-/* NULL: bytes may be written. */
-weir_error *weir__transport_writable(const weir_transport *t) WEIR_MUST_USE;
+/* NULL: bytes may be written. `operation` is the public call. */
+weir_error *weir__transport_writable(const weir_transport *t, const char *operation) WEIR_MUST_USE;
+
+/* For calls that cannot say no: whether this is the thread of the transport's loop; reported. */
+#define transport_allows(t) (!(t)->net->loop || weir__loop_allows((t)->net->loop))
 
 /* Tasks (transport_task.c) */
 

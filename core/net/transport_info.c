@@ -67,7 +67,7 @@ static weir_error *idle_fired(struct timer *timer)
 void weir_transport_set_idle_timeout(weir_transport *t, weir_duration limit)
 {
     weir_check(t, TRANSPORT_MAGIC);
-    if (t->status >= TRANSPORT_LOST)
+    if (!transport_allows(t) || t->status >= TRANSPORT_LOST)
         return;
     if (weir_is_forever(limit)) {
         if (t->extra)
@@ -140,6 +140,8 @@ const char *weir_transport_peer_name(weir_transport *t)
     const struct peer_name *name;
 
     weir_check(t, TRANSPORT_MAGIC);
+    if (!transport_allows(t))
+        return "?";
     if (t->peer_name)
         return t->peer_name->text;
     if (t->file.no_socket)
@@ -160,6 +162,8 @@ const char *weir_transport_local_name(weir_transport *t)
     char name[ADDRESS_NAME_MAX];
 
     weir_check(t, TRANSPORT_MAGIC);
+    if (!transport_allows(t))
+        return "?";
     if (t->extra && t->extra->local_name)
         return t->extra->local_name;
     if (t->file.closed || getsockname(t->file.fd, &address.any, &address.length) != 0)
@@ -174,6 +178,8 @@ const char *weir_transport_local_name(weir_transport *t)
 weir_slice weir_transport_peer_ip(weir_transport *t)
 {
     weir_check(t, TRANSPORT_MAGIC);
+    if (!transport_allows(t))
+        return weir_slice_of("", 0);
     if (weir_unlikely(!t->peer_name))
         (void)weir_transport_peer_name(t);
     if (!t->peer_name)
@@ -232,12 +238,15 @@ weir_instance *weir_transport_instance(const weir_transport *t)
 void weir_transport_set_instance(weir_transport *t, weir_instance *instance)
 {
     weir_check(t, TRANSPORT_MAGIC);
-    t->instance = instance;
+    if (transport_allows(t))
+        t->instance = instance;
 }
 
 void weir_transport_set_context(weir_transport *t, void *context, weir_drop_fn drop)
 {
     weir_check(t, TRANSPORT_MAGIC);
+    if (!transport_allows(t))
+        return;
     if (t->context_drop)
         t->context_drop(t->context);
     t->context = context;

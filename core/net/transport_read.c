@@ -221,7 +221,7 @@ void weir__transport_hangup(weir_transport *t)
 void weir_transport_pause_reading(weir_transport *t)
 {
     weir_check(t, TRANSPORT_MAGIC);
-    if (t->stops & STOP_PROTOCOL)
+    if (!transport_allows(t) || (t->stops & STOP_PROTOCOL))
         return;
     TRANSPORT_TRACE(t, "pauses reading");
     weir__transport_stop(t, STOP_PROTOCOL);
@@ -230,7 +230,7 @@ void weir_transport_pause_reading(weir_transport *t)
 void weir_transport_resume_reading(weir_transport *t)
 {
     weir_check(t, TRANSPORT_MAGIC);
-    if (!(t->stops & STOP_PROTOCOL))
+    if (!transport_allows(t) || !(t->stops & STOP_PROTOCOL))
         return;
     TRANSPORT_TRACE(t, "resumes reading");
     weir__transport_unstop(t, STOP_PROTOCOL);

@@ -19,11 +19,13 @@
 /* Slices of one write that are handled without the heap. */
 #define WRITE_SLICES SEND_VECTORS
 
-weir_error *weir__transport_writable(const weir_transport *t)
+weir_error *weir__transport_writable(const weir_transport *t, const char *operation)
 {
     weir_check(t, TRANSPORT_MAGIC);
+    if (t->net->loop)
+        WEIR_TRY(weir__loop_check_call(t->net->loop, operation, NULL));
     if (weir_likely(t->status == TRANSPORT_OPEN && !t->eof_queued && !t->reason))
-        return weir__loop_check_thread(t->net->loop);
+        return NULL;
     if (t->read_only)
         return WEIR_RAISE_FAST(WEIR_EUNSUPPORTED, "write on a pipe's reading side");
     if (t->status == TRANSPORT_OPEN && t->eof_queued)
@@ -211,15 +213,15 @@ static weir_error *too_much(const weir_transport *t, size_t more)
                            (int64_t)more, (int64_t)t->queued, (int64_t)t->hard);
 }
 
-static weir_error *check_write(weir_transport *t, size_t total)
+static weir_error *check_write(weir_transport *t, size_t total, const char *operation)
 {
     weir_error *error;
 
     weir_check(t, TRANSPORT_MAGIC);
-    if (weir_likely(t->status == TRANSPORT_OPEN && !t->eof_queued && !t->reason && !t->queued &&
-                    total <= t->hard && t->net->loop == weir__thread_loop))
+    if (weir_likely(t->net->loop == weir__thread_loop && t->status == TRANSPORT_OPEN &&
+                    !t->eof_queued && !t->reason && !t->queued && total <= t->hard))
         return NULL;
-    error = weir__transport_writable(t);
+    error = weir__transport_writable(t, operation);
     if (weir_unlikely(error != NULL))
         return error;
     if (weir_unlikely(total > t->hard || t->queued > t->hard - total))
@@ -236,7 +238,7 @@ weir_error *weir_transport_writev(weir_transport *t, const weir_slice *slices, s
         if (__builtin_add_overflow(total, slices[i].len, &total))
             return weir_raise(WEIR_EINVAL, "write of more than the address space");
     }
-    error = check_write(t, total);
+    error = check_write(t, total, __func__);
     if (error || !total)
         return error;
     if (t->tls)
@@ -310,7 +312,7 @@ static weir_error *write_owned(weir_transport *t, weir_slice data, weir_drop_fn 
 weir_error *weir_transport_write_owned(weir_transport *t, weir_slice data, weir_drop_fn release,
                                        void *owner)
 {
-    weir_error *error = check_write(t, data.len);
+    weir_error *error = check_write(t, data.len, __func__);
 
     if (!error && data.len && !t->tls)
         return write_owned(t, data, release, owner);
@@ -324,9 +326,10 @@ weir_error *weir_transport_write_eof(weir_transport *t)
 {
     weir_error *error;
 
-    if (t->status == TRANSPORT_OPEN && t->eof_queued)
+    weir_check(t, TRANSPORT_MAGIC);
+    if (t->net->loop == weir__thread_loop && t->status == TRANSPORT_OPEN && t->eof_queued)
         return NULL;
-    error = weir__transport_writable(t);
+    error = weir__transport_writable(t, __func__);
     if (error)
         return error;
     t->eof_queued = true;
@@ -339,6 +342,8 @@ weir_error *weir_transport_write_eof(weir_transport *t)
 void weir_transport_cork(weir_transport *t)
 {
     weir_check(t, TRANSPORT_MAGIC);
+    if (!transport_allows(t))
+        return;
     weir_require(t->corks < UINT16_MAX);
     t->corks++;
 }
@@ -346,6 +351,8 @@ void weir_transport_cork(weir_transport *t)
 void weir_transport_uncork(weir_transport *t)
 {
     weir_check(t, TRANSPORT_MAGIC);
+    if (!transport_allows(t))
+        return;
     weir_require(t->corks > 0);
     if (--t->corks || t->status >= TRANSPORT_LOST)
         return;
@@ -357,6 +364,8 @@ void weir_transport_uncork(weir_transport *t)
 void weir_transport_set_write_limits(weir_transport *t, size_t high, size_t low, size_t hard)
 {
     weir_check(t, TRANSPORT_MAGIC);
+    if (!transport_allows(t))
+        return;
     weir_require(low <= high);
     t->high = high > UINT32_MAX ? UINT32_MAX : (uint32_t)high;
     t->low = low > UINT32_MAX ? UINT32_MAX : (uint32_t)low;

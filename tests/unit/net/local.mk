@@ -29,6 +29,10 @@ unit_tests += tests/unit/net/test_handlers
 tests_unit_net_test_handlers_SOURCES = tests/unit/net/test_handlers.c $(net_support)
 tests_unit_net_test_handlers_LDADD = $(CORE_TEST_LDADD)
 
+unit_tests += tests/unit/net/test_thread_matrix_net
+tests_unit_net_test_thread_matrix_net_SOURCES = tests/unit/net/test_thread_matrix_net.c $(net_support)
+tests_unit_net_test_thread_matrix_net_LDADD = $(CORE_TEST_LDADD)
+
 unit_tests += tests/unit/net/test_server
 tests_unit_net_test_server_SOURCES = tests/unit/net/test_server.c $(net_support)
 tests_unit_net_test_server_LDADD = $(CORE_TEST_LDADD)
