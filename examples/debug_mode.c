@@ -33,8 +33,8 @@ int main(void)
     weir_run_options without = {WEIR_SIZED(weir_run_options), .debug = WEIR_DEBUG_OFF};
 
     weir_ignore(weir_run(show, "as the environment says", NULL));
-    weir_ignore(weir_run(show, "with the option on", &with));
-    weir_ignore(weir_run(show, "with the option off", &without));
+    weir_ignore(weir_run(show, "with the option of weir_run()", &with));
+    weir_ignore(weir_run(show, "with the option of the loop", &without));
     weir_ignore(weir_run(switch_it, NULL, NULL));
     return 0;
 }
