@@ -123,7 +123,7 @@ static weir_error *failure_to_done_owns_the_error(void *arg)
 }
 IN_LOOP(failure_to_done_owns_the_error)
 
-static weir_error *cancelled_attempt_calls_nobody(void *arg)
+static weir_error *T64_cancelled_attempt_calls_nobody(void *arg)
 {
     struct record there = {0}, here = {0};
     struct outcome outcome = {0};
@@ -144,7 +144,7 @@ static weir_error *cancelled_attempt_calls_nobody(void *arg)
     CHECK_OK(end_server(server));
     return NULL;
 }
-IN_LOOP(cancelled_attempt_calls_nobody)
+IN_LOOP(T64_cancelled_attempt_calls_nobody)
 
 static weir_error *connection_made_that_fails_fails_the_connect(void *arg)
 {
@@ -202,7 +202,7 @@ static weir_error *timeout_covers_the_whole_and_names_the_target(void *arg)
 }
 IN_LOOP(timeout_covers_the_whole_and_names_the_target)
 
-static weir_error *interrupted_connect_leaves_nothing_behind(void *arg)
+static weir_error *T40_T64_interrupted_connect_leaves_nothing_behind(void *arg)
 {
     char name[64];
     weir_stream *s;
@@ -219,7 +219,7 @@ static weir_error *interrupted_connect_leaves_nothing_behind(void *arg)
     close(silent);
     return NULL;
 }
-IN_LOOP(interrupted_connect_leaves_nothing_behind)
+IN_LOOP(T40_T64_interrupted_connect_leaves_nothing_behind)
 
 /* Several addresses, by a hosts file of ours. */
 
@@ -239,7 +239,7 @@ static bool write_hosts(const char *text)
     return true;
 }
 
-static weir_error *next_address_is_tried_at_once_when_one_refuses(void *arg)
+static weir_error *T64_next_address_is_tried_at_once_when_one_refuses(void *arg)
 {
     struct record record = {0};
     weir_server *server;
@@ -261,9 +261,9 @@ static weir_error *next_address_is_tried_at_once_when_one_refuses(void *arg)
     unlink(hosts_path);
     return NULL;
 }
-IN_LOOP(next_address_is_tried_at_once_when_one_refuses)
+IN_LOOP(T64_next_address_is_tried_at_once_when_one_refuses)
 
-static weir_error *silent_address_gets_a_quarter_of_a_second(void *arg)
+static weir_error *T64_silent_address_gets_a_quarter_of_a_second(void *arg)
 {
     struct record record = {0};
     weir_server *server;
@@ -290,9 +290,9 @@ static weir_error *silent_address_gets_a_quarter_of_a_second(void *arg)
     unlink(hosts_path);
     return NULL;
 }
-IN_LOOP(silent_address_gets_a_quarter_of_a_second)
+IN_LOOP(T64_silent_address_gets_a_quarter_of_a_second)
 
-static weir_error *all_refused_names_the_first_and_attaches_the_others(void *arg)
+static weir_error *T64_all_refused_names_the_first_and_attaches_the_others(void *arg)
 {
     char name[64], target[64], wanted[200], text[1024];
     int holder = refusing_port(name, sizeof(name));
@@ -315,7 +315,7 @@ static weir_error *all_refused_names_the_first_and_attaches_the_others(void *arg
     unlink(hosts_path);
     return NULL;
 }
-IN_LOOP(all_refused_names_the_first_and_attaches_the_others)
+IN_LOOP(T64_all_refused_names_the_first_and_attaches_the_others)
 
 static weir_error *local_address_is_bound(void *arg)
 {
@@ -386,13 +386,13 @@ int main(void)
         IN_LOOP_TEST(refused_connection_names_target_and_cause),
         IN_LOOP_TEST(done_comes_once_never_inside_with_reading_paused),
         IN_LOOP_TEST(failure_to_done_owns_the_error),
-        IN_LOOP_TEST(cancelled_attempt_calls_nobody),
+        IN_LOOP_TEST(T64_cancelled_attempt_calls_nobody),
         IN_LOOP_TEST(connection_made_that_fails_fails_the_connect),
         IN_LOOP_TEST(timeout_covers_the_whole_and_names_the_target),
-        IN_LOOP_TEST(interrupted_connect_leaves_nothing_behind),
-        IN_LOOP_TEST(next_address_is_tried_at_once_when_one_refuses),
-        IN_LOOP_TEST(silent_address_gets_a_quarter_of_a_second),
-        IN_LOOP_TEST(all_refused_names_the_first_and_attaches_the_others),
+        IN_LOOP_TEST(T40_T64_interrupted_connect_leaves_nothing_behind),
+        IN_LOOP_TEST(T64_next_address_is_tried_at_once_when_one_refuses),
+        IN_LOOP_TEST(T64_silent_address_gets_a_quarter_of_a_second),
+        IN_LOOP_TEST(T64_all_refused_names_the_first_and_attaches_the_others),
         IN_LOOP_TEST(local_address_is_bound),
         IN_LOOP_TEST(unix_sockets_connect),
         ON_MAIN_TEST(closing_a_loop_by_force_tells_who_still_connects),

@@ -47,7 +47,7 @@ static weir_error *accepts_and_counts_connections(void *arg)
 }
 IN_LOOP(accepts_and_counts_connections)
 
-static weir_error *closing_refuses_new_ones_and_keeps_the_old(void *arg)
+static weir_error *T65_closing_refuses_new_ones_and_keeps_the_old(void *arg)
 {
     struct record record = {0};
     weir_server *server;
@@ -69,7 +69,7 @@ static weir_error *closing_refuses_new_ones_and_keeps_the_old(void *arg)
     weir_server_unref(server);
     return NULL;
 }
-IN_LOOP(closing_refuses_new_ones_and_keeps_the_old)
+IN_LOOP(T65_closing_refuses_new_ones_and_keeps_the_old)
 
 static weir_error *count(void *arg)
 {
@@ -267,7 +267,7 @@ static void unix_address(char *directory, char *address, size_t size)
     snprintf(address, size, "unix:%s/s", directory);
 }
 
-static weir_error *unix_socket_file_is_removed_on_close(void *arg)
+static weir_error *T66_unix_socket_file_is_removed_on_close(void *arg)
 {
     weir_server_options options = {WEIR_SIZED(weir_server_options), .unix_mode = 0600};
     struct record record = {0};
@@ -293,9 +293,9 @@ static weir_error *unix_socket_file_is_removed_on_close(void *arg)
     rmdir(directory);
     return NULL;
 }
-IN_LOOP(unix_socket_file_is_removed_on_close)
+IN_LOOP(T66_unix_socket_file_is_removed_on_close)
 
-static void stale_socket_file_is_taken_over_a_living_one_not(void **state)
+static void T66_stale_socket_file_is_taken_over_a_living_one_not(void **state)
 {
     char directory[64], address[80];
     int first, second = -1;
@@ -340,7 +340,7 @@ static size_t lines_with(const char *log, const char *text)
     return lines;
 }
 
-static weir_error *without_descriptors_accepting_rests_with_one_line_in_the_log(void *arg)
+static weir_error *T61_without_descriptors_accepting_rests_with_one_line_in_the_log(void *arg)
 {
     struct record record = {0};
     struct rlimit before;
@@ -371,9 +371,9 @@ static weir_error *without_descriptors_accepting_rests_with_one_line_in_the_log(
     CHECK(strstr(log, "EMFILE"));
     return NULL;
 }
-IN_LOOP(without_descriptors_accepting_rests_with_one_line_in_the_log)
+IN_LOOP(T61_without_descriptors_accepting_rests_with_one_line_in_the_log)
 
-static weir_error *a_failed_allocation_costs_at_most_its_connection(void *arg)
+static weir_error *T95_B6_a_failed_allocation_costs_at_most_its_connection(void *arg)
 {
     struct record record = {.no_text = true};
     weir_server *server;
@@ -404,11 +404,11 @@ static weir_error *a_failed_allocation_costs_at_most_its_connection(void *arg)
     CHECK(strstr(log, "Error on transport creation for incoming connection"));
     return NULL;
 }
-IN_LOOP(a_failed_allocation_costs_at_most_its_connection)
+IN_LOOP(T95_B6_a_failed_allocation_costs_at_most_its_connection)
 
 /* Loops and servers */
 
-static void a_loop_with_an_open_server_names_it_and_does_not_close(void **state)
+static void K2_a_loop_with_an_open_server_names_it_and_does_not_close(void **state)
 {
     struct record record = {0};
     weir_loop *mine;
@@ -434,18 +434,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_LOOP_TEST(accepts_and_counts_connections),
-        IN_LOOP_TEST(closing_refuses_new_ones_and_keeps_the_old),
+        IN_LOOP_TEST(T65_closing_refuses_new_ones_and_keeps_the_old),
         IN_LOOP_TEST(on_closed_comes_once_after_the_last_connection),
         IN_LOOP_TEST(accepting_rests_at_max_connections),
         IN_LOOP_TEST(accepted_hook_chooses_the_configuration),
         IN_LOOP_TEST(accepted_hook_refuses_without_any_callback),
         IN_LOOP_TEST(port_alone_serves_both_families),
         ON_MAIN_TEST(messages_name_the_address_and_the_problem),
-        IN_LOOP_TEST(unix_socket_file_is_removed_on_close),
-        ON_MAIN_TEST(stale_socket_file_is_taken_over_a_living_one_not),
-        IN_LOOP_TEST(without_descriptors_accepting_rests_with_one_line_in_the_log),
-        IN_LOOP_TEST(a_failed_allocation_costs_at_most_its_connection),
-        ON_MAIN_TEST(a_loop_with_an_open_server_names_it_and_does_not_close),
+        IN_LOOP_TEST(T66_unix_socket_file_is_removed_on_close),
+        ON_MAIN_TEST(T66_stale_socket_file_is_taken_over_a_living_one_not),
+        IN_LOOP_TEST(T61_without_descriptors_accepting_rests_with_one_line_in_the_log),
+        IN_LOOP_TEST(T95_B6_a_failed_allocation_costs_at_most_its_connection),
+        ON_MAIN_TEST(K2_a_loop_with_an_open_server_names_it_and_does_not_close),
     };
 
     return cmocka_run_group_tests_name("server", tests, NULL, NULL);

@@ -96,7 +96,7 @@ static weir_error *a_line_longer_than_the_buffer_stays_unread(void *arg)
 }
 IN_LOOP(a_line_longer_than_the_buffer_stays_unread)
 
-static weir_error *read_exactly_tells_a_boundary_from_the_inside(void *arg)
+static weir_error *T78_read_exactly_tells_a_boundary_from_the_inside(void *arg)
 {
     weir_stream *s;
     char text[8];
@@ -118,9 +118,9 @@ static weir_error *read_exactly_tells_a_boundary_from_the_inside(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(read_exactly_tells_a_boundary_from_the_inside)
+IN_LOOP(T78_read_exactly_tells_a_boundary_from_the_inside)
 
-static weir_error *separator_across_pieces_is_found(void *arg)
+static weir_error *T77_separator_across_pieces_is_found(void *arg)
 {
     weir_stream *s;
     char text[32];
@@ -143,7 +143,7 @@ static weir_error *separator_across_pieces_is_found(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(separator_across_pieces_is_found)
+IN_LOOP(T77_separator_across_pieces_is_found)
 
 static weir_error *a_slice_is_valid_until_the_next_read(void *arg)
 {
@@ -199,7 +199,7 @@ static weir_error *single_bytes_pin_few_chunks_and_stay_in_order(void *arg)
 }
 IN_LOOP(single_bytes_pin_few_chunks_and_stay_in_order)
 
-static weir_error *stream_stops_receiving_at_its_limit(void *arg)
+static weir_error *T79_stream_stops_receiving_at_its_limit(void *arg)
 {
     static char block[16384];
     weir_stream *s;
@@ -224,9 +224,9 @@ static weir_error *stream_stops_receiving_at_its_limit(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(stream_stops_receiving_at_its_limit)
+IN_LOOP(T79_stream_stops_receiving_at_its_limit)
 
-static weir_error *cancelled_read_consumes_nothing(void *arg)
+static weir_error *T40_cancelled_read_consumes_nothing(void *arg)
 {
     weir_stream *s;
     char text[8];
@@ -249,7 +249,7 @@ static weir_error *cancelled_read_consumes_nothing(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(cancelled_read_consumes_nothing)
+IN_LOOP(T40_cancelled_read_consumes_nothing)
 
 static weir_error *read_past_the_limit_cut_short_breaks_the_stream(void *arg)
 {
@@ -281,7 +281,7 @@ static weir_error *reads_one(void *arg)
     return weir_stream_read(arg, &byte, 1, &n);
 }
 
-static weir_error *a_second_reader_is_refused(void *arg)
+static weir_error *T80_a_second_reader_is_refused(void *arg)
 {
     weir_task *task;
     weir_stream *s;
@@ -302,7 +302,7 @@ static weir_error *a_second_reader_is_refused(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(a_second_reader_is_refused)
+IN_LOOP(T80_a_second_reader_is_refused)
 
 /* Writing */
 
@@ -355,7 +355,7 @@ static weir_error *write_above_the_hard_limit_goes_in_parts(void *arg)
 }
 IN_LOOP(write_above_the_hard_limit_goes_in_parts)
 
-static weir_error *write_waits_for_room_cancellably_and_then_queues_nothing(void *arg)
+static weir_error *T40_write_waits_for_room_cancellably_and_then_queues_nothing(void *arg)
 {
     static char block[300000];
     weir_stream *s;
@@ -384,7 +384,7 @@ static weir_error *write_waits_for_room_cancellably_and_then_queues_nothing(void
     close(peer);
     return NULL;
 }
-IN_LOOP(write_waits_for_room_cancellably_and_then_queues_nothing)
+IN_LOOP(T40_write_waits_for_room_cancellably_and_then_queues_nothing)
 
 static weir_error *drain_waits_for_the_low_mark(void *arg)
 {
@@ -413,7 +413,7 @@ IN_LOOP(drain_waits_for_the_low_mark)
 
 /* The end */
 
-static weir_error *reader_learns_of_a_reset(void *arg)
+static weir_error *T78_reader_learns_of_a_reset(void *arg)
 {
     weir_stream *s;
     char byte;
@@ -430,7 +430,7 @@ static weir_error *reader_learns_of_a_reset(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(reader_learns_of_a_reset)
+IN_LOOP(T78_reader_learns_of_a_reset)
 
 static weir_error *close_entered_cancelled_aborts(void *arg)
 {
@@ -484,7 +484,7 @@ static weir_error *echo(weir_stream *stream, const void *config)
 static const weir_protocol echo_protocol = {WEIR_SIZED(weir_protocol), .name = "echo",
                                             .serve = echo};
 
-static weir_error *straight_line_echo_serves_and_closes_on_return(void *arg)
+static weir_error *T81_straight_line_echo_serves_and_closes_on_return(void *arg)
 {
     weir_server *server;
     weir_stream *s;
@@ -506,7 +506,7 @@ static weir_error *straight_line_echo_serves_and_closes_on_return(void *arg)
     weir_server_unref(server);
     return NULL;
 }
-IN_LOOP(straight_line_echo_serves_and_closes_on_return)
+IN_LOOP(T81_straight_line_echo_serves_and_closes_on_return)
 
 static weir_error *fails(weir_stream *stream, const void *config)
 {
@@ -537,7 +537,7 @@ static weir_error *serve_once(weir_code code, char *log, size_t size)
     return NULL;
 }
 
-static weir_error *only_errors_that_are_ours_are_logged(void *arg)
+static weir_error *T81_only_errors_that_are_ours_are_logged(void *arg)
 {
     char log[4096];
 
@@ -552,7 +552,7 @@ static weir_error *only_errors_that_are_ours_are_logged(void *arg)
     CHECK(!strstr(log, "weir.net"));
     return NULL;
 }
-IN_LOOP(only_errors_that_are_ours_are_logged)
+IN_LOOP(T81_only_errors_that_are_ours_are_logged)
 
 static weir_error *callbacks_then_stream_first_reads_the_rest(void *arg)
 {
@@ -582,22 +582,22 @@ int main(void)
         IN_LOOP_TEST(reads_give_what_came_then_the_end),
         IN_LOOP_TEST(lines_come_without_their_end_and_a_last_one_without_counts),
         IN_LOOP_TEST(a_line_longer_than_the_buffer_stays_unread),
-        IN_LOOP_TEST(read_exactly_tells_a_boundary_from_the_inside),
-        IN_LOOP_TEST(separator_across_pieces_is_found),
+        IN_LOOP_TEST(T78_read_exactly_tells_a_boundary_from_the_inside),
+        IN_LOOP_TEST(T77_separator_across_pieces_is_found),
         IN_LOOP_TEST(a_slice_is_valid_until_the_next_read),
         IN_LOOP_TEST(single_bytes_pin_few_chunks_and_stay_in_order),
-        IN_LOOP_TEST(stream_stops_receiving_at_its_limit),
-        IN_LOOP_TEST(cancelled_read_consumes_nothing),
+        IN_LOOP_TEST(T79_stream_stops_receiving_at_its_limit),
+        IN_LOOP_TEST(T40_cancelled_read_consumes_nothing),
         IN_LOOP_TEST(read_past_the_limit_cut_short_breaks_the_stream),
-        IN_LOOP_TEST(a_second_reader_is_refused),
+        IN_LOOP_TEST(T80_a_second_reader_is_refused),
         IN_LOOP_TEST(write_above_the_hard_limit_goes_in_parts),
-        IN_LOOP_TEST(write_waits_for_room_cancellably_and_then_queues_nothing),
+        IN_LOOP_TEST(T40_write_waits_for_room_cancellably_and_then_queues_nothing),
         IN_LOOP_TEST(drain_waits_for_the_low_mark),
-        IN_LOOP_TEST(reader_learns_of_a_reset),
+        IN_LOOP_TEST(T78_reader_learns_of_a_reset),
         IN_LOOP_TEST(close_entered_cancelled_aborts),
         ON_MAIN_TEST(calls_outside_of_tasks_are_refused),
-        IN_LOOP_TEST(straight_line_echo_serves_and_closes_on_return),
-        IN_LOOP_TEST(only_errors_that_are_ours_are_logged),
+        IN_LOOP_TEST(T81_straight_line_echo_serves_and_closes_on_return),
+        IN_LOOP_TEST(T81_only_errors_that_are_ours_are_logged),
         IN_LOOP_TEST(callbacks_then_stream_first_reads_the_rest),
     };
 

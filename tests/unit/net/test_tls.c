@@ -130,7 +130,7 @@ static weir_error *both_end(struct both *both)
     return NULL;
 }
 
-static weir_error *echo_over_tls_ends_with_close_notify_both_ways(void *arg)
+static weir_error *T71_echo_over_tls_ends_with_close_notify_both_ways(void *arg)
 {
     struct both both;
     weir_tls_info info;
@@ -155,7 +155,7 @@ static weir_error *echo_over_tls_ends_with_close_notify_both_ways(void *arg)
     CHECK_OK(weir_stream_close(s));
     return both_end(&both);
 }
-IN_LOOP(echo_over_tls_ends_with_close_notify_both_ways)
+IN_LOOP(T71_echo_over_tls_ends_with_close_notify_both_ways)
 
 static weir_error *connection_made_comes_after_the_handshake(void *arg)
 {
@@ -187,7 +187,7 @@ static weir_error *connection_made_comes_after_the_handshake(void *arg)
 }
 IN_LOOP(connection_made_comes_after_the_handshake)
 
-static weir_error *an_end_without_close_notify_is_truncation(void *arg)
+static weir_error *T71_an_end_without_close_notify_is_truncation(void *arg)
 {
     struct record record = {0};
     struct both both;
@@ -204,7 +204,7 @@ static weir_error *an_end_without_close_notify_is_truncation(void *arg)
     weir_stream_abort(s);
     return both_end(&both);
 }
-IN_LOOP(an_end_without_close_notify_is_truncation)
+IN_LOOP(T71_an_end_without_close_notify_is_truncation)
 
 /* Refusals */
 
@@ -232,7 +232,7 @@ static weir_error *refused(const struct test_certificate *certificate, const cha
     return NULL;
 }
 
-static weir_error *unverifiable_certificates_are_refused_in_words(void *arg)
+static weir_error *T76_unverifiable_certificates_are_refused_in_words(void *arg)
 {
     (void)arg;
     CHECK_OK(refused(&stranger, "a.test", "certificate verify failed: self-signed certificate"));
@@ -241,9 +241,9 @@ static weir_error *unverifiable_certificates_are_refused_in_words(void *arg)
     CHECK_OK(refused(&other, NULL, "certificate verify failed: IP address mismatch"));
     return NULL;
 }
-IN_LOOP(unverifiable_certificates_are_refused_in_words)
+IN_LOOP(T76_unverifiable_certificates_are_refused_in_words)
 
-static weir_error *garbage_instead_of_a_hello_is_refused(void *arg)
+static weir_error *T70_garbage_instead_of_a_hello_is_refused(void *arg)
 {
     struct record record = {0};
     struct both both;
@@ -264,9 +264,9 @@ static weir_error *garbage_instead_of_a_hello_is_refused(void *arg)
     CHECK_EVENTS(&record, "");
     return NULL;
 }
-IN_LOOP(garbage_instead_of_a_hello_is_refused)
+IN_LOOP(T70_garbage_instead_of_a_hello_is_refused)
 
-static weir_error *silent_client_is_given_up_after_the_handshake_timeout(void *arg)
+static weir_error *T70_silent_client_is_given_up_after_the_handshake_timeout(void *arg)
 {
     weir_server_options options = {WEIR_SIZED(weir_server_options),
                                    .handshake_timeout = WEIR_MS(30)};
@@ -290,7 +290,7 @@ static weir_error *silent_client_is_given_up_after_the_handshake_timeout(void *a
     CHECK_EVENTS(&record, "");
     return NULL;
 }
-IN_LOOP(silent_client_is_given_up_after_the_handshake_timeout)
+IN_LOOP(T70_silent_client_is_given_up_after_the_handshake_timeout)
 
 /* Choosing */
 
@@ -540,7 +540,7 @@ static weir_error *starttls(weir_stream *stream, const void *config)
 static const weir_protocol starttls_protocol = {WEIR_SIZED(weir_protocol), .name = "starttls",
                                                 .serve = starttls};
 
-static weir_error *stream_upgrades_to_tls(void *arg)
+static weir_error *T74_stream_upgrades_to_tls(void *arg)
 {
     weir_tls_context *server_side, *client_side;
     weir_server *server;
@@ -566,9 +566,9 @@ static weir_error *stream_upgrades_to_tls(void *arg)
     weir_tls_context_unref(client_side);
     return NULL;
 }
-IN_LOOP(stream_upgrades_to_tls)
+IN_LOOP(T74_stream_upgrades_to_tls)
 
-static weir_error *plaintext_injected_before_tls_is_a_protocol_error(void *arg)
+static weir_error *T74_plaintext_injected_before_tls_is_a_protocol_error(void *arg)
 {
     weir_tls_context *server_side;
     weir_server *server;
@@ -591,7 +591,7 @@ static weir_error *plaintext_injected_before_tls_is_a_protocol_error(void *arg)
     CHECK(strstr(log, "plaintext arrived before TLS started"));
     return NULL;
 }
-IN_LOOP(plaintext_injected_before_tls_is_a_protocol_error)
+IN_LOOP(T74_plaintext_injected_before_tls_is_a_protocol_error)
 
 /* Contexts */
 
@@ -633,20 +633,20 @@ static void bad_files_are_named_with_what_is_wrong(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_LOOP_TEST(echo_over_tls_ends_with_close_notify_both_ways),
+        IN_LOOP_TEST(T71_echo_over_tls_ends_with_close_notify_both_ways),
         IN_LOOP_TEST(connection_made_comes_after_the_handshake),
-        IN_LOOP_TEST(an_end_without_close_notify_is_truncation),
-        IN_LOOP_TEST(unverifiable_certificates_are_refused_in_words),
-        IN_LOOP_TEST(garbage_instead_of_a_hello_is_refused),
-        IN_LOOP_TEST(silent_client_is_given_up_after_the_handshake_timeout),
+        IN_LOOP_TEST(T71_an_end_without_close_notify_is_truncation),
+        IN_LOOP_TEST(T76_unverifiable_certificates_are_refused_in_words),
+        IN_LOOP_TEST(T70_garbage_instead_of_a_hello_is_refused),
+        IN_LOOP_TEST(T70_silent_client_is_given_up_after_the_handshake_timeout),
         IN_LOOP_TEST(name_asked_for_chooses_the_certificate),
         IN_LOOP_TEST(rsa_and_ecdsa_stand_side_by_side),
         IN_LOOP_TEST(alpn_goes_by_the_servers_preference),
         IN_LOOP_TEST(client_certificate_is_required_when_asked_for),
         IN_LOOP_TEST(large_transfer_arrives_whole_with_back_pressure),
         IN_LOOP_TEST(paused_reader_stops_the_peer),
-        IN_LOOP_TEST(stream_upgrades_to_tls),
-        IN_LOOP_TEST(plaintext_injected_before_tls_is_a_protocol_error),
+        IN_LOOP_TEST(T74_stream_upgrades_to_tls),
+        IN_LOOP_TEST(T74_plaintext_injected_before_tls_is_a_protocol_error),
         ON_MAIN_TEST(bad_files_are_named_with_what_is_wrong),
     };
 

@@ -12,7 +12,7 @@
 
 /* Order */
 
-static weir_error *made_then_data_then_eof_then_lost(void *arg)
+static weir_error *T55_made_then_data_then_eof_then_lost(void *arg)
 {
     static struct record record = {0};
     int peer;
@@ -27,7 +27,7 @@ static weir_error *made_then_data_then_eof_then_lost(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(made_then_data_then_eof_then_lost)
+IN_LOOP(T55_made_then_data_then_eof_then_lost)
 
 static weir_error *error_in_data_received_aborts_with_that_reason(void *arg)
 {
@@ -85,7 +85,7 @@ IN_LOOP(reset_by_the_peer_is_the_reason)
 
 /* Closing */
 
-static weir_error *close_flushes_and_then_ends_in_order(void *arg)
+static weir_error *T59_close_flushes_and_then_ends_in_order(void *arg)
 {
     static struct record record = {0};
     char text[8] = "";
@@ -107,9 +107,9 @@ static weir_error *close_flushes_and_then_ends_in_order(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(close_flushes_and_then_ends_in_order)
+IN_LOOP(T59_close_flushes_and_then_ends_in_order)
 
-static weir_error *abort_inside_data_received_is_the_last_callback(void *arg);
+static weir_error *T59_abort_inside_data_received_is_the_last_callback(void *arg);
 
 static weir_error *abort_with_reason(weir_transport *t, struct record *record, weir_slice data)
 {
@@ -120,7 +120,7 @@ static weir_error *abort_with_reason(weir_transport *t, struct record *record, w
     return NULL;
 }
 
-static weir_error *abort_inside_data_received_is_the_last_callback(void *arg)
+static weir_error *T59_abort_inside_data_received_is_the_last_callback(void *arg)
 {
     static struct record record = {.on_data = abort_with_reason};
     int peer;
@@ -135,9 +135,9 @@ static weir_error *abort_inside_data_received_is_the_last_callback(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(abort_inside_data_received_is_the_last_callback)
+IN_LOOP(T59_abort_inside_data_received_is_the_last_callback)
 
-static weir_error *calls_on_a_lost_transport_return_closed_and_touch_nothing(void *arg)
+static weir_error *T56_calls_on_a_lost_transport_return_closed_and_touch_nothing(void *arg)
 {
     static struct record record = {0};
     weir_transport *t;
@@ -166,11 +166,11 @@ static weir_error *calls_on_a_lost_transport_return_closed_and_touch_nothing(voi
     close(peer);
     return NULL;
 }
-IN_LOOP(calls_on_a_lost_transport_return_closed_and_touch_nothing)
+IN_LOOP(T56_calls_on_a_lost_transport_return_closed_and_touch_nothing)
 
 /* Half-close */
 
-static weir_error *eof_kept_open_still_writes(void *arg)
+static weir_error *T58_eof_kept_open_still_writes(void *arg)
 {
     static struct record record = {.keep_open = true};
     char text[8] = "";
@@ -192,9 +192,9 @@ static weir_error *eof_kept_open_still_writes(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(eof_kept_open_still_writes)
+IN_LOOP(T58_eof_kept_open_still_writes)
 
-static weir_error *write_eof_still_receives_and_both_ends_close_it(void *arg)
+static weir_error *T58_write_eof_still_receives_and_both_ends_close_it(void *arg)
 {
     static struct record record = {.keep_open = true};
     char text[8] = "";
@@ -219,11 +219,11 @@ static weir_error *write_eof_still_receives_and_both_ends_close_it(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(write_eof_still_receives_and_both_ends_close_it)
+IN_LOOP(T58_write_eof_still_receives_and_both_ends_close_it)
 
 /* Pausing */
 
-static weir_error *nothing_is_delivered_while_reading_is_paused(void *arg)
+static weir_error *T60_nothing_is_delivered_while_reading_is_paused(void *arg)
 {
     static struct record record = {0};
     weir_transport *t;
@@ -246,7 +246,7 @@ static weir_error *nothing_is_delivered_while_reading_is_paused(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(nothing_is_delivered_while_reading_is_paused)
+IN_LOOP(T60_nothing_is_delivered_while_reading_is_paused)
 
 /* Handing over */
 
@@ -255,7 +255,7 @@ static weir_error *hand_over(weir_transport *t, struct record *record, weir_slic
     return weir_transport_set_protocol(t, &recording, record->arg, weir_slice_skip(data, 4), NULL);
 }
 
-static weir_error *new_protocol_receives_the_rest_of_the_slice_first(void *arg)
+static weir_error *T63_new_protocol_receives_the_rest_of_the_slice_first(void *arg)
 {
     static struct record second = {0};
     static struct record first = {.on_data = hand_over, .arg = &second};
@@ -274,7 +274,7 @@ static weir_error *new_protocol_receives_the_rest_of_the_slice_first(void *arg)
     CHECK_EVENTS(&second, "made data(rest) data(more) eof lost ");
     return NULL;
 }
-IN_LOOP(new_protocol_receives_the_rest_of_the_slice_first)
+IN_LOOP(T63_new_protocol_receives_the_rest_of_the_slice_first)
 
 static weir_error *rest_waits_while_the_new_protocol_pauses(void *arg)
 {
@@ -537,17 +537,17 @@ static void an_idle_transport_is_small(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_LOOP_TEST(made_then_data_then_eof_then_lost),
+        IN_LOOP_TEST(T55_made_then_data_then_eof_then_lost),
         IN_LOOP_TEST(error_in_data_received_aborts_with_that_reason),
         IN_LOOP_TEST(error_in_connection_made_aborts),
         IN_LOOP_TEST(reset_by_the_peer_is_the_reason),
-        IN_LOOP_TEST(close_flushes_and_then_ends_in_order),
-        IN_LOOP_TEST(abort_inside_data_received_is_the_last_callback),
-        IN_LOOP_TEST(calls_on_a_lost_transport_return_closed_and_touch_nothing),
-        IN_LOOP_TEST(eof_kept_open_still_writes),
-        IN_LOOP_TEST(write_eof_still_receives_and_both_ends_close_it),
-        IN_LOOP_TEST(nothing_is_delivered_while_reading_is_paused),
-        IN_LOOP_TEST(new_protocol_receives_the_rest_of_the_slice_first),
+        IN_LOOP_TEST(T59_close_flushes_and_then_ends_in_order),
+        IN_LOOP_TEST(T59_abort_inside_data_received_is_the_last_callback),
+        IN_LOOP_TEST(T56_calls_on_a_lost_transport_return_closed_and_touch_nothing),
+        IN_LOOP_TEST(T58_eof_kept_open_still_writes),
+        IN_LOOP_TEST(T58_write_eof_still_receives_and_both_ends_close_it),
+        IN_LOOP_TEST(T60_nothing_is_delivered_while_reading_is_paused),
+        IN_LOOP_TEST(T63_new_protocol_receives_the_rest_of_the_slice_first),
         IN_LOOP_TEST(rest_of_a_second_hand_over_comes_before_what_waits),
         IN_LOOP_TEST(rest_waits_while_the_new_protocol_pauses),
         IN_LOOP_TEST(state_is_zeroed_and_lives_as_long_as_the_transport),

@@ -76,7 +76,7 @@ static void drop_what_was_left(void)
     close(peer_end);
 }
 
-static void T23_K1_a_closing_loop_reports_the_transport_nobody_closed(void **state)
+static void T23_B5_K1_a_closing_loop_reports_the_transport_nobody_closed(void **state)
 {
     const char *log = log_of(opens_and_leaves, false);
     char wanted[256];
@@ -231,7 +231,7 @@ static void in_loop_closed_server(void **state)
     run_in_loop(K1_a_closed_server_is_dropped_in_silence, NULL);
 }
 
-static void T23_K1_a_closing_loop_reports_the_server_nobody_closed(void **state)
+static void T23_B5_K1_a_closing_loop_reports_the_server_nobody_closed(void **state)
 {
     struct record record = {0};
     weir_loop *mine;
@@ -259,7 +259,7 @@ static void aborts(void)
     (void)log_of(opens_and_leaves, false);
 }
 
-static void T23_K1_the_policy_abort_aborts(void **state)
+static void T23_B5_K1_the_policy_abort_aborts(void **state)
 {
     int status = 0;
     pid_t pid = fork();
@@ -283,7 +283,7 @@ static void T23_K1_the_policy_abort_aborts(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        TEST(T23_K1_a_closing_loop_reports_the_transport_nobody_closed),
+        TEST(T23_B5_K1_a_closing_loop_reports_the_transport_nobody_closed),
         cmocka_unit_test(K1_debug_mode_adds_where_the_transport_was_made),
         TEST(K1_an_aborted_transport_tells_its_peer),
         TEST(K1_what_a_cancelled_task_closes_is_not_reported),
@@ -291,8 +291,8 @@ int main(int argc, char **argv)
         {"K1_a_server_dropped_unclosed_is_reported_and_closed", in_loop_dropped_server, setup,
          teardown, NULL},
         {"K1_a_closed_server_is_dropped_in_silence", in_loop_closed_server, setup, teardown, NULL},
-        TEST(T23_K1_a_closing_loop_reports_the_server_nobody_closed),
-        TEST(T23_K1_the_policy_abort_aborts),
+        TEST(T23_B5_K1_a_closing_loop_reports_the_server_nobody_closed),
+        TEST(T23_B5_K1_the_policy_abort_aborts),
     };
 
     if (argc > 1 && strcmp(argv[1], abort_argument) == 0) {

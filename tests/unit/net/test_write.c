@@ -44,7 +44,7 @@ static size_t swallow(int fd)
     return total;
 }
 
-static weir_error *write_goes_to_the_kernel_at_once(void *arg)
+static weir_error *T56_write_goes_to_the_kernel_at_once(void *arg)
 {
     static struct record record = {0};
     char text[8] = "";
@@ -62,7 +62,7 @@ static weir_error *write_goes_to_the_kernel_at_once(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(write_goes_to_the_kernel_at_once)
+IN_LOOP(T56_write_goes_to_the_kernel_at_once)
 
 static weir_error *queued_slice_of_a_chunk_holds_a_reference_until_sent(void *arg)
 {
@@ -170,7 +170,7 @@ IN_LOOP(foreign_memory_may_change_once_the_write_returned)
 
 /* Marks */
 
-static weir_error *exactly_the_high_mark_does_not_pause_one_more_byte_does(void *arg)
+static weir_error *T57_exactly_the_high_mark_does_not_pause_one_more_byte_does(void *arg)
 {
     static struct record record = {0};
     weir_transport *t;
@@ -194,9 +194,9 @@ static weir_error *exactly_the_high_mark_does_not_pause_one_more_byte_does(void 
     close(peer);
     return NULL;
 }
-IN_LOOP(exactly_the_high_mark_does_not_pause_one_more_byte_does)
+IN_LOOP(T57_exactly_the_high_mark_does_not_pause_one_more_byte_does)
 
-static weir_error *a_high_mark_of_zero_does_not_flap(void *arg)
+static weir_error *T57_a_high_mark_of_zero_does_not_flap(void *arg)
 {
     static struct record record = {0};
     weir_transport *t;
@@ -217,7 +217,7 @@ static weir_error *a_high_mark_of_zero_does_not_flap(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(a_high_mark_of_zero_does_not_flap)
+IN_LOOP(T57_a_high_mark_of_zero_does_not_flap)
 
 static weir_error *past_the_hard_limit_nothing_is_queued(void *arg)
 {
@@ -261,7 +261,7 @@ static void send_more(weir_transport *t, struct record *record)
         EXPECT(!weir_transport_write_eof(t));
 }
 
-static weir_error *big_transfer_with_partial_sends_arrives_in_order(void *arg)
+static weir_error *T56_big_transfer_with_partial_sends_arrives_in_order(void *arg)
 {
     static struct sender sender;
     static struct record record = {.on_resume = send_more, .arg = &sender};
@@ -291,7 +291,7 @@ static weir_error *big_transfer_with_partial_sends_arrives_in_order(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(big_transfer_with_partial_sends_arrives_in_order)
+IN_LOOP(T56_big_transfer_with_partial_sends_arrives_in_order)
 
 static weir_error *writev_of_more_slices_than_a_send_takes_keeps_order(void *arg)
 {
@@ -340,7 +340,7 @@ static weir_error *corked_writes_leave_together(void *arg)
 }
 IN_LOOP(corked_writes_leave_together)
 
-static weir_error *close_with_a_full_queue_flushes_all_of_it(void *arg)
+static weir_error *T59_close_with_a_full_queue_flushes_all_of_it(void *arg)
 {
     static struct record record = {0};
     weir_transport *t;
@@ -361,9 +361,9 @@ static weir_error *close_with_a_full_queue_flushes_all_of_it(void *arg)
     close(peer);
     return NULL;
 }
-IN_LOOP(close_with_a_full_queue_flushes_all_of_it)
+IN_LOOP(T59_close_with_a_full_queue_flushes_all_of_it)
 
-static weir_error *failed_send_is_the_reason_and_the_write_succeeds(void *arg)
+static weir_error *T56_failed_send_is_the_reason_and_the_write_succeeds(void *arg)
 {
     static struct record record = {0};
     weir_transport *t;
@@ -378,7 +378,7 @@ static weir_error *failed_send_is_the_reason_and_the_write_succeeds(void *arg)
     CHECK(record.reason == EPIPE);
     return NULL;
 }
-IN_LOOP(failed_send_is_the_reason_and_the_write_succeeds)
+IN_LOOP(T56_failed_send_is_the_reason_and_the_write_succeeds)
 
 static weir_error *what_the_peer_said_before_it_left_is_delivered_after_a_failed_send(void *arg)
 {
@@ -517,19 +517,19 @@ IN_LOOP(relay_passes_bytes_and_half_close_both_ways)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_LOOP_TEST(write_goes_to_the_kernel_at_once),
+        IN_LOOP_TEST(T56_write_goes_to_the_kernel_at_once),
         IN_LOOP_TEST(queued_slice_of_a_chunk_holds_a_reference_until_sent),
         IN_LOOP_TEST(abort_gives_queued_chunks_back),
         IN_LOOP_TEST(owned_memory_is_released_once_it_is_sent_or_refused),
         IN_LOOP_TEST(foreign_memory_may_change_once_the_write_returned),
-        IN_LOOP_TEST(exactly_the_high_mark_does_not_pause_one_more_byte_does),
-        IN_LOOP_TEST(a_high_mark_of_zero_does_not_flap),
+        IN_LOOP_TEST(T57_exactly_the_high_mark_does_not_pause_one_more_byte_does),
+        IN_LOOP_TEST(T57_a_high_mark_of_zero_does_not_flap),
         IN_LOOP_TEST(past_the_hard_limit_nothing_is_queued),
-        IN_LOOP_TEST(big_transfer_with_partial_sends_arrives_in_order),
+        IN_LOOP_TEST(T56_big_transfer_with_partial_sends_arrives_in_order),
         IN_LOOP_TEST(writev_of_more_slices_than_a_send_takes_keeps_order),
         IN_LOOP_TEST(corked_writes_leave_together),
-        IN_LOOP_TEST(close_with_a_full_queue_flushes_all_of_it),
-        IN_LOOP_TEST(failed_send_is_the_reason_and_the_write_succeeds),
+        IN_LOOP_TEST(T59_close_with_a_full_queue_flushes_all_of_it),
+        IN_LOOP_TEST(T56_failed_send_is_the_reason_and_the_write_succeeds),
         IN_LOOP_TEST(what_the_peer_said_before_it_left_is_delivered_after_a_failed_send),
         IN_LOOP_TEST(forwarding_to_a_slow_consumer_stops_receiving_at_the_chunk_limit),
         IN_LOOP_TEST(many_small_slices_pin_few_chunks),
