@@ -77,7 +77,9 @@ struct kit_file {
     weir_test_faults faults;
     const struct iovec *iov; /* a send that waits here */
     int count;
-    struct iovec *cut; /* what of it the real backend was given */
+    struct iovec *cut;          /* part of a send, which the real backend was given */
+    const struct iovec *cut_of; /* while that is pending: the whole */
+    int ncut;
     unsigned refusals; /* of the next send, still to come */
     size_t sends, receives, accepts;
     size_t sent, received; /* bytes */
@@ -102,6 +104,7 @@ struct kit_io {
     size_t waits, completions;
     uint64_t listeners[16]; /* inodes of sockets whose connections are in memory */
     size_t nlisteners;
+    size_t *chunks_left; /* told at the end: those that somebody still holds */
 };
 
 struct weir_test {
@@ -125,6 +128,7 @@ struct weir_test {
     /* the state before */
     size_t descriptors, homes;
     char tasks[3072]; /* of the run that ended without hope, a line each */
+    size_t chunks_left;
     /* reports to the exception handler */
     size_t reports;
     char report[256];
@@ -183,6 +187,8 @@ void weir__kit_real_receive_ended(struct io_file *real, int result);
 void weir__kit_deliver(struct kit_file *file);
 ssize_t weir__kit_send(struct io_backend *backend, struct io_file *user, const struct iovec *iov,
                        int count);
+/* Before the real backend looks: where the bytes of a pending send lie may have changed. */
+void weir__kit_refresh_cut(struct kit_file *file);
 /* False: the file is gone. */
 bool weir__kit_go_on_sending(struct kit_file *file);
 void weir__kit_real_sent(struct io_file *real, ssize_t result);

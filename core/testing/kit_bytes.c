@@ -76,6 +76,16 @@ void weir__kit_real_receive_ended(struct io_file *real, int result)
     weir__kit_schedule(file);
 }
 
+/* Makes the peer of a descriptor of the kernel see it: a TCP connection that is dissolved sends a
+   reset, others at least end. */
+static void break_real(const struct kit_file *file)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+    if (connect(file->user->fd, &nobody, sizeof(nobody)) != 0)
+        (void)shutdown(file->user->fd, SHUT_RDWR);
+}
+
 /* A reset in the middle of bytes: what was not received is lost, sending fails. */
 static void break_connection(struct kit_file *file)
 {
@@ -85,6 +95,8 @@ static void break_connection(struct kit_file *file)
     weir__inbox_end(file->inbox, -ECONNRESET);
     if (file->end)
         weir__memory_reset(file->end);
+    else
+        break_real(file);
     weir__kit_schedule(file);
 }
 
@@ -199,10 +211,17 @@ static size_t total_of(const struct iovec *iov, int count)
     return total;
 }
 
+void weir__kit_refresh_cut(struct kit_file *file)
+{
+    for (int i = 0; file->cut_of && i < file->ncut; i++)
+        file->cut[i].iov_base = file->cut_of[i].iov_base;
+}
+
 static ssize_t send_real(struct kit_file *file, const struct iovec *iov, int count, size_t limit)
 {
     struct io_backend *real = file->io->real;
     int used = 0;
+    ssize_t n;
 
     if (limit == total_of(iov, count))
         return real->ops->send(real, &file->real, iov, count);
@@ -214,7 +233,10 @@ static ssize_t send_real(struct kit_file *file, const struct iovec *iov, int cou
             file->cut[used].iov_len = limit;
         limit -= file->cut[used].iov_len;
     }
-    return real->ops->send(real, &file->real, file->cut, used);
+    n = real->ops->send(real, &file->real, file->cut, used);
+    file->cut_of = n == -EINPROGRESS ? iov : NULL;
+    file->ncut = used;
+    return n;
 }
 
 /* Bytes, -errno, -EAGAIN to be tried again, or -EINPROGRESS: the real backend has it. */
@@ -291,8 +313,13 @@ void weir__kit_real_sent(struct io_file *real, ssize_t result)
 
     if (result > 0) {
         file->sent += (size_t)result;
+        if (file->faults.reset_after_sent && file->sent >= file->faults.reset_after_sent)
+            break_connection(file);
         file->refusals = file->faults.refuse;
+        file->io->counts.shortened += file->cut_of != NULL;
+        file->refusals += file->cut_of && !file->refusals;
     }
+    file->cut_of = NULL;
     file->user->sending = 0;
     (void)KIT_CALL(file, file->user->ops->sent(file->user, result));
 }

@@ -358,6 +358,8 @@ static weir_error *kit_wait(struct io_backend *backend, int64_t timeout_ns, int 
         *ret_events = 0;
         return NULL;
     }
+    weir_list_foreach(file, &io->files, struct kit_file, link)
+        weir__kit_refresh_cut(file);
     io->real->pool = backend->pool;
     io->real->observer = backend->observer;
     io->real->observer_arg = backend->observer_arg;
@@ -429,6 +431,8 @@ static void kit_destroy(struct io_backend *backend)
         file_free(container_of(io->files.next, struct kit_file, link));
     weir__memory_done(io);
     io->real->ops->destroy(io->real);
+    if (io->chunks_left)
+        *io->chunks_left = io->base.pool->live;
     weir__free(io);
 }
 

@@ -100,6 +100,7 @@ weir_test *weir_test_new(const weir_test_options *options)
         abort();
     }
     weir__test_current = test;
+    test->io->chunks_left = &test->chunks_left;
     test->io->shuffle = test->options.shuffle;
     if (test->options.shuffle)
         weir__loop_set_shuffle(test->loop, test->seed);
@@ -329,13 +330,11 @@ void weir_test_end(weir_test *take_test)
     weir_test *test = take_test;
     char what[3072] = "";
     struct text text = TEXT_INIT(what);
-    size_t chunks;
     weir_error *error;
     weir_test copy;
 
     weir_test_fail_allocation(0);
     weir_test_idle(test);
-    chunks = test->io->base.pool->live;
     error = weir_loop_close(test->loop);
     if (error) {
         weir_error_message(error, what, sizeof(what));
@@ -343,8 +342,8 @@ void weir_test_end(weir_test *take_test)
         weir_ignore(error);
         weir_loop_close_force(test->loop, CLOSE_GRACE);
     }
-    if (chunks)
-        text_printf(&text, "%s%zu chunks are held", text.len ? "; " : "", chunks);
+    if (test->chunks_left)
+        text_printf(&text, "%s%zu chunks are held", text.len ? "; " : "", test->chunks_left);
     weir_loop_unref(test->loop);
     weir__test_current = NULL;
     copy = *test;

@@ -40,9 +40,29 @@ struct exchange {
     weir_server *server;
     weir_stream *peer;
     size_t total, received;
-    bool real;
-    weir_code ended; /* of the reader */
+    const char *backend; /* over its sockets; NULL: in memory */
+    weir_code ended;     /* of the reader */
 };
+
+/* Each kind of connection: in memory, and over the sockets of each backend that works here. */
+static const char *const kinds[] = {NULL, "epoll", "io_uring"};
+#define EACH_KIND(backend)                                                        \
+    for (size_t kind_ = 0; kind_ < 3 && (kind_ < 2 || io_uring_works()); kind_++) \
+        for (const char *backend = kinds[kind_], *once_ = ""; once_; once_ = NULL)
+
+static bool io_uring_works(void)
+{
+    weir_loop_options options = {WEIR_SIZED(weir_loop_options), .backend = "io_uring"};
+    weir_loop *loop;
+    weir_error *error = weir_loop_new(&options, &loop);
+
+    weir_ignore(error);
+    if (error)
+        return false;
+    weir_loop_close_force(loop, WEIR_NS(0));
+    weir_loop_unref(loop);
+    return true;
+}
 
 static weir_error *send_pattern(void *arg)
 {
@@ -74,7 +94,7 @@ static weir_error *receive_pattern(struct exchange *exchange)
 
 static weir_error *open_peer(struct exchange *exchange)
 {
-    if (exchange->real)
+    if (exchange->backend)
         WEIR_CHECK_OK(weir_connect(weir_server_name(exchange->server), NULL, &exchange->peer));
     else if (exchange->server)
         WEIR_CHECK_OK(weir_test_connect(exchange->test, exchange->server, &exchange->peer));
@@ -105,16 +125,18 @@ static weir_test_fault_counts exchanged(struct exchange *exchange, const weir_te
 {
     weir_test_fault_counts counts;
 
-    exchange->test = KIT_NEW(.seed = 3);
+    exchange->test =
+        KIT_NEW(.seed = 3, .loop = &(weir_loop_options){WEIR_SIZED(weir_loop_options),
+                                                        .backend = exchange->backend, .debug = -1});
     exchange->total = exchange->total ? exchange->total : TOTAL;
     exchange->received = 0;
     weir_test_set_faults(exchange->test, faults);
-    if (exchange->real)
+    if (exchange->backend)
         WEIR_TEST_OK(weir_serve(weir_test_loop(exchange->test), "127.0.0.1:0", NULL, &echoing, NULL,
                                 &exchange->server));
     weir_test_run(exchange->test, exchange_bytes, exchange);
     counts = weir_test_faults_seen(exchange->test);
-    if (exchange->real) {
+    if (exchange->backend) {
         weir_server_close(exchange->server);
         weir_server_unref(exchange->server);
     }
@@ -122,10 +144,10 @@ static weir_test_fault_counts exchanged(struct exchange *exchange, const weir_te
     return counts;
 }
 
-/* Both kinds of connection deliver everything under these faults. */
-static weir_test_fault_counts whole(const weir_test_faults *faults, bool real)
+/* A connection of this kind delivers everything under these faults. */
+static weir_test_fault_counts whole(const weir_test_faults *faults, const char *backend)
 {
-    struct exchange exchange = {.real = real};
+    struct exchange exchange = {.backend = backend};
     weir_test_fault_counts counts = exchanged(&exchange, faults);
 
     assert_int_equal(exchange.ended, 0);
@@ -136,8 +158,9 @@ static weir_test_fault_counts whole(const weir_test_faults *faults, bool real)
 static void without_faults_none_are_counted(void **state)
 {
     (void)state;
-    for (int real = 0; real < 2; real++) {
-        weir_test_fault_counts counts = whole(NULL, real),
+    EACH_KIND(backend)
+    {
+        weir_test_fault_counts counts = whole(NULL, backend),
                                none = {WEIR_SIZED(weir_test_fault_counts)};
 
         assert_memory_equal(&counts, &none, sizeof(counts));
@@ -147,17 +170,19 @@ static void without_faults_none_are_counted(void **state)
 static void short_reads_are_put_together(void **state)
 {
     (void)state;
-    for (int real = 0; real < 2; real++) {
+    EACH_KIND(backend)
+    {
         /* 200,000 bytes in pieces of 1 to 1,999 */
-        assert_true(whole(KIT_FAULTS(.max_read = 1999, .vary = true), real).shortened > 100);
+        assert_true(whole(KIT_FAULTS(.max_read = 1999, .vary = true), backend).shortened > 100);
     }
 }
 
 static void short_writes_are_gone_on_with(void **state)
 {
     (void)state;
-    for (int real = 0; real < 2; real++) {
-        weir_test_fault_counts counts = whole(KIT_FAULTS(.max_write = 333), real);
+    EACH_KIND(backend)
+    {
+        weir_test_fault_counts counts = whole(KIT_FAULTS(.max_write = 333), backend);
 
         assert_true(counts.shortened >= 300);
         assert_true(counts.refused >= 300);
@@ -167,27 +192,27 @@ static void short_writes_are_gone_on_with(void **state)
 static void refused_sends_are_tried_again(void **state)
 {
     (void)state;
-    for (int real = 0; real < 2; real++)
-        assert_true(whole(KIT_FAULTS(.refuse = 5), real).refused >= 5);
+    EACH_KIND(backend)
+    assert_true(whole(KIT_FAULTS(.refuse = 5), backend).refused >= 5);
 }
 
 static void receives_without_a_buffer_come_again(void **state)
 {
     (void)state;
-    for (int real = 0; real < 2; real++)
-        assert_true(whole(KIT_FAULTS(.starve_every = 2), real).starved > 3);
+    EACH_KIND(backend)
+    assert_true(whole(KIT_FAULTS(.starve_every = 2), backend).starved > 3);
 }
 
 static void interrupted_waits_lose_nothing(void **state)
 {
     (void)state;
-    for (int real = 0; real < 2; real++)
-        assert_true(whole(KIT_FAULTS(.interrupt_every = 2), real).interrupted > 3);
+    EACH_KIND(backend)
+    assert_true(whole(KIT_FAULTS(.interrupt_every = 2), backend).interrupted > 3);
 }
 
 static void a_small_window_stops_the_sender(void **state)
 {
-    weir_test_fault_counts counts = whole(KIT_FAULTS(.window = 100), false);
+    weir_test_fault_counts counts = whole(KIT_FAULTS(.window = 100), NULL);
 
     (void)state;
     assert_int_equal(counts.shortened, 0); /* a full window is no fault */
@@ -200,8 +225,9 @@ static void all_at_once_leave_the_bytes_intact(void **state)
                    .max_write = 500, .refuse = 2, .window = 2000, .interrupt_every = 3);
 
     (void)state;
-    for (int real = 0; real < 2; real++) {
-        weir_test_fault_counts counts = whole(faults, real);
+    EACH_KIND(backend)
+    {
+        weir_test_fault_counts counts = whole(faults, backend);
 
         assert_true(counts.shortened && counts.delayed && counts.refused && counts.starved &&
                     counts.interrupted);
@@ -271,17 +297,34 @@ static void bandwidth_is_of_one_direction(void **state)
 
 /* The end before the end */
 
-static void a_reset_after_bytes_sent_delivers_exactly_those(void **state)
+static void a_reset_ends_an_exchange_at_its_byte(void **state)
 {
-    struct exchange exchange = {.total = 50000};
-    weir_test_fault_counts counts;
-
     (void)state;
-    /* Of what the echo sends back, the peer's own sends are reset later. */
-    counts = exchanged(&exchange, KIT_FAULTS(.reset_after_sent = 12345));
-    assert_true(exchange.ended == ECONNRESET || exchange.ended == EPIPE);
-    assert_true(exchange.received <= 12345);
-    assert_true(counts.reset >= 1);
+    EACH_KIND(backend)
+    {
+        struct exchange exchange = {.total = 50000, .backend = backend};
+        /* The echo is reset when it has sent so many, or its peer when it has. */
+        weir_test_fault_counts counts = exchanged(&exchange, KIT_FAULTS(.reset_after_sent = 12345));
+
+        assert_int_equal(exchange.ended, ECONNRESET);
+        assert_true(exchange.received <= 12345);
+        assert_true(counts.reset >= 1);
+    }
+}
+
+static void a_reset_after_bytes_received_delivers_exactly_those(void **state)
+{
+    (void)state;
+    EACH_KIND(backend)
+    {
+        struct exchange exchange = {.total = 50000, .backend = backend};
+        weir_test_fault_counts counts =
+            exchanged(&exchange, KIT_FAULTS(.reset_after_received = 12345, .max_read = 1000));
+
+        assert_int_equal(exchange.ended, ECONNRESET);
+        assert_true(exchange.received <= 12345);
+        assert_true(counts.reset >= 1);
+    }
 }
 
 static weir_error *receive_up_to_a_reset(void *arg)
@@ -455,7 +498,8 @@ int main(void)
         KIT_TEST(all_at_once_leave_the_bytes_intact),
         KIT_TEST(a_delay_is_virtual_and_exact_in_each_direction),
         KIT_TEST(bandwidth_is_of_one_direction),
-        KIT_TEST(a_reset_after_bytes_sent_delivers_exactly_those),
+        KIT_TEST(a_reset_ends_an_exchange_at_its_byte),
+        KIT_TEST(a_reset_after_bytes_received_delivers_exactly_those),
         KIT_TEST(a_reset_at_byte_n_is_seen_by_both_ends),
         KIT_TEST(the_nth_send_fails_with_the_code),
         KIT_TEST(the_nth_receive_fails_with_the_code),
