@@ -83,6 +83,8 @@ static bool outside_owes(weir_test *test, int64_t *timeout)
 {
     if (weir__loop_externals(test->loop) + test->externals > 0)
         return true;
+    if (test->advancing)
+        return false;
     return weir__kit_io_interests(test->io) > 0 && !silent(test, timeout);
 }
 

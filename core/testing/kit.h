@@ -118,8 +118,9 @@ struct weir_test {
     int64_t run_until; /* virtual; INT64_MAX: no limit */
     int64_t real_end;  /* of the run, by the real clock */
     int64_t really_since;
-    bool really;  /* the loop waits for something outside, in real time */
-    bool no_jump; /* stop where time would have to pass */
+    bool really;    /* the loop waits for something outside, in real time */
+    bool no_jump;   /* stop where time would have to pass */
+    bool advancing; /* time passes because the test says so */
     bool nothing_due;
     bool stuck, late;
     bool patient, quiet; /* a last moment of listening has begun, at this progress */

@@ -280,6 +280,8 @@ void weir_test_idle(weir_test *test)
     test->no_jump = false;
     run_end(test);
     weir_test_raise_recorded();
+    if (quiet < 2)
+        weir__check_fail(test, "something happens all the time: the loop does not come to rest");
 }
 
 void weir_test_advance(weir_test *test, weir_duration duration)
@@ -289,9 +291,13 @@ void weir_test_advance(weir_test *test, weir_duration duration)
     weir_test_idle(test);
     run_begin(test);
     test->run_until = INT64_MAX;
-    while ((now = now_of(test)) < end && !test->late)
+    test->advancing = true;
+    while ((now = now_of(test)) < end && !test->late && weir_now().ns < test->real_end)
         iterate(test, end - now);
+    test->advancing = false;
     run_end(test);
+    if (now < end)
+        weir__check_fail(test, "the time could not pass within the real limit of the test");
     weir_test_idle(test);
 }
 
@@ -316,7 +322,7 @@ void weir_test_drop(weir_test *take_test)
     if (!test)
         return;
     weir_test_fail_allocation(0);
-    test->no_jump = false;
+    test->no_jump = test->advancing = false;
     if (!weir__loop_closed(test->loop))
         weir_loop_close_force(test->loop, CLOSE_GRACE);
     weir_loop_unref(test->loop);

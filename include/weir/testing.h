@@ -208,7 +208,8 @@ WEIR_PUBLIC weir_error *weir_test_try_at(const weir_site *site, const char *name
                                          weir_fn fn, void *arg) WEIR_MUST_USE;
 /** Runs until nothing more happens without time passing. Does not wait for anything outside. */
 WEIR_PUBLIC void weir_test_idle(weir_test *test);
-/** Lets `duration` pass and does what is due in it; then runs until nothing more happens. */
+/** Lets `duration` pass and does what is due in it; then runs until nothing more happens. Descriptors
+ *  of the kernel do not hold it up, jobs and whatever else is external do. */
 WEIR_PUBLIC void weir_test_advance(weir_test *test, weir_duration duration);
 /** Lets time pass up to the next timer, inclusive. False: there is none. */
 WEIR_PUBLIC bool weir_test_advance_to_timer(weir_test *test);

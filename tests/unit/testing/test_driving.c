@@ -158,6 +158,48 @@ static void time_passes_really_while_a_descriptor_is_waited_for(void **state)
     close(outside.pipe[1]);
 }
 
+static void a_test_that_advances_does_not_wait_for_descriptors(void **state)
+{
+    struct outside outside = {.readable = 0};
+    struct order order = {""};
+    weir_test *test;
+    int64_t began = real_ms();
+
+    (void)state;
+    assert_int_equal(pipe(outside.pipe), 0);
+    test = KIT_NEW();
+    WEIR_TEST_OK(weir_loop_add_reader(weir_test_loop(test), outside.pipe[0], take_byte, &outside));
+    WEIR_TEST_OK(weir_spawn(every_second, &order, NULL));
+    weir_test_advance(test, WEIR_S(3600));
+    assert_string_equal(order.text, "tick tick tick ");
+    assert_int_equal(outside.readable, 0);
+    assert_int_equal(write(outside.pipe[1], "x", 1), 1);
+    weir_test_idle(test);
+    assert_int_equal(outside.readable, 1);
+    assert_true(real_ms() - began < 10000);
+    assert_true(weir_loop_remove_reader(weir_test_loop(test), outside.pipe[0]));
+    weir_test_end(test);
+    close(outside.pipe[0]);
+    close(outside.pipe[1]);
+}
+
+static weir_error *again_and_again(void *arg)
+{
+    return weir_loop_call_soon(weir_loop_current(), again_and_again, arg, NULL, NULL);
+}
+
+static void a_loop_that_never_rests_fails(void **state)
+{
+    weir_test *test = KIT_NEW(.real_limit = WEIR_MS(20));
+
+    (void)state;
+    WEIR_TEST_OK(weir_loop_call_soon(weir_test_loop(test), again_and_again, NULL, NULL, NULL));
+    keep_failures();
+    weir_test_idle(test);
+    assert_failed_with("does not come to rest");
+    weir_test_drop(test);
+}
+
 static weir_error *sleeps_over_a_descriptor(void *arg)
 {
     struct outside *outside = arg;
@@ -536,6 +578,8 @@ int main(void)
         KIT_TEST(deadlines_of_scopes_are_in_virtual_time),
         KIT_TEST(time_passes_really_while_a_descriptor_is_waited_for),
         KIT_TEST(time_jumps_over_a_silent_descriptor_after_its_grace),
+        KIT_TEST(a_test_that_advances_does_not_wait_for_descriptors),
+        KIT_TEST(a_loop_that_never_rests_fails),
         KIT_TEST(what_is_declared_external_is_waited_for),
         KIT_TEST(a_job_of_an_executor_is_waited_for),
         KIT_TEST(a_deadlock_ends_the_run_and_names_every_task),
