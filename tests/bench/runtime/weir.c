@@ -163,6 +163,32 @@ static weir_error *yields(void *arg)
     return NULL;
 }
 
+static weir_error *put_all(void *queue)
+{
+    for (uint64_t i = 0; i < wanted; i++)
+        WEIR_TRY(weir_queue_put(queue, &done));
+    return NULL;
+}
+
+static weir_error *hand_over(void *arg)
+{
+    const weir_queue_options options = {WEIR_SIZED(weir_queue_options), .limit = 64};
+    weir_auto(weir_queue) queue = NULL;
+    struct measure began = measure_begin();
+
+    (void)arg;
+    WEIR_TRY(weir_queue_new(&options, &queue));
+    WEIR_GROUP(producers);
+    WEIR_TRY(weir_group_spawn(&producers, put_all, queue, NULL));
+    for (uint64_t i = 0; i < wanted; i++) {
+        void *item;
+
+        WEIR_TRY(weir_queue_get(queue, &item));
+    }
+    measure_end(began, wanted);
+    return weir_group_join(&producers);
+}
+
 static weir_error *echo_back(weir_transport *transport, void *state, weir_slice data)
 {
     (void)state;
@@ -271,7 +297,7 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         weir_fn body;
-    } task_rows[] = {{"spawn", spawn}, {"yield", yields}, {"memory", memory}};
+    } task_rows[] = {{"spawn", spawn}, {"yield", yields}, {"queue", hand_over}, {"memory", memory}};
 
     const char *row = argc == 3 ? argv[1] : "";
     weir_loop *loop;
