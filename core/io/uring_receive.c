@@ -294,7 +294,7 @@ static void received_last(struct uring_backend *ur, struct uring_file *uf, int r
     uf->ended = true;
     uf->result = result;
     if (!file->receiving) {
-        if (file->ops->hangup)
+        if (file->ops->hangup && !uf->held) /* what is held comes before the end */
             (void)URING_CALL_OUT(ur, file, file->ops->hangup(file));
         return;
     }

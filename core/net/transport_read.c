@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "core/base/alloc.h"
 #include "core/base/chunk.h"
@@ -203,7 +204,7 @@ void weir__transport_receive_ended(weir_transport *t, int result)
         weir__transport_eof(t);
 }
 
-/* Half-closing by the peer of a socket is not its end. */
+/* Whether the connection is over in both directions: half-closing by the peer is not its end. */
 static bool has_hung_up(const weir_transport *t)
 {
     struct pollfd poll_fd = {.fd = t->file.fd};
@@ -211,11 +212,39 @@ static bool has_hung_up(const weir_transport *t)
     return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLERR | POLLHUP));
 }
 
+/* Bytes that came before the peer left, and that the protocol may still ask for. */
+static bool has_unread(const weir_transport *t)
+{
+    int unread = 0;
+
+    return t->input || (t->tls && weir__tls_has_input(t->tls)) ||
+           (ioctl(t->file.fd, FIONREAD, &unread) == 0 && unread > 0);
+}
+
+static int failure_of(const weir_transport *t)
+{
+    socklen_t length = sizeof(int);
+    int code = 0;
+
+    if (t->file.no_socket || getsockopt(t->file.fd, SOL_SOCKET, SO_ERROR, &code, &length) != 0)
+        code = 0;
+    return code ? code : EPIPE;
+}
+
 void weir__transport_hangup(weir_transport *t)
 {
-    if (!t->write_only || t->status >= TRANSPORT_LOST || !has_hung_up(t))
+    if (t->status != TRANSPORT_OPEN || t->reason || !has_hung_up(t))
         return;
-    weir__transport_lose(t, t->queued ? weir__raise_errno(-EPIPE, "send") : NULL);
+    if (t->write_only) {
+        weir__transport_lose(t, t->queued ? weir__raise_errno(-EPIPE, "send") : NULL);
+        return;
+    }
+    /* Paused: nobody would look for a long time. With bytes unread the next read finds out. */
+    if ((t->stops & (STOP_PROTOCOL | STOP_CHUNKS)) && !t->eof_seen && !has_unread(t)) {
+        int code = failure_of(t);
+
+        weir__transport_lose(t, weir__raise_errno(-code, "the peer left"));
+    }
 }
 
 void weir_transport_pause_reading(weir_transport *t)

@@ -248,6 +248,67 @@ static weir_error *T60_nothing_is_delivered_while_reading_is_paused(void *arg)
 }
 IN_LOOP(T60_nothing_is_delivered_while_reading_is_paused)
 
+static weir_error *T60_a_paused_transport_learns_that_its_peer_left(void *arg)
+{
+    struct record record = {0};
+    weir_transport *t;
+    int peer;
+
+    (void)arg;
+    t = pair_transport(&recording, &record, &peer);
+    CHECK(t);
+    weir_transport_pause_reading(t);
+    CHECK(shutdown(peer, SHUT_WR) == 0);
+    SETTLE();
+    CHECK_EVENTS(&record, "made ");
+    close(peer);
+    UNTIL(record.lost);
+    CHECK_EVENTS(&record, "made lost(EPIPE) ");
+    return NULL;
+}
+IN_LOOP(T60_a_paused_transport_learns_that_its_peer_left)
+
+static weir_error *T60_a_paused_transport_keeps_what_came_before_its_peer_left(void *arg)
+{
+    struct record record = {0};
+    weir_transport *t;
+    int peer;
+
+    (void)arg;
+    t = pair_transport(&recording, &record, &peer);
+    CHECK(t);
+    weir_transport_pause_reading(t);
+    CHECK(send_all(peer, "last words"));
+    close(peer);
+    SETTLE();
+    CHECK_EVENTS(&record, "made ");
+    weir_transport_resume_reading(t);
+    UNTIL(record.lost);
+    CHECK_EVENTS(&record, "made data(last words) eof lost ");
+    return NULL;
+}
+IN_LOOP(T60_a_paused_transport_keeps_what_came_before_its_peer_left)
+
+static weir_error *T60_a_paused_connection_learns_of_a_reset(void *arg)
+{
+    struct record record = {0};
+    weir_server *server;
+    int client;
+
+    (void)arg;
+    CHECK_OK(weir_serve(weir_loop_current(), "127.0.0.1:0", NULL, &recording, &record, &server));
+    client = raw_connect(weir_server_name(server));
+    UNTIL(record.made);
+    weir_transport_pause_reading(record.transport);
+    close_with_reset(client);
+    UNTIL(record.lost);
+    CHECK_EVENTS(&record, "made lost(ECONNRESET) ");
+    weir_server_close(server);
+    weir_server_unref(server);
+    return NULL;
+}
+IN_LOOP(T60_a_paused_connection_learns_of_a_reset)
+
 /* Handing over */
 
 static weir_error *hand_over(weir_transport *t, struct record *record, weir_slice data)
@@ -547,6 +608,9 @@ int main(void)
         IN_LOOP_TEST(T58_eof_kept_open_still_writes),
         IN_LOOP_TEST(T58_write_eof_still_receives_and_both_ends_close_it),
         IN_LOOP_TEST(T60_nothing_is_delivered_while_reading_is_paused),
+        IN_LOOP_TEST(T60_a_paused_transport_learns_that_its_peer_left),
+        IN_LOOP_TEST(T60_a_paused_transport_keeps_what_came_before_its_peer_left),
+        IN_LOOP_TEST(T60_a_paused_connection_learns_of_a_reset),
         IN_LOOP_TEST(T63_new_protocol_receives_the_rest_of_the_slice_first),
         IN_LOOP_TEST(rest_of_a_second_hand_over_comes_before_what_waits),
         IN_LOOP_TEST(rest_waits_while_the_new_protocol_pauses),
