@@ -143,12 +143,10 @@ bool weir__task_suspended_at(const weir_task *task, struct code_place *ret)
 
 void weir__task_print_stack(struct text *text, const weir_task *task)
 {
-    struct {
-        weir_backtrace trace;
-        void *addresses[BACKTRACE_DEPTH_MAX];
-    } stack;
+    _Alignas(
+        weir_backtrace) char memory[sizeof(weir_backtrace) + BACKTRACE_DEPTH_MAX * sizeof(void *)];
+    weir_backtrace *trace = (weir_backtrace *)memory;
 
-    stack.trace.count =
-        (unsigned char)weir__task_frames(task, stack.trace.addresses, BACKTRACE_DEPTH_MAX);
-    weir__backtrace_defer(text, &stack.trace);
+    trace->count = (unsigned char)weir__task_frames(task, trace->addresses, BACKTRACE_DEPTH_MAX);
+    weir__backtrace_defer(text, trace);
 }

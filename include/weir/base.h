@@ -66,7 +66,7 @@ typedef struct weir_site {
  * Declares a variable that drops its reference at the end of its block:
  * `weir_auto(weir_future) f = NULL;`. WEIR_TAKE(f) moves the value out and leaves NULL.
  */
-#define weir_auto(type) __attribute__((cleanup(type##_cleanup_))) type *
+#define weir_auto(type) __attribute__((cleanup(type##_cleanup_), unused)) type *
 #define WEIR_TAKE(pointer)                           \
     (__extension__({                                 \
         __typeof__(pointer) weir_taken_ = (pointer); \
