@@ -14,6 +14,8 @@
  */
 #include "config.h"
 
+#include <errno.h>
+
 #include "core/base/invariant.h"
 #include "core/task/task.h"
 
@@ -23,8 +25,13 @@ weir_error *weir__wait_check(void)
 
     if (__builtin_expect(!task, 0))
         return weir_raise(WEIR_ENOTASK, "suspending call outside a task");
-    if (__builtin_expect(!task->scope && !task->cancelling, 1))
+    if (__builtin_expect(!task->scope && !task->cancelling && !task->no_suspend, 1))
         return NULL;
+    if (task->no_suspend)
+        return weir_raise(WEIR_EDEADLK,
+                          "suspending call in a section that must not suspend, begun "
+                          "at %s:%d",
+                          task->no_suspend_site->file, task->no_suspend_site->line);
     return weir__task_pending_error(task);
 }
 
@@ -98,10 +105,15 @@ void weir__task_rearm(weir_task *task)
 
 static void sleep_until_ready(weir_task *task, struct waiter *waiter)
 {
+    int saved_errno = errno; /* other tasks of this thread have theirs meanwhile */
+
+    if (__builtin_expect(task->locks > 0, 0))
+        weir__task_report_locks(task);
     task->waiter = waiter;
     task->state = TASK_WAITING;
     weir__task_suspend(task);
     task->waiter = NULL;
+    errno = saved_errno;
 }
 
 weir_error *weir__wait_until(struct waiter *waiter, weir_instant when, wait_interrupt_fn interrupt)
@@ -152,7 +164,7 @@ void weir__task_budget(void)
 {
     weir_task *task = weir__current_task;
 
-    if (task && ++task->budget >= TASK_BUDGET)
+    if (task && ++task->budget >= TASK_BUDGET && !task->no_suspend && !task->locks)
         yield_once(task);
 }
 

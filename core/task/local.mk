@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 libweir_core_la_SOURCES += \
 	core/task/await.c \
+	core/task/census.c \
 	core/task/co.c \
 	core/task/ctx.h \
 	core/task/event.c \
@@ -11,6 +12,7 @@ libweir_core_la_SOURCES += \
 	core/task/graph.c \
 	core/task/graph.h \
 	core/task/group.c \
+	core/task/held.c \
 	core/task/home.c \
 	core/task/joint.c \
 	core/task/joint.h \
@@ -45,3 +47,10 @@ endif
 if CTX_UCONTEXT
 libweir_core_la_SOURCES += core/task/ctx-ucontext.c
 endif
+
+# To be preloaded: tells which mutexes a task holds while it suspends.
+pkglib_LTLIBRARIES = libweir-mutexwatch.la
+libweir_mutexwatch_la_SOURCES = core/task/mutexwatch.c
+libweir_mutexwatch_la_CFLAGS = $(AM_CFLAGS)
+libweir_mutexwatch_la_LIBADD = libweir.la
+libweir_mutexwatch_la_LDFLAGS = -module -avoid-version -shared

@@ -27,6 +27,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/invariant.h"
+#include "core/base/text.h"
 #include "core/loop/context.h"
 
 #define CACHE_LINE 64
@@ -38,6 +39,26 @@
 
 __thread weir_task *weir__current_task __attribute__((tls_model("initial-exec")));
 
+/* Its frame is gone, children may still use it: nothing can be put right. */
+static __attribute__((noinline, noreturn)) void scope_left_open(const weir_task *task)
+{
+    fprintf(stderr,
+            "weir: task '%s' (%s, created at %s:%d) returned from inside a scope or group that it "
+            "had entered without leaving it\n",
+            weir_task_name(task), task->fn_name, text_site_file(task->future.site),
+            task->future.site->line);
+    weir__panic(task->future.site, "a task leaves its scopes before it returns");
+}
+
+/* The loop runs again although a task of it neither suspended nor ended. */
+static __attribute__((noinline, noreturn)) void left_by_longjmp(const weir_task *task)
+{
+    fprintf(stderr, "weir: task '%s' (%s, created at %s:%d) was left by longjmp\n",
+            weir_task_name(task), task->fn_name, text_site_file(task->future.site),
+            task->future.site->line);
+    weir__panic(task->future.site, "a task is left by suspending or returning only");
+}
+
 static void task_entry(void *arg)
 {
     weir_task *task = arg;
@@ -45,7 +66,9 @@ static void task_entry(void *arg)
 
     fiber_entered(task->back);
     error = task->fn(task->arg);
-    weir_assert(!task->scope); /* cleanup leaves every scope */
+    if (__builtin_expect(task->scope != NULL,
+                         0)) /* cleanup leaves every scope, unless gone round */
+        scope_left_open(task);
     task->state = TASK_DONE;
     task->future.error = error; /* held here until the loop's side completes the future */
     fiber_switch(&task->fiber, task->back, true);
@@ -63,6 +86,8 @@ static void finish(weir_task *task)
     weir_error *error = WEIR_TAKE(task->future.error);
 
     fiber_done(&task->fiber);
+    if (__builtin_expect(atomic_load_explicit(&weir__census_on, memory_order_relaxed), 0))
+        weir__census_count(task);
     weir_context_unref(WEIR_TAKE(task->context));
     if (timer_running(&task->timer))
         weir__timer_stop(home->loop, &task->timer);
@@ -97,6 +122,8 @@ static weir_error *step(struct job *job)
 {
     weir_task *task = container_of(job, weir_task, job);
 
+    if (__builtin_expect(weir__current_task != NULL, 0))
+        left_by_longjmp(weir__current_task);
     fiber_adopt(&task->future.home->main);
     run(task, &task->future.home->main);
     return NULL;
@@ -123,10 +150,10 @@ static const weir_backtrace *task_source(const struct job *job)
 }
 
 struct job_kind weir__task_kind = {.run = step,
-                                    .hold = hold_task,
-                                    .release = release_task,
-                                    .describe = describe_task,
-                                    .source = task_source};
+                                   .hold = hold_task,
+                                   .release = release_task,
+                                   .describe = describe_task,
+                                   .source = task_source};
 
 static weir_error *deadline_passed(struct timer *timer)
 {
@@ -211,6 +238,8 @@ weir_error *weir__spawn_with(weir_loop *loop, const struct spawn *spawn, weir_ta
     weir__future_init(&task->future, home, spawn->site);
     task->stack = stack;
     init_task(task, spawn);
+    if (__builtin_expect(atomic_load_explicit(&weir__census_on, memory_order_relaxed), 0))
+        weir__census_paint(task);
     fiber_make(&task->fiber, weir__stack_base(&home->stacks, stack) + home->stacks.guard, task,
                task_entry, task);
     list_append(&home->tasks, &task->link);

@@ -129,8 +129,12 @@ struct weir_task {
     char default_name[TASK_NAME_MAX];
     weir_context *context; /* what it runs in, while it does not run */
     unsigned cancelling;
-    unsigned budget;     /* suspending calls in a row that did not suspend */
-    unsigned char state; /* enum task_state */
+    unsigned no_suspend;              /* sections that must not suspend */
+    unsigned locks;                   /* mutexes that it holds, as far as somebody told */
+    const weir_site *no_suspend_site; /* of the outermost section */
+    const void *lock;                 /* the last one taken */
+    unsigned budget;                  /* suspending calls in a row that did not suspend */
+    unsigned char state;              /* enum task_state */
     bool interruptible;
     bool wanted;       /* child of a group: its handle was asked for */
     size_t list_index; /* while all tasks are listed */
@@ -232,6 +236,13 @@ void weir__task_report_error(struct task_home *home, const char *message, const 
                              const weir_error *error);
 /* Row J: for each task that is not done (`all` false: only those nobody asked to end). */
 void weir__task_report_pending(struct task_home *home, bool all);
+
+/* It suspends with a mutex held. */
+void weir__task_report_locks(const weir_task *task);
+/* Of the census, when one is taken: a stack before its task starts, and after it has ended. */
+void weir__census_paint(const weir_task *task);
+void weir__census_count(const weir_task *task);
+extern _Atomic bool weir__census_on;
 
 /* "a future was cancelled at t.c:43"; for errors about a future that is done. */
 void weir__future_describe_end(const weir_future *future, char *buffer, size_t size);

@@ -110,6 +110,23 @@ WEIR_PUBLIC void weir_task_list_print(const weir_task_list *list, FILE *file);
 /** Captures with all frames and prints; an error is printed instead. The loop's thread. */
 WEIR_PUBLIC void weir_loop_print_tasks(weir_loop *loop, FILE *file);
 
+/** Measures from now on how much of its stack each task uses: costs a few microseconds a spawn. Any
+ *  thread. (T91) */
+WEIR_PUBLIC void weir_stack_census_start(void);
+WEIR_PUBLIC void weir_stack_census_stop(void);
+
+/** Of the tasks that ended since the start, by spawn site. */
+typedef struct weir_stack_use {
+    const weir_site *site;
+    const char *function;
+    size_t tasks;   /**< how many were measured */
+    size_t highest; /**< bytes, of the one that used most */
+    size_t size;    /**< of the stack, bytes */
+} weir_stack_use;
+
+/** Up to `max` of them, in no order; returns how many there are. Any thread. */
+WEIR_PUBLIC size_t weir_stack_census(weir_stack_use *ret, size_t max);
+
 WEIR_DEFINE_CLEANUP(weir_call_graph, weir_call_graph_free)
 WEIR_DEFINE_CLEANUP(weir_task_list, weir_task_list_free)
 

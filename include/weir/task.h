@@ -141,6 +141,23 @@ WEIR_PUBLIC weir_error *weir_check_cancelled(void) WEIR_MUST_USE;
 #define weir_checkpoint() weir_checkpoint_at(WEIR_HERE)
 WEIR_PUBLIC weir_error *weir_checkpoint_at(const weir_site *site) WEIR_MUST_USE;
 
+/**
+ * A section of the running task in which nothing may suspend: what it works on must not be seen half
+ * done by other tasks. A suspending call in it fails with WEIR_EDEADLK, which names the section; leave
+ * it on every path. Sections nest; outside of tasks they do nothing. (T90)
+ */
+#define weir_no_suspend_begin() weir_no_suspend_begin_at(WEIR_HERE)
+WEIR_PUBLIC void weir_no_suspend_begin_at(const weir_site *site);
+WEIR_PUBLIC void weir_no_suspend_end(void);
+/**
+ * Tell that the running task took or gave back a lock of another library, say a mutex. A task that
+ * suspends with one is reported as an ERROR (other tasks of the thread would dead-lock on it), with
+ * its stack. libweir-mutexwatch.so, preloaded, tells this of every pthread mutex of the program:
+ * `LD_PRELOAD=libweir-mutexwatch.so program`. (T90)
+ */
+WEIR_PUBLIC void weir_lock_taken(const void *lock);
+WEIR_PUBLIC void weir_lock_released(const void *lock);
+
 /** Calls `fn(task, arg)` for each task of the loop that is not done, the running one included, in
  *  the order of their starts. What `fn` starts is not visited. Errors: WEIR_ETHREAD, WEIR_ENOMEM. */
 WEIR_PUBLIC weir_error *weir_loop_foreach_task(weir_loop *loop,

@@ -58,3 +58,7 @@ tests_unit_task_test_eager_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/task/test_graph
 tests_unit_task_test_graph_SOURCES = tests/unit/task/test_graph.c $(unit_support)
 tests_unit_task_test_graph_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_held
+tests_unit_task_test_held_SOURCES = tests/unit/task/test_held.c core/task/mutexwatch.c $(unit_support)
+tests_unit_task_test_held_LDADD = $(CORE_TEST_LDADD)

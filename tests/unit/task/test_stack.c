@@ -13,10 +13,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <weir/introspection.h>
 #include <weir/scope.h>
 
 #include "core/task/fiber.h"
 #include "core/task/stack.h"
+#include "core/task/task.h"
 #include "tests/unit/support/support.h"
 
 #if HAVE_VALGRIND_VALGRIND_H
@@ -261,6 +263,177 @@ static weir_error *T89_rounding_mode_belongs_to_the_task(void *arg)
     return NULL;
 }
 
+static weir_error *spoil_errno(void *arg)
+{
+    errno = *(int *)arg;
+    WEIR_TRY(weir_sleep(WEIR_MS(0)));
+    CHECK(errno == *(int *)arg);
+    return NULL;
+}
+
+static weir_error *T89_errno_belongs_to_the_task(void *arg)
+{
+    weir_auto(weir_task) a = NULL;
+    weir_auto(weir_task) b = NULL;
+    int one = ENOENT, two = EPERM;
+
+    (void)arg;
+    CHECK_OK(weir_spawn(spoil_errno, &one, &a));
+    CHECK_OK(weir_spawn(spoil_errno, &two, &b));
+    CHECK_OK(weir_task_await(a));
+    CHECK_OK(weir_task_await(b));
+    return NULL;
+}
+
+static const weir_stack_use *use_of(const char *function)
+{
+    static weir_stack_use uses[64];
+    size_t count = weir_stack_census(uses, 64);
+
+    for (size_t i = 0; i < count && i < 64; i++) {
+        if (strcmp(uses[i].function, function) == 0)
+            return &uses[i];
+    }
+    return NULL;
+}
+
+static weir_error *use_little_stack(void *arg)
+{
+    (void)arg;
+    return NULL;
+}
+
+static weir_error *T91_census_tells_the_deepest_use_of_each_spawn_site(void *arg)
+{
+    const weir_stack_use *much, *little;
+    int sum = 0;
+
+    (void)arg;
+    weir_stack_census_start();
+    {
+        WEIR_GROUP(group);
+
+        for (int i = 0; i < 3; i++)
+            CHECK_OK(weir_group_spawn(&group, use_much_stack, &sum, NULL));
+        CHECK_OK(weir_group_spawn(&group, use_little_stack, NULL, NULL));
+        CHECK_OK(weir_group_join(&group));
+    }
+    weir_stack_census_stop();
+    much = use_of("use_much_stack");
+    CHECK(much && much->tasks == 3 && much->highest > 32 * 1024 && much->highest < much->size);
+    little = use_of("use_little_stack");
+    CHECK(little && little->tasks == 1 && little->highest > 0 && little->highest < 8 * 1024);
+    return NULL;
+}
+
+static void enter_and_forget(weir_timeout *scope)
+{
+    weir_timeout_enter(scope, WEIR_S(1), WEIR_HERE);
+}
+
+static weir_error *return_from_inside_a_scope(void *arg)
+{
+    weir_timeout scope = {{0}};
+
+    (void)arg;
+    enter_and_forget(&scope);
+    return NULL;
+}
+
+static jmp_buf way_out;
+
+static weir_error *leave_by_longjmp(void *arg)
+{
+    (void)arg;
+    longjmp(way_out, 1);
+}
+
+static weir_error *just_sleep(void *arg)
+{
+    (void)arg;
+    return weir_sleep(WEIR_MS(0));
+}
+
+/* Its frame lives while the eager task runs, so the jump itself works. */
+static weir_error *spawn_what_jumps_back(void *arg)
+{
+    (void)arg;
+    if (setjmp(way_out) == 0)
+        weir_ignore(weir_spawn_eager(leave_by_longjmp, NULL, NULL));
+    return weir_spawn(just_sleep, NULL, NULL);
+}
+
+static void run_with_a_longjmp(void)
+{
+    weir_loop *loop = NULL;
+
+    weir_ignore(weir_loop_new(NULL, &loop));
+    weir_ignore(weir_loop_call_soon(loop, spawn_what_jumps_back, NULL, NULL, NULL));
+    weir_ignore(weir_loop_run_forever(loop));
+}
+
+static void run_with_a_scope_left_open(void)
+{
+    weir_ignore(weir_run(return_from_inside_a_scope, NULL, NULL));
+}
+
+/* Runs in a child process, whose standard error goes to `text`; returns how it ended. */
+static int run_in_a_child(void (*run)(void), char *text, size_t size)
+{
+    int ends[2], status = 0;
+    size_t used = 0;
+    ssize_t n;
+    pid_t pid;
+
+    assert_int_equal(pipe(ends), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct rlimit no_core = {0, 0};
+
+        setrlimit(RLIMIT_CORE, &no_core);
+        signal(SIGABRT, SIG_DFL);
+        dup2(ends[1], STDERR_FILENO);
+        run();
+        _exit(0);
+    }
+    close(ends[1]);
+    while (used < size - 1 && (n = read(ends[0], text + used, size - 1 - used)) > 0)
+        used += (size_t)n;
+    text[used] = '\0';
+    close(ends[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void T93_return_with_an_open_scope_names_the_task(void **state)
+{
+    static char text[16384];
+    int status = run_in_a_child(run_with_a_scope_left_open, text, sizeof text);
+
+    (void)state;
+    assert_non_null(strstr(text, "(return_from_inside_a_scope, created at "));
+    assert_non_null(strstr(text, "without leaving it"));
+    assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void T93_longjmp_out_of_a_task_is_reported_at_the_next_step(void **state)
+{
+    static char text[16384];
+    int status;
+
+    (void)state;
+#ifdef WEIR_SANITIZE
+    skip(); /* their longjmp knows one stack */
+#endif
+    status = run_in_a_child(run_with_a_longjmp, text, sizeof text);
+    assert_non_null(strstr(text, "(leave_by_longjmp, created at "));
+    assert_non_null(strstr(text, "was left by longjmp"));
+    assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+IN_LOOP(T89_errno_belongs_to_the_task)
+IN_LOOP(T91_census_tells_the_deepest_use_of_each_spawn_site)
 IN_LOOP(many_tasks_wait_for_one_future)
 IN_LOOP(T92_suspended_shallow_task_is_one_resident_page)
 IN_LOOP(half_of_a_stack_may_be_used)
@@ -273,6 +446,10 @@ int main(void)
         IN_LOOP_TEST(T92_suspended_shallow_task_is_one_resident_page),
         IN_LOOP_TEST(half_of_a_stack_may_be_used),
         IN_LOOP_TEST(T89_rounding_mode_belongs_to_the_task),
+        IN_LOOP_TEST(T89_errno_belongs_to_the_task),
+        IN_LOOP_TEST(T91_census_tells_the_deepest_use_of_each_spawn_site),
+        ON_MAIN_TEST(T93_return_with_an_open_scope_names_the_task),
+        ON_MAIN_TEST(T93_longjmp_out_of_a_task_is_reported_at_the_next_step),
         ON_MAIN_TEST(T88_spawn_past_the_budget_of_guards_is_refused_and_names_the_setting),
         ON_MAIN_TEST(stacks_of_a_closed_loop_are_returned_to_the_budget),
         ON_MAIN_TEST(T88_overflow_is_reported_by_task_and_size_and_ends_the_process),
