@@ -222,6 +222,34 @@ static bool add_scopes(struct frame_list *list, Dwarf_Die *unit, Dwarf_Addr addr
     return found;
 }
 
+/* The compilation unit of an address. clang writes no table of them (.debug_aranges), so all are asked
+   then; the lines of a unit are kept by libdw. */
+static Dwarf_Die *unit_of(Dwfl_Module *module, uintptr_t address, Dwarf_Addr *ret_bias)
+{
+    Dwarf_Die *unit = dwfl_module_addrdie(module, address, ret_bias);
+
+    if (unit)
+        return unit;
+    while ((unit = dwfl_module_nextcu(module, unit, ret_bias))) {
+        if (dwarf_haspc(unit, address - *ret_bias) == 1)
+            return unit;
+    }
+    return NULL;
+}
+
+static const char *line_of(Dwfl_Module *module, Dwarf_Die *unit, Dwarf_Addr address,
+                           Dwarf_Addr bias, int *ret_line)
+{
+    Dwfl_Line *source = dwfl_module_getsrc(module, address);
+    Dwarf_Line *line = !source && unit ? dwarf_getsrc_die(unit, address - bias) : NULL;
+
+    if (source)
+        return dwfl_lineinfo(source, NULL, ret_line, NULL, NULL, NULL);
+    if (!line || dwarf_lineno(line, ret_line) != 0)
+        return NULL;
+    return dwarf_linesrc(line, NULL, NULL);
+}
+
 static void add_frames(struct frame_list *list, uintptr_t address, bool *refreshed)
 {
     Dwfl_Module *module = module_of(address, refreshed);
@@ -229,7 +257,6 @@ static void add_frames(struct frame_list *list, uintptr_t address, bool *refresh
     const char *file = NULL, *name;
     struct frame *frame;
     Dwarf_Addr bias = 0;
-    Dwfl_Line *source;
     Dwarf_Die *unit;
     int line = 0;
 
@@ -237,10 +264,8 @@ static void add_frames(struct frame_list *list, uintptr_t address, bool *refresh
         add_by_dladdr(list, address);
         return;
     }
-    unit = dwfl_module_addrdie(module, address, &bias);
-    source = dwfl_module_getsrc(module, address);
-    if (source)
-        file = dwfl_lineinfo(source, NULL, &line, NULL, NULL, NULL);
+    unit = unit_of(module, address, &bias);
+    file = line_of(module, unit, address, bias, &line);
     if (!unit || !add_scopes(list, unit, address - bias, file, line)) {
         list->count = first;
         frame = next_frame(list);
