@@ -102,7 +102,9 @@ static weir_error *use_much_stack(void *arg)
 {
     volatile char deep[32 * 1024];
 
-    memset((char *)deep, 1, sizeof deep);
+    for (size_t i = 0; i < sizeof deep; i += 64)
+        deep[i] = 1;
+    deep[sizeof deep - 1] = 1;
     WEIR_TRY(weir_sleep(WEIR_MS(0)));
     *(int *)arg += deep[sizeof deep - 1];
     return NULL;
