@@ -15,22 +15,23 @@ static weir_error *run(void *arg)
 {
     weir_stream *stream;
     char name[64];
-    int listening;
 
-    (void)arg;
-    WEIR_TRY(weir_listen_socket("127.0.0.1:0", NULL, &listening));
-    WEIR_TRY(weir_socket_name(listening, name, sizeof(name)));
+    WEIR_TRY(weir_socket_name(*(int *)arg, name, sizeof(name)));
     WEIR_TRY(weir_connect(name, NULL, &stream));
     WEIR_TRY(weir_stream_write(stream, "hello", 5));
     printf("wrote a greeting\n");
-    close(listening);
     return NULL; /* without weir_stream_close(stream) */
 }
 
 int main(void)
 {
-    weir_error *error = weir_run(run, NULL, NULL);
+    int listening;
+    weir_error *error = weir_listen_socket("127.0.0.1:0", NULL, &listening);
 
+    if (!error) {
+        error = weir_run(run, &listening, NULL);
+        close(listening);
+    }
     if (!error)
         return 0;
     weir_log_error(weir_logger_get("example"), WEIR_LOG_ERROR, error, "run failed");
