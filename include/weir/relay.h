@@ -1,5 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** A relay moves bytes between two connections until both directions have ended. */
+/**
+ * A relay moves bytes between two connections until both directions have ended. Both belong to the
+ * calling thread's loop; on another thread nothing happens but WEIR_ETHREAD (B2).
+ *
+ * Example:
+ *
+ *     static weir_error *join(weir_transport *client, weir_transport *origin)
+ *     {
+ *         const weir_relay_options options = {
+ *             WEIR_SIZED(weir_relay_options),
+ *             .idle_timeout = WEIR_S(300),
+ *         };
+ *
+ *         return weir_relay_start(client, WEIR_SLICE(""), origin, WEIR_SLICE(""), &options);
+ *     }
+ */
 #ifndef WEIR_RELAY_H
 #define WEIR_RELAY_H
 

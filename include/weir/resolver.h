@@ -1,5 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Name resolution that never blocks a loop: c-ares for DNS, /etc/hosts read in an executor. */
+/**
+ * Name resolution that never blocks a loop: c-ares for DNS, /etc/hosts read in an executor. Literals,
+ * "localhost" and names of the hosts file need no server; answers are kept as long as their TTL says,
+ * within bounds. One look-up per name serves all who ask. Calls belong to the thread of the loop (B2).
+ * In debug mode the logger weir.dns tells how long each look-up took, from 100 ms on at INFO (B6).
+ *
+ * Example:
+ *
+ *     static weir_error *count_addresses(void *arg)
+ *     {
+ *         weir_auto(weir_addresses) addresses = NULL;
+ *
+ *         WEIR_TRY(weir_resolve("example.org", 443, &addresses));
+ *         *(size_t *)arg = weir_addresses_count(addresses);
+ *         return NULL;
+ *     }
+ */
 #ifndef WEIR_RESOLVER_H
 #define WEIR_RESOLVER_H
 

@@ -1,5 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Servers: listening sockets whose connections get a protocol. */
+/**
+ * Servers: listening sockets whose connections get a protocol, and the tasks that serve them.
+ *
+ * The connections of a server, and the tasks of its protocol's `serve`, belong to it: closing the
+ * server leaves them be, close_connections() and abort_connections() end them, wait_closed() waits for
+ * the last of them, weir_server_shutdown() does all of it in bounded time. A connection whose `serve`
+ * returned is flushed and closed.
+ *
+ * What fails before a connection's protocol has begun (no memory, its connection_made, TLS, the
+ * `accepted` hook) ends that connection alone and is always logged, ten times in ten seconds at most;
+ * what was not shown is counted and said (B6). Without descriptors accepting rests and is tried again;
+ * one line says so.
+ *
+ * Servers belong to the thread of their loop; other threads are refused (B2), but for unref, which is
+ * posted. A server that is dropped, or left to its loop's close, without weir_server_close() is
+ * reported as a RESOURCE warning (K1).
+ *
+ * Example:
+ *
+ *     static weir_error *echo(weir_stream *stream, const void *config)
+ *     {
+ *         (void)config;
+ *         for (;;) {
+ *             weir_slice slice;
+ *
+ *             WEIR_TRY(weir_stream_read_slice(stream, &slice));
+ *             if (!slice.len)
+ *                 return NULL;
+ *             WEIR_TRY(weir_stream_write_slice(stream, slice));
+ *         }
+ *     }
+ *
+ *     static const weir_protocol echoing = {
+ *         WEIR_SIZED(weir_protocol), .name = "echo", .serve = echo};
+ *
+ *     static weir_error *serve_for_a_minute(void *arg)
+ *     {
+ *         weir_auto(weir_server) server = NULL;
+ *
+ *         (void)arg;
+ *         WEIR_TRY(weir_serve(weir_loop_current(), "*:7777", NULL, &echoing, NULL, &server));
+ *         weir_error *error = weir_sleep(WEIR_S(60));
+ *         weir_error *late = weir_server_shutdown(server, WEIR_S(10));
+ *
+ *         weir_ignore(late);
+ *         return error;
+ *     }
+ */
 #ifndef WEIR_SERVER_H
 #define WEIR_SERVER_H
 

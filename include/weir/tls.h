@@ -1,5 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** TLS contexts (OpenSSL). Immutable after creation; reference counts are atomic: any thread. */
+/**
+ * TLS contexts (OpenSSL). Immutable after creation; reference counts are atomic: any thread. A context
+ * goes into weir_server_options, weir_connect_options or weir_stream_start_tls().
+ *
+ * Example:
+ *
+ *     static weir_error *make_context(void *arg)
+ *     {
+ *         const weir_tls_certificate certificate = {"/etc/app/cert.pem", "/etc/app/key.pem"};
+ *         const weir_tls_options options = {
+ *             WEIR_SIZED(weir_tls_options),
+ *             .certificates = &certificate,
+ *             .certificate_count = 1,
+ *         };
+ *
+ *         return weir_tls_server_context_new(&options, (weir_tls_context **)arg);
+ *     }
+ */
 #ifndef WEIR_TLS_H
 #define WEIR_TLS_H
 

@@ -9,6 +9,33 @@
  * reason. Protocol state is zeroed memory of `state_size` bytes; it is freed with the last reference
  * to the transport. Nothing here suspends (see stream.h). Calls on a lost transport return
  * WEIR_ECLOSED and touch nothing.
+ *
+ * A transport belongs to the thread of its loop. From another thread every call that changes it, and
+ * those that make a name, are refused and reported (B2): WEIR_ETHREAD, or nothing happens; but
+ * weir_transport_unref() is then done by the loop. References: the loop holds one until the connection
+ * is lost; one that nobody has closed when its loop closes is reported as a RESOURCE warning (K1).
+ *
+ * Example:
+ *
+ *     static weir_error *shout(weir_transport *transport, void *state, weir_slice data)
+ *     {
+ *         (void)state;
+ *         if (data.len > 1000)
+ *             return weir_raise(WEIR_ELIMIT, "more than anybody can say at once");
+ *         return weir_transport_write(transport, data);
+ *     }
+ *
+ *     static const weir_protocol shouting = {
+ *         WEIR_SIZED(weir_protocol),
+ *         .name = "shouting",
+ *         .data_received = shout,
+ *     };
+ *
+ *     static weir_error *start_shouting(void *arg)
+ *     {
+ *         return weir_serve(weir_loop_current(), "127.0.0.1:0", NULL, &shouting, NULL,
+ *                           (weir_server **)arg);
+ *     }
  */
 #ifndef WEIR_TRANSPORT_H
 #define WEIR_TRANSPORT_H
@@ -104,7 +131,8 @@ WEIR_PUBLIC void weir_transport_pause_reading(weir_transport *transport);
 WEIR_PUBLIC void weir_transport_resume_reading(weir_transport *transport);
 WEIR_PUBLIC bool weir_transport_is_reading(const weir_transport *transport);
 
-/** Orderly: stops reading, flushes, closes; connection_lost(NULL) follows. */
+/** Orderly: stops reading, sends what is queued (given up when no byte moves for 60 s), closes;
+ *  connection_lost(NULL) follows. Allowed in any callback and any state. */
 WEIR_PUBLIC void weir_transport_close(weir_transport *transport);
 /** At once: drops what is queued, and resets a TCP connection. `take_reason` (NULL: none) reaches
  *  connection_lost. */
