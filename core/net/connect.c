@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "core/base/alloc.h"
+#include "core/base/backtrace.h"
 #include "core/net/resolver.h"
 #include "core/net/stream.h"
 #include "core/net/tls.h"
@@ -51,8 +52,9 @@ struct weir_connecting {
     size_t next; /* address to try */
     weir_resolving *resolving;
     struct list attempts;
-    weir_transport *winner; /* its TLS handshake runs */
-    weir_error *error;      /* of the first that failed, others attached */
+    weir_transport *winner;  /* its TLS handshake runs */
+    weir_error *error;       /* of the first that failed, others attached */
+    weir_backtrace *created; /* debug mode: who connects; the winner's own is that of the loop */
     struct timer limit, stagger;
     struct job job;
     char target[];
@@ -87,6 +89,7 @@ static void connecting_free(weir_connecting *c)
     weir_tls_context_unref(c->tls);
     weir__free(c->server_name);
     weir_ignore(c->error);
+    weir__backtrace_free(c->created);
     weir__net_unref(c->net);
     weir_magic_clear(c);
     weir__free(c);
@@ -98,6 +101,12 @@ static void finish(weir_connecting *c, weir_transport *t, weir_error *take_error
     void (*done)(weir_transport *, weir_error *, void *) = c->done;
     void *arg = c->arg;
 
+    if (t && t->extra && c->created) {
+        weir_backtrace *own = t->extra->created;
+
+        t->extra->created = c->created;
+        c->created = own;
+    }
     connecting_free(c);
     done(t, take_error, arg);
 }
@@ -414,6 +423,8 @@ weir_error *weir_connect_start_at(const weir_site *site, weir_loop *loop, const 
     c->done = done;
     c->arg = arg;
     c->timeout = CONNECT_TIMEOUT;
+    if (weir_unlikely(weir__thread_debug))
+        c->created = weir__backtrace_capture();
     list_init(&c->attempts);
     list_append(&net->connecting, &c->link);
     weir__timer_init(&c->limit, limit_fired, site);
