@@ -86,7 +86,8 @@ struct kit_file {
     bool in_memory;        /* an end, or a server's socket of memory connections */
     bool starved;          /* waits for a chunk */
     bool reset;
-    bool hung_up; /* told */
+    bool real_hung_up; /* the real backend said so */
+    bool hung_up;      /* told */
 };
 
 struct kit_io {

@@ -268,6 +268,14 @@ static void real_polled(struct io_file *real, unsigned events)
     io->in_real = true;
 }
 
+/* What is held comes before the end. */
+static bool may_hang_up(const struct kit_file *file)
+{
+    bool left = file->end ? file->inbox->ended && !file->end->peer : file->real_hung_up;
+
+    return left && !file->user->receiving && !file->inbox->first;
+}
+
 static void hang_up(struct kit_file *file)
 {
     file->user->end_seen = 1;
@@ -279,7 +287,11 @@ static void hang_up(struct kit_file *file)
 
 static void real_hangup(struct io_file *real)
 {
-    hang_up(file_of_real(real));
+    struct kit_file *file = file_of_real(real);
+
+    file->real_hung_up = true;
+    if (may_hang_up(file))
+        hang_up(file);
 }
 
 static const struct io_file_ops real_ops = {
@@ -307,8 +319,7 @@ static void serve(struct kit_file *file)
         accept_backlog(file);
     else if (file->inbox->first || file->inbox->ended)
         weir__kit_deliver(file);
-    if (io->current == file && file->end && !file->user->receiving && file->inbox->ended &&
-        !file->end->peer)
+    if (io->current == file && may_hang_up(file))
         hang_up(file);
 }
 

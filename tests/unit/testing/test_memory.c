@@ -166,6 +166,31 @@ static void a_peer_that_does_not_read_pauses_the_writer(void **state)
     weir_test_end(test);
 }
 
+static void a_paused_transport_learns_that_its_peer_left(void **state)
+{
+    struct diary a = {.received = 0}, b = {.received = 0}, c = {.received = 0}, d = {.received = 0};
+    weir_test *test = KIT_NEW();
+
+    (void)state;
+    pair_of(test, &a, &b);
+    weir_transport_pause_reading(b.transport);
+    weir_transport_abort(a.transport, NULL);
+    weir_test_idle(test);
+    assert_string_equal(b.text, "made lost(EPIPE)");
+
+    /* What came before is kept. */
+    pair_of(test, &c, &d);
+    weir_transport_pause_reading(d.transport);
+    WEIR_TEST_OK(weir_transport_write(c.transport, text("last")));
+    weir_transport_close(c.transport);
+    weir_test_idle(test);
+    assert_string_equal(d.text, "made ");
+    weir_transport_resume_reading(d.transport);
+    weir_test_idle(test);
+    assert_string_equal(d.text, "made data(last) eof lost()");
+    weir_test_end(test);
+}
+
 static void a_connection_can_be_reset_in_the_middle(void **state)
 {
     struct diary a = {.received = 0}, b = {.received = 0};
@@ -436,6 +461,7 @@ int main(void)
         KIT_TEST(bytes_and_the_end_arrive_in_order),
         KIT_TEST(closing_is_the_end_and_aborting_a_reset),
         KIT_TEST(a_peer_that_does_not_read_pauses_the_writer),
+        KIT_TEST(a_paused_transport_learns_that_its_peer_left),
         KIT_TEST(a_connection_can_be_reset_in_the_middle),
         KIT_TEST(a_stream_talks_to_a_protocol),
         KIT_TEST(both_ends_may_be_streams),
