@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <weir/combinators.h>
 #include <weir/introspection.h>
 #include <weir/scope.h>
 
@@ -182,6 +183,44 @@ static weir_error *child_of_a_group_is_awaited_by_the_groups_task(void *arg)
     return NULL;
 }
 
+static weir_error *gather_it(void *arg)
+{
+    weir_future *const futures[] = {weir_task_future(arg)};
+
+    return weir_gather_futures(futures, 1, NULL, NULL);
+}
+
+static weir_error *wait_for_it(void *arg)
+{
+    weir_future *const futures[] = {weir_task_future(arg)};
+    size_t done = 0;
+
+    return weir_wait(futures, 1, WEIR_FOREVER, WEIR_ALL_COMPLETED, &done);
+}
+
+static weir_error *gather_and_wait_are_edges_too(void *arg)
+{
+    weir_auto(weir_future) f = NULL;
+    weir_auto(weir_task) t = NULL;
+    weir_auto(weir_task) gathers = NULL;
+    weir_auto(weir_task) waits = NULL;
+    weir_auto(weir_call_graph) graph = NULL;
+
+    (void)arg;
+    CHECK_OK(weir_future_new(&f));
+    CHECK_OK(weir_spawn_eager(outer, f, &t));
+    CHECK_OK(weir_spawn_eager(gather_it, t, &gathers));
+    CHECK_OK(weir_spawn_eager(wait_for_it, t, &waits));
+    CHECK_OK(weir_call_graph_capture(weir_task_future(t), WEIR_CALL_GRAPH_ALL, &graph));
+    CHECK(graph->awaited_by_count == 2);
+    CHECK(graph->awaited_by[0]->id == (uintptr_t)gathers);
+    CHECK(graph->awaited_by[1]->id == (uintptr_t)waits);
+    CHECK_OK(weir_future_set_result(f, NULL, NULL));
+    CHECK_OK(weir_task_await(gathers));
+    CHECK_OK(weir_task_await(waits));
+    return NULL;
+}
+
 static weir_error *await_other(void *arg)
 {
     return weir_task_await(*(weir_task **)arg);
@@ -299,6 +338,7 @@ IN_LOOP(limit_chooses_inner_or_outer_frames)
 IN_LOOP(running_task_is_the_default)
 IN_LOOP(plain_future_is_awaited_by_all_its_waiters)
 IN_LOOP(child_of_a_group_is_awaited_by_the_groups_task)
+IN_LOOP(gather_and_wait_are_edges_too)
 IN_LOOP(cycle_is_marked_and_printed_apart)
 IN_LOOP(tree_has_those_who_wait_above_whom_they_await)
 IN_LOOP(T96_dump_while_many_tasks_run_is_consistent)
@@ -312,6 +352,7 @@ int main(void)
         ON_MAIN_TEST(capture_outside_of_tasks_is_refused),
         IN_LOOP_TEST(plain_future_is_awaited_by_all_its_waiters),
         IN_LOOP_TEST(child_of_a_group_is_awaited_by_the_groups_task),
+        IN_LOOP_TEST(gather_and_wait_are_edges_too),
         IN_LOOP_TEST(cycle_is_marked_and_printed_apart),
         IN_LOOP_TEST(tree_has_those_who_wait_above_whom_they_await),
         IN_LOOP_TEST(T96_dump_while_many_tasks_run_is_consistent),

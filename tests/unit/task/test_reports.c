@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <weir/combinators.h>
 #include <weir/debug.h>
 #include <weir/log.h>
 #include <weir/weir.h>
@@ -297,6 +298,20 @@ static weir_error *T21_H1_group_takes_the_errors_of_its_children(void *arg)
     return NULL;
 }
 
+static weir_error *T21_H1_wait_alone_does_not_take_the_error(void *arg)
+{
+    weir_task *t;
+    weir_future *f;
+
+    (void)arg;
+    CHECK_OK(weir_spawn(fails, NULL, &t));
+    f = weir_task_future(t);
+    CHECK_OK(weir_wait(&f, 1, WEIR_FOREVER, WEIR_ALL_COMPLETED, NULL));
+    weir_task_unref(t);
+    CHECK(reports() == 1);
+    return NULL;
+}
+
 static weir_error *T21_H1_detached_task_is_reported_as_soon_as_it_fails(void *arg)
 {
     weir_task *t;
@@ -321,6 +336,84 @@ static weir_error *T21_H1_cancelled_task_is_no_report(void *arg)
     weir_task_unref(t);
     CHECK(reports() == 0);
     return NULL;
+}
+
+/* The three calls of the documentation's example; their pauses in units of 10 ms. */
+static char happened[128];
+
+static void note(const char *what)
+{
+    size_t used = strlen(happened);
+
+    snprintf(happened + used, sizeof happened - used, "%s", what);
+}
+
+static weir_error *create(void *arg)
+{
+    WEIR_TRY(weir_sleep(*(weir_duration *)arg));
+    note("(1) create file ");
+    return NULL;
+}
+
+static weir_error *write_it(void *arg)
+{
+    (void)arg;
+    WEIR_TRY(weir_sleep(WEIR_MS(10)));
+    note("(2) write into file ");
+    return NULL;
+}
+
+static weir_error *close_it(void *arg)
+{
+    (void)arg;
+    note("(3) close file ");
+    return NULL;
+}
+
+static weir_duration create_pause;
+
+static weir_error *start_all_and_leave(void *arg)
+{
+    (void)arg;
+    create_pause = WEIR_S(1000);
+    CHECK_OK(weir_spawn(create, &create_pause, NULL));
+    CHECK_OK(weir_spawn(write_it, NULL, NULL));
+    CHECK_OK(weir_spawn(close_it, NULL, NULL));
+    WEIR_TRY(weir_sleep(WEIR_MS(20)));
+    CHECK(weir_loop_task_count(weir_loop_current()) == 2); /* create is pending */
+    return NULL;
+}
+
+static weir_error *call_one_after_the_other(void *arg)
+{
+    (void)arg;
+    create_pause = WEIR_MS(30);
+    WEIR_TRY(create(&create_pause));
+    WEIR_TRY(write_it(NULL));
+    WEIR_TRY(close_it(NULL));
+    CHECK(weir_loop_task_count(weir_loop_current()) == 1);
+    return NULL;
+}
+
+static void I1_tasks_that_nobody_awaits_are_not_sequential(void **state)
+{
+    char text[256];
+
+    (void)state;
+    happened[0] = '\0';
+    run_logged(start_all_and_leave, false);
+    assert_string_equal(happened, "(3) close file (2) write into file ");
+    expect(text, sizeof text, "Task was destroyed but it is pending!");
+    expect(text, sizeof text, " fn=create at %s:", here());
+}
+
+static void I1_plain_calls_run_one_after_the_other(void **state)
+{
+    (void)state;
+    happened[0] = '\0';
+    run_logged(call_one_after_the_other, false);
+    assert_string_equal(happened, "(1) create file (2) write into file (3) close file ");
+    assert_null(strstr(logged, "pending"));
 }
 
 static weir_future *waited_for;
@@ -472,6 +565,7 @@ IN_LOOP(T21_H1_C1_cancel_after_the_failure_silences_it)
 IN_LOOP(T21_H1_error_of_a_future_is_reported_as_a_future)
 IN_LOOP(T21_H1_callback_that_does_not_ask_does_not_take_the_error)
 IN_LOOP(T21_H1_group_takes_the_errors_of_its_children)
+IN_LOOP(T21_H1_wait_alone_does_not_take_the_error)
 IN_LOOP(T21_H1_detached_task_is_reported_as_soon_as_it_fails)
 IN_LOOP(T21_H1_cancelled_task_is_no_report)
 IN_LOOP(repr_of_each_state)
@@ -492,8 +586,11 @@ int main(void)
         IN_LOOP_TEST(T21_H1_error_of_a_future_is_reported_as_a_future),
         IN_LOOP_TEST(T21_H1_callback_that_does_not_ask_does_not_take_the_error),
         IN_LOOP_TEST(T21_H1_group_takes_the_errors_of_its_children),
+        IN_LOOP_TEST(T21_H1_wait_alone_does_not_take_the_error),
         IN_LOOP_TEST(T21_H1_detached_task_is_reported_as_soon_as_it_fails),
         IN_LOOP_TEST(T21_H1_cancelled_task_is_no_report),
+        ON_MAIN_TEST(I1_tasks_that_nobody_awaits_are_not_sequential),
+        ON_MAIN_TEST(I1_plain_calls_run_one_after_the_other),
         ON_MAIN_TEST(T22_J1_I1_pending_task_at_a_forced_close_lists_where_it_waits),
         ON_MAIN_TEST(T22_J2_debug_mode_shows_the_stack_of_the_pending_task),
         ON_MAIN_TEST(J1_weir_run_ends_what_is_left_without_a_report),
