@@ -168,6 +168,7 @@ enum loop_slot {
     LOOP_SLOT_EXECUTOR,
     LOOP_SLOT_NET,
     LOOP_SLOT_RESOLVER,
+    LOOP_SLOT_PROCESSES,
     LOOP_SLOTS
 };
 
