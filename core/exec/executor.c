@@ -7,14 +7,19 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <weir/debug.h>
 
 #include "core/base/alloc.h"
 #include "core/exec/exec.h"
 
 #define THREADS_MORE        4
 #define THREADS_DEFAULT_MAX 32
+#define STUCK_DEFAULT       WEIR_S(60)
 
 static unsigned default_threads(void)
 {
@@ -36,34 +41,50 @@ static void init_locks(weir_executor *executor)
     pthread_condattr_destroy(&attributes);
 }
 
-weir_error *weir_executor_new(const weir_executor_options *options, weir_executor **ret)
+/* What the caller's struct was compiled with; the rest are defaults. */
+static void read_options(weir_executor_options *options, const weir_executor_options *given)
 {
-    static const weir_executor_options defaults = {WEIR_SIZED(weir_executor_options)};
+    *options = (weir_executor_options){WEIR_SIZED(weir_executor_options)};
+    if (given)
+        memcpy(options, given, given->size < sizeof(*options) ? given->size : sizeof(*options));
+    if (!options->threads)
+        options->threads = default_threads();
+    if (options->threads > EXECUTOR_THREADS_MAX)
+        options->threads = EXECUTOR_THREADS_MAX;
+    if (!options->queue)
+        options->queue = EXECUTOR_QUEUE_DEFAULT;
+    if (options->stuck_after.ns <= 0)
+        options->stuck_after = STUCK_DEFAULT;
+}
+
+weir_error *weir_executor_new(const weir_executor_options *given, weir_executor **ret)
+{
+    weir_executor_options options;
     weir_executor *executor = weir__calloc(1, sizeof *executor);
 
     if (!executor)
         return weir_raise(WEIR_ENOMEM, "executor");
-    if (!options)
-        options = &defaults;
-    executor->name = weir__strdup(options->name ? options->name : "default");
+    read_options(&options, given);
+    executor->name = weir__strdup(options.name ? options.name : "default");
     if (!executor->name) {
         weir__free(executor);
         return weir_raise(WEIR_ENOMEM, "executor");
     }
     executor->magic = EXECUTOR_MAGIC;
+    executor->generation = weir__fork_generation;
     atomic_init(&executor->refs, 1);
     init_locks(executor);
     list_init(&executor->queue);
     list_init(&executor->waiting);
     list_init(&executor->workers);
     list_init(&executor->ended);
-    executor->threads_max = options->threads ? options->threads : default_threads();
-    if (executor->threads_max > EXECUTOR_THREADS_MAX)
-        executor->threads_max = EXECUTOR_THREADS_MAX;
-    executor->queue_max = options->queue ? options->queue : EXECUTOR_QUEUE_DEFAULT;
-    executor->reject_when_full = options->reject_when_full;
-    executor->thread_start = options->thread_start;
-    executor->arg = options->arg;
+    executor->threads_max = options.threads;
+    executor->queue_max = options.queue;
+    executor->reject_when_full = options.reject_when_full;
+    executor->thread_start = options.thread_start;
+    executor->thread_stop = options.thread_stop;
+    executor->arg = options.arg;
+    executor->stuck_after = options.stuck_after;
     *ret = executor;
     return NULL;
 }
@@ -88,30 +109,59 @@ weir_executor *weir_executor_ref(weir_executor *executor)
     return executor;
 }
 
-/* With the lock held: no new jobs, what waits goes to `dropped`, what runs is asked to end. */
-static void close_locked(weir_executor *executor, struct list *dropped)
+/* With the lock held: what waits goes to `dropped`. */
+static void empty_locked(weir_executor *executor, struct list *dropped)
 {
     list_init(dropped);
-    executor->closed = true;
     list_splice(dropped, &executor->queue);
     list_splice(dropped, &executor->waiting);
     executor->queued = 0;
     weir_list_foreach(job, dropped, struct exec_job, link)
         job->state = JOB_ENDED;
+}
+
+/* With the lock held: no new jobs, what waits goes to `dropped`, what runs is asked to end. */
+static void close_locked(weir_executor *executor, struct list *dropped)
+{
+    empty_locked(executor, dropped);
+    executor->closed = true;
     weir__workers_ask_to_end(executor);
     pthread_cond_broadcast(&executor->work);
 }
 
+static weir_error *broken_error(const weir_executor *executor)
+{
+    return weir_raise(executor->broken, "executor %s is broken, a thread did not start: %s",
+                      executor->name, executor->broken_text);
+}
+
 /* Without the lock. */
-static void deliver_dropped(struct list *dropped)
+static void deliver_dropped(weir_executor *executor, struct list *dropped)
 {
     while (!list_empty(dropped)) {
         struct exec_job *job = container_of(dropped->next, struct exec_job, link);
 
         list_remove(&job->link);
-        job->error = weir_raise(WEIR_ECANCELED, "cancelled");
+        job->error =
+            executor->broken ? broken_error(executor) : weir_raise(WEIR_ECANCELED, "cancelled");
+        job->error = weir_error_detach(job->error);
         weir__exec_port_deliver(job);
     }
+}
+
+void weir__executor_break(weir_executor *executor, const weir_error *error)
+{
+    struct list dropped;
+
+    pthread_mutex_lock(&executor->lock);
+    if (!executor->broken) {
+        weir_error_message(error, executor->broken_text, sizeof(executor->broken_text));
+        executor->broken = weir_error_code(error);
+    }
+    empty_locked(executor, &dropped);
+    pthread_cond_broadcast(&executor->work);
+    pthread_mutex_unlock(&executor->lock);
+    deliver_dropped(executor, &dropped);
 }
 
 void weir_executor_unref(weir_executor *executor)
@@ -129,7 +179,7 @@ void weir_executor_unref(weir_executor *executor)
     executor->abandoned = true;
     last = executor->threads == 0;
     pthread_mutex_unlock(&executor->lock);
-    deliver_dropped(&dropped);
+    deliver_dropped(executor, &dropped);
     if (last)
         weir__executor_free(executor);
 }
@@ -140,17 +190,21 @@ static struct timespec timespec_of(weir_instant instant)
                              .tv_nsec = (long)(instant.ns % 1000000000)};
 }
 
-weir_error *weir_executor_shutdown(weir_executor *executor, weir_duration limit)
+void weir__executor_close(weir_executor *executor)
 {
-    struct timespec until = timespec_of(weir_instant_after(weir_now(), limit));
     struct list dropped;
-    unsigned left;
-    int result = 0;
 
     pthread_mutex_lock(&executor->lock);
     close_locked(executor, &dropped);
     pthread_mutex_unlock(&executor->lock);
-    deliver_dropped(&dropped);
+    deliver_dropped(executor, &dropped);
+}
+
+bool weir__executor_wait(weir_executor *executor, weir_duration limit)
+{
+    struct timespec until = timespec_of(weir_instant_after(weir_now(), limit));
+    int result = 0;
+    bool left;
 
     pthread_mutex_lock(&executor->lock);
     while (executor->threads && result != ETIMEDOUT) {
@@ -159,12 +213,30 @@ weir_error *weir_executor_shutdown(weir_executor *executor, weir_duration limit)
         else
             result = pthread_cond_timedwait(&executor->drained, &executor->lock, &until);
     }
-    left = executor->threads;
+    left = executor->threads > 0;
     pthread_mutex_unlock(&executor->lock);
     weir__workers_join(executor);
-    if (left)
-        return weir_raise(WEIR_ETIMEDOUT, "jobs of executor %s still run", executor->name);
-    return NULL;
+    return !left;
+}
+
+weir_error *weir_executor_shutdown(weir_executor *executor, weir_duration limit)
+{
+    char jobs[512] = "";
+    struct text text = TEXT_INIT(jobs);
+    unsigned count;
+
+    weir_check(executor, EXECUTOR_MAGIC);
+    if (executor->generation != weir__fork_generation)
+        return weir_raise(WEIR_EFORKED, "executor %s", executor->name);
+    weir__executor_close(executor);
+    if (weir__executor_wait(executor, limit))
+        return NULL;
+    count = weir__workers_describe(executor, &text);
+    weir_warn_at(NULL, WEIR_WARNING_RUNTIME, NULL,
+                 "executor '%s' did not end within %.3f seconds: %u %s: %s", executor->name,
+                 (double)limit.ns / 1e9, count, count == 1 ? "job still runs" : "jobs still run",
+                 jobs);
+    return weir_raise(WEIR_ETIMEDOUT, "jobs still run");
 }
 
 static weir_error *need_thread(weir_executor *executor)
@@ -186,6 +258,8 @@ static weir_error *enqueue_locked(weir_executor *executor, struct exec_job *job,
 
     if (executor->closed)
         return weir_raise(WEIR_ECLOSED, "executor %s is shut down", executor->name);
+    if (executor->broken)
+        return broken_error(executor);
     if (full && (!may_wait || executor->reject_when_full))
         return WEIR_RAISE_FAST(WEIR_EREJECTED, "%lld jobs wait in the executor's queue",
                                (int64_t)executor->queued);
@@ -207,6 +281,10 @@ weir_error *weir__executor_enqueue(weir_executor *executor, struct exec_job *job
     weir_error *error;
 
     weir_check(executor, EXECUTOR_MAGIC);
+    if (executor->generation != weir__fork_generation)
+        return weir_raise(WEIR_EFORKED,
+                          "executor %s belongs to the parent process: make a new one after fork()",
+                          executor->name);
     pthread_mutex_lock(&executor->lock);
     error = enqueue_locked(executor, job, may_wait);
     pthread_mutex_unlock(&executor->lock);
@@ -240,7 +318,7 @@ bool weir__executor_withdraw(weir_executor *executor, struct exec_job *job)
         }
         job->state = JOB_ENDED;
     } else {
-        atomic_store_explicit(&job->cancelled, true, memory_order_relaxed);
+        weir__exec_job_ask(job);
     }
     pthread_mutex_unlock(&executor->lock);
     return queued;

@@ -51,13 +51,13 @@ void weir_job_set_result(void *take_value, weir_drop_fn drop)
     job->value_drop = drop;
 }
 
-/* With the lock held; NULL: the executor is closed. */
+/* With the lock held; NULL: the executor is closed or broken. */
 static struct exec_job *next_job(weir_executor *executor)
 {
     struct exec_job *job;
 
     while (list_empty(&executor->queue)) {
-        if (executor->closed)
+        if (executor->closed || executor->broken)
             return NULL;
         executor->idle++;
         pthread_cond_wait(&executor->work, &executor->lock);
@@ -74,11 +74,13 @@ static struct exec_job *next_job(weir_executor *executor)
 static void run_job(struct worker *worker, struct exec_job *job)
 {
     weir_executor *executor = worker->executor;
+    weir_context *before = weir_context_enter(WEIR_TAKE(job->context));
     weir_error *error;
 
     current_job = job;
     error = job->fn(job->arg);
     current_job = NULL;
+    weir_context_leave(before);
     job->error = error ? weir_error_detach(error) : NULL;
     pthread_mutex_lock(&executor->lock);
     worker->job = NULL;
@@ -95,6 +97,7 @@ static void work(struct worker *worker)
     pthread_mutex_lock(&executor->lock);
     while ((job = next_job(executor))) {
         job->state = JOB_RUNNING;
+        job->started = weir_now().ns;
         worker->job = job;
         pthread_mutex_unlock(&executor->lock);
         run_job(worker, job);
@@ -135,6 +138,19 @@ void weir__workers_join(weir_executor *executor)
     }
 }
 
+/* False: the executor is broken now. */
+static bool start(weir_executor *executor)
+{
+    weir_error *error = executor->thread_start ? executor->thread_start(executor->arg) : NULL;
+
+    if (!error)
+        return true;
+    weir__executor_break(executor, error);
+    weir_log_error(weir_logger_get("weir.executor"), WEIR_LOG_ERROR, error,
+                   "executor %s is broken: a thread did not start", executor->name);
+    return false;
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *worker = arg;
@@ -143,14 +159,11 @@ static void *worker_main(void *arg)
 
     snprintf(name, sizeof name, "%.10s-%u", executor->name, worker->number % 1000);
     pthread_setname_np(pthread_self(), name);
-    if (executor->thread_start) {
-        weir_error *error = executor->thread_start(executor->arg);
-
-        if (error)
-            weir_log_error(weir_logger_get("weir.executor"), WEIR_LOG_ERROR, error,
-                           "executor %s: the start of a thread failed", executor->name);
+    if (start(executor)) {
+        work(worker);
+        if (executor->thread_stop)
+            executor->thread_stop(executor->arg);
     }
-    work(worker);
     leave(worker);
     return NULL;
 }
@@ -195,10 +208,37 @@ weir_error *weir__worker_start(weir_executor *executor)
     return weir_raise(result, "executor %s: a thread cannot be started", executor->name);
 }
 
+void weir__exec_job_ask(struct exec_job *job)
+{
+    if (atomic_exchange_explicit(&job->cancelled, true, memory_order_relaxed))
+        return;
+    if (job->ask && job->state == JOB_RUNNING)
+        job->ask(job);
+}
+
 void weir__workers_ask_to_end(weir_executor *executor)
 {
     weir_list_foreach(worker, &executor->workers, struct worker, link) {
         if (worker->job)
-            atomic_store_explicit(&worker->job->cancelled, true, memory_order_relaxed);
+            weir__exec_job_ask(worker->job);
     }
+}
+
+unsigned weir__workers_describe(weir_executor *executor, struct text *text)
+{
+    int64_t now = weir_now().ns;
+    unsigned count = 0;
+
+    pthread_mutex_lock(&executor->lock);
+    weir_list_foreach(worker, &executor->workers, struct worker, link) {
+        const struct exec_job *job = worker->job;
+
+        if (!job)
+            continue;
+        text_printf(text, "%s%s() at %s:%d for %.1f s", count ? ", " : "", job->name,
+                    text_site_file(job->site), job->site->line, (double)(now - job->started) / 1e9);
+        count++;
+    }
+    pthread_mutex_unlock(&executor->lock);
+    return count;
 }
