@@ -24,6 +24,7 @@ weirinclude_HEADERS += \
 	include/weir/outcome.h \
 	include/weir/pipe.h \
 	include/weir/plugin.h \
+	include/weir/process.h \
 	include/weir/queue.h \
 	include/weir/relay.h \
 	include/weir/resolver.h \

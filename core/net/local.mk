@@ -10,6 +10,10 @@ libweir_core_la_SOURCES += \
 	core/net/net.c \
 	core/net/net.h \
 	core/net/pipe.c \
+	core/net/process.c \
+	core/net/process.h \
+	core/net/process_pipes.c \
+	core/net/process_talk.c \
 	core/net/relay.c \
 	core/net/repr.c \
 	core/net/resolver.c \

@@ -37,6 +37,7 @@
 #include <weir/log.h>
 #include <weir/loop.h>
 #include <weir/pipe.h>
+#include <weir/process.h>
 #include <weir/queue.h>
 #include <weir/relay.h>
 #include <weir/resolver.h>
