@@ -242,6 +242,52 @@ static weir_error *B6_failures_of_the_accept_path_are_logged_ten_at_a_time(void 
 }
 IN_LOOP(B6_failures_of_the_accept_path_are_logged_ten_at_a_time)
 
+/* Lines of debug mode */
+
+static weir_error *follow_connection(bool debug, char *log, size_t size)
+{
+    struct record record = {.keep_open = true};
+    weir_logger *logger = weir_logger_get("weir.transport");
+    weir_transport *t;
+    int peer;
+
+    capture_log_begin();
+    weir_logger_set_level(logger, WEIR_LOG_DEBUG);
+    weir_loop_set_debug(weir_loop_current(), debug);
+    t = pair_transport(&recording, &record, &peer);
+    CHECK(t);
+    weir_transport_pause_reading(t);
+    weir_transport_resume_reading(t);
+    CHECK(shutdown(peer, SHUT_WR) == 0);
+    UNTIL(record.eof);
+    weir_transport_close(t);
+    UNTIL(record.lost);
+    close(peer);
+    weir_loop_set_debug(weir_loop_current(), false);
+    weir_logger_set_level(logger, 0);
+    capture_log_end(log, size);
+    return NULL;
+}
+
+static weir_error *B6_debug_mode_follows_a_connection_other_modes_do_not(void *arg)
+{
+    static const char *const lines[] = {"> connected", "> pauses reading", "> resumes reading",
+                                        "> received EOF", "> lost"};
+    char log[8192];
+
+    (void)arg;
+    CHECK_OK(follow_connection(true, log, sizeof(log)));
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        if (!strstr(log, lines[i]))
+            return check_failed(WEIR_HERE, lines[i]);
+    }
+    CHECK(strstr(log, "DEBUG") && strstr(log, "weir.transport: <Socket fd="));
+    CHECK_OK(follow_connection(false, log, sizeof(log)));
+    CHECK(log[0] == '\0');
+    return NULL;
+}
+IN_LOOP(B6_debug_mode_follows_a_connection_other_modes_do_not)
+
 /* Cancellation at every suspension */
 
 static weir_error *echo(weir_stream *stream, const void *config)
@@ -400,6 +446,7 @@ int main(void)
         IN_LOOP_TEST(T65_wait_closed_returns_at_once_when_all_is_over),
         IN_LOOP_TEST(T65_shutdown_lets_connections_end_then_aborts_them),
         IN_LOOP_TEST(B6_failures_of_the_accept_path_are_logged_ten_at_a_time),
+        IN_LOOP_TEST(B6_debug_mode_follows_a_connection_other_modes_do_not),
         IN_LOOP_TEST(T40_cancelled_at_any_moment_a_connection_leaves_no_descriptor),
         IN_LOOP_TEST(T40_cancelled_reads_and_writes_lose_no_byte_and_repeat_none),
     };

@@ -205,6 +205,28 @@ static weir_error *an_answer_is_asked_for_once_while_it_is_good(void *arg)
 }
 IN_LOOP(an_answer_is_asked_for_once_while_it_is_good)
 
+static weir_error *B6_debug_mode_tells_how_long_a_look_up_took(void *arg)
+{
+    weir_logger *logger = weir_logger_get("weir.dns");
+    weir_addresses *addresses;
+    char log[4096];
+
+    (void)arg;
+    CHECK_OK(use_server());
+    capture_log_begin();
+    weir_logger_set_level(logger, WEIR_LOG_DEBUG);
+    weir_loop_set_debug(weir_loop_current(), true);
+    CHECK_OK(weir_resolve("four.test", 80, &addresses));
+    weir_addresses_unref(addresses);
+    weir_loop_set_debug(weir_loop_current(), false);
+    weir_logger_set_level(logger, 0);
+    capture_log_end(log, sizeof(log));
+    CHECK(strstr(log, "weir.dns") && strstr(log, "Getting address info of \"four.test\" took ") &&
+          strstr(log, " addresses"));
+    return NULL;
+}
+IN_LOOP(B6_debug_mode_tells_how_long_a_look_up_took)
+
 static weir_error *families_alternate(void *arg)
 {
     weir_addresses *addresses;
@@ -396,6 +418,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_LOOP_TEST(literals_and_localhost_need_no_server),
         IN_LOOP_TEST(an_answer_is_asked_for_once_while_it_is_good),
+        IN_LOOP_TEST(B6_debug_mode_tells_how_long_a_look_up_took),
         IN_LOOP_TEST(families_alternate),
         IN_LOOP_TEST(a_short_ttl_is_kept_for_the_minimum),
         IN_LOOP_TEST(no_such_name_is_remembered),

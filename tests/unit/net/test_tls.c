@@ -157,6 +157,30 @@ static weir_error *T71_echo_over_tls_ends_with_close_notify_both_ways(void *arg)
 }
 IN_LOOP(T71_echo_over_tls_ends_with_close_notify_both_ways)
 
+static weir_error *B6_debug_mode_tells_how_long_a_handshake_took(void *arg)
+{
+    weir_logger *logger = weir_logger_get("weir.tls");
+    char log[8192];
+    struct both both;
+    weir_stream *s;
+
+    (void)arg;
+    capture_log_begin();
+    weir_logger_set_level(logger, WEIR_LOG_DEBUG);
+    weir_loop_set_debug(weir_loop_current(), true);
+    WEIR_TRY(both_begin(&both, &ec, &echo_protocol, NULL));
+    CHECK_OK(connect_tls(both.server, both.client_side, NULL, &s));
+    weir_loop_set_debug(weir_loop_current(), false);
+    weir_logger_set_level(logger, 0);
+    CHECK_OK(weir_stream_close(s));
+    CHECK_OK(both_end(&both));
+    capture_log_end(log, sizeof(log));
+    CHECK(strstr(log, "weir.tls") && strstr(log, "TLS handshake took ") &&
+          strstr(log, " ms: TLSv1.3, "));
+    return NULL;
+}
+IN_LOOP(B6_debug_mode_tells_how_long_a_handshake_took)
+
 static weir_error *connection_made_comes_after_the_handshake(void *arg)
 {
     struct record record = {0};
@@ -634,6 +658,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_LOOP_TEST(T71_echo_over_tls_ends_with_close_notify_both_ways),
+        IN_LOOP_TEST(B6_debug_mode_tells_how_long_a_handshake_took),
         IN_LOOP_TEST(connection_made_comes_after_the_handshake),
         IN_LOOP_TEST(T71_an_end_without_close_notify_is_truncation),
         IN_LOOP_TEST(T76_unverifiable_certificates_are_refused_in_words),
