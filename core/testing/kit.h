@@ -87,7 +87,7 @@ struct kit_file {
     bool starved;          /* waits for a chunk */
     bool reset;
     bool real_hung_up; /* the real backend said so */
-    bool hung_up;      /* told */
+    bool hung_up;      /* told, of an end in memory */
 };
 
 struct kit_io {

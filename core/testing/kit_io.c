@@ -271,7 +271,8 @@ static void real_polled(struct io_file *real, unsigned events)
 /* What is held comes before the end. */
 static bool may_hang_up(const struct kit_file *file)
 {
-    bool left = file->end ? file->inbox->ended && !file->end->peer : file->real_hung_up;
+    bool left =
+        file->end ? file->inbox->ended && !file->end->peer && !file->hung_up : file->real_hung_up;
 
     return left && !file->user->receiving && !file->inbox->first;
 }
@@ -279,10 +280,10 @@ static bool may_hang_up(const struct kit_file *file)
 static void hang_up(struct kit_file *file)
 {
     file->user->end_seen = 1;
-    if (file->user->ops->hangup && !file->hung_up) {
-        file->hung_up = true;
+    file->real_hung_up = false; /* a half close comes first, then perhaps the rest */
+    file->hung_up = true;
+    if (file->user->ops->hangup)
         (void)KIT_CALL(file, file->user->ops->hangup(file->user));
-    }
 }
 
 static void real_hangup(struct io_file *real)

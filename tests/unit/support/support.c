@@ -5,6 +5,7 @@
 #include "tests/unit/support/support.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -63,6 +64,18 @@ const char *last_report(void)
     return report_text;
 }
 
+/* WEIR_TEST_FAULTS=1: every descriptor of the loop meets faults that a program must not notice. */
+static void add_faults(weir_loop *loop)
+{
+    struct kit_io *io;
+
+    if (!getenv("WEIR_TEST_FAULTS"))
+        return;
+    assert_ok(weir__kit_io_new(loop, 1, &io));
+    io->faults = (weir_test_faults){
+        .refuse = 2, .starve_every = 3, .max_write = 1000, .vary = true, .interrupt_every = 3};
+}
+
 weir_code run_in_loop_for_code(weir_fn fn, void *arg)
 {
     weir_loop *loop = NULL;
@@ -71,6 +84,7 @@ weir_code run_in_loop_for_code(weir_fn fn, void *arg)
     weir_code code;
 
     assert_ok(weir_loop_new(NULL, &loop));
+    add_faults(loop);
     weir_loop_set_exception_handler(loop, count_report, NULL);
     assert_ok(weir__spawn(loop, WEIR_HERE, "test", fn, arg, &task));
     error = weir_loop_run_until_complete(loop, weir_task_future(task));

@@ -44,7 +44,9 @@
 #define raise_recorded weir_test_raise_recorded
 
 /* On the main stack. Runs `fn(arg)` as the first task of a new loop until it ends, cancels and joins
-   what is left, closes. Fails the test when a check failed or `fn` returned an error. */
+   what is left, closes. Fails the test when a check failed or `fn` returned an error.
+   With WEIR_TEST_FAULTS=1 in the environment every descriptor of the loop meets refused and short
+   sends, receives without a buffer and interrupted waits, on whatever backend WEIR_BACKEND names. */
 void run_in_loop(weir_fn fn, void *arg);
 /* Likewise; returns the code with which `fn` ended. */
 weir_code run_in_loop_for_code(weir_fn fn, void *arg);
