@@ -185,11 +185,12 @@ void weir__future_describe_end(const weir_future *future, char *buffer, size_t s
         text_printf(&text, " at %s:%d", text_site_file(future->done_site), future->done_site->line);
 }
 
-static weir_error *check_settable(const weir_site *site, const weir_future *future)
+static weir_error *check_settable(const char *operation, const weir_site *site,
+                                  const weir_future *future)
 {
     char text[256];
 
-    WEIR_TRY(weir__task_home_check(future->home));
+    WEIR_TRY(weir__task_home_check_call(future->home, operation, site));
     if (future->is_task)
         return weir_raise_at(site, WEIR_EINVAL, "the future of a task is set by the task");
     if (future->state == FUTURE_PENDING)
@@ -204,7 +205,7 @@ static weir_error *check_settable(const weir_site *site, const weir_future *futu
 weir_error *weir_future_set_result_at(const weir_site *site, weir_future *future, void *take_value,
                                       weir_drop_fn drop)
 {
-    weir_error *error = check_settable(site, future);
+    weir_error *error = check_settable(__func__, site, future);
 
     if (error)
         return error;
@@ -218,7 +219,7 @@ weir_error *weir_future_set_result_at(const weir_site *site, weir_future *future
 weir_error *weir_future_set_error_at(const weir_site *site, weir_future *future,
                                      weir_error *take_error)
 {
-    weir_error *error = check_settable(site, future);
+    weir_error *error = check_settable(__func__, site, future);
 
     if (error)
         return error;
@@ -265,7 +266,7 @@ bool weir_future_cancel_at(const weir_site *site, weir_future *future)
 
     if (future->is_task)
         return weir_task_cancel_at(site, task_of(future));
-    error = weir__task_home_check(future->home);
+    error = weir__task_home_check_call(future->home, __func__, site);
     if (error) {
         weir_ignore(error);
         return false;
@@ -449,7 +450,7 @@ weir_error *weir_future_add_done_callback_at(const weir_site *site, const char *
 {
     struct done_callback *callback;
 
-    WEIR_TRY(weir__task_home_check(future->home));
+    WEIR_TRY(weir__task_home_check_call(future->home, __func__, site));
     callback = weir__calloc(1, sizeof *callback);
     if (!callback)
         return weir_raise(WEIR_ENOMEM, "done callback");

@@ -146,11 +146,12 @@ weir_error *weir__task_home_here(struct task_home **ret)
     return weir__task_home_of(loop, ret);
 }
 
-weir_error *weir__task_home_check(const struct task_home *home)
+weir_error *weir__task_home_check_call(const struct task_home *home, const char *operation,
+                                       const weir_site *site)
 {
     weir_loop *loop = __atomic_load_n(&home->loop, __ATOMIC_RELAXED);
 
     if (__builtin_expect(loop == weir__thread_loop || !loop, 1))
         return NULL;
-    return weir__loop_check_thread(loop);
+    return weir__loop_check_call(loop, operation, site);
 }

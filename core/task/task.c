@@ -328,7 +328,7 @@ weir_future *weir_task_future(weir_task *task)
 
 bool weir_task_cancel_at(const weir_site *site, weir_task *task)
 {
-    weir_error *error = weir__task_home_check(task->future.home);
+    weir_error *error = weir__task_home_check_call(task->future.home, __func__, site);
 
     if (error) {
         weir_ignore(error);

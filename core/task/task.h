@@ -46,7 +46,10 @@ weir_error *weir__task_home_here(struct task_home **ret_home) WEIR_MUST_USE;
 weir_error *weir__task_home_of(weir_loop *loop, struct task_home **ret_home) WEIR_MUST_USE;
 void weir__task_home_unref(struct task_home *home);
 /* NULL when the calling thread is the home's. */
-weir_error *weir__task_home_check(const struct task_home *home) WEIR_MUST_USE;
+#define weir__task_home_check(home) weir__task_home_check_call((home), __func__, NULL)
+/* The same for reports that name the public call and where it was made (NULL: not known). */
+weir_error *weir__task_home_check_call(const struct task_home *home, const char *operation,
+                                       const weir_site *site) WEIR_MUST_USE;
 
 enum future_state { FUTURE_PENDING, FUTURE_RESULT, FUTURE_ERROR };
 

@@ -21,6 +21,7 @@ static void count_drop(void *value)
 }
 
 static pthread_barrier_t barrier;
+static char logged[8192];
 
 static weir_error *note(weir_future *future, void *letter)
 {
@@ -337,17 +338,24 @@ static void *cancel_from_a_thread(void *future)
     return weir_future_cancel_threadsafe((weir_future *)future) ? NULL : future;
 }
 
-static weir_error *D4_future_is_cancelled_from_another_thread_through_the_door(void *arg)
+static weir_error *B2_D4_future_is_cancelled_from_another_thread_through_the_door(void *arg)
 {
     weir_auto(weir_future) f = NULL;
     pthread_t thread;
     void *result = NULL;
 
     (void)arg;
+    weir_loop_set_debug(weir_loop_current(), true);
     CHECK_OK(weir_future_new(&f));
+    capture_log_begin();
     CHECK(pthread_create(&thread, NULL, cancel_from_a_thread, f) == 0);
     CHECK_CODE(weir_await(f), WEIR_ECANCELED); /* it wakes the loop */
     CHECK(pthread_join(thread, &result) == 0);
+    capture_log_end(logged, sizeof logged);
+    CHECK(strstr(logged,
+                 "Non-thread-safe operation invoked on an event loop other than the current "
+                 "one: weir_future_cancel() from tid ") != NULL);
+    CHECK(strstr(logged, "test_future.c:") != NULL);
     CHECK(result == f);
     return NULL;
 }
@@ -470,7 +478,7 @@ IN_LOOP(T41_C4_set_on_a_done_future_names_who_came_first)
 IN_LOOP(T41_C5_first_of_two_tries_wins)
 IN_LOOP(C5_scheduled_set_on_a_cancelled_future_goes_to_the_handler)
 IN_LOOP(C5_posted_result_does_nothing_to_a_cancelled_future)
-IN_LOOP(D4_future_is_cancelled_from_another_thread_through_the_door)
+IN_LOOP(B2_D4_future_is_cancelled_from_another_thread_through_the_door)
 IN_LOOP(T42_callbacks_that_change_the_list_while_it_is_scheduled)
 IN_LOOP(error_of_a_callback_does_not_touch_the_next)
 IN_LOOP(T47_future_of_another_loop_is_refused)
@@ -491,7 +499,7 @@ int main(void)
         IN_LOOP_TEST(T41_C5_first_of_two_tries_wins),
         IN_LOOP_TEST(C5_scheduled_set_on_a_cancelled_future_goes_to_the_handler),
         IN_LOOP_TEST(C5_posted_result_does_nothing_to_a_cancelled_future),
-        IN_LOOP_TEST(D4_future_is_cancelled_from_another_thread_through_the_door),
+        IN_LOOP_TEST(B2_D4_future_is_cancelled_from_another_thread_through_the_door),
         IN_LOOP_TEST(T42_callbacks_that_change_the_list_while_it_is_scheduled),
         IN_LOOP_TEST(error_of_a_callback_does_not_touch_the_next),
         IN_LOOP_TEST(T47_future_of_another_loop_is_refused),

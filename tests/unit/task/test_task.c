@@ -132,7 +132,7 @@ static weir_error *count_steps(void *arg)
     return NULL;
 }
 
-static weir_error *fast_path_yields_every_64_calls(void *arg)
+static weir_error *D2_fast_path_yields_every_64_calls(void *arg)
 {
     weir_auto(weir_future) done = NULL;
     weir_auto(weir_task) other = NULL;
@@ -470,7 +470,7 @@ IN_LOOP(value_of_a_task_is_taken_from_its_future)
 IN_LOOP(value_of_a_failed_task_is_dropped)
 IN_LOOP(T21_H1_error_of_a_detached_task_is_reported)
 IN_LOOP(T47_await_of_a_task_that_waits_for_itself_is_refused)
-IN_LOOP(fast_path_yields_every_64_calls)
+IN_LOOP(D2_fast_path_yields_every_64_calls)
 IN_LOOP(sleeps_end_in_the_order_of_their_deadlines)
 IN_LOOP(name_of_a_task_is_its_number_until_it_is_set)
 IN_LOOP(spawn_without_memory_leaves_the_argument_with_the_caller)
@@ -500,7 +500,7 @@ int main(void)
         IN_LOOP_TEST(value_of_a_failed_task_is_dropped),
         IN_LOOP_TEST(T21_H1_error_of_a_detached_task_is_reported),
         IN_LOOP_TEST(T47_await_of_a_task_that_waits_for_itself_is_refused),
-        IN_LOOP_TEST(fast_path_yields_every_64_calls),
+        IN_LOOP_TEST(D2_fast_path_yields_every_64_calls),
         IN_LOOP_TEST(sleeps_end_in_the_order_of_their_deadlines),
         IN_LOOP_TEST(name_of_a_task_is_its_number_until_it_is_set),
         IN_LOOP_TEST(spawn_without_memory_leaves_the_argument_with_the_caller),
