@@ -57,6 +57,7 @@ static weir_error *read_split(weir_stream *s, struct feeder *feeder, weir_slice 
     weir_task *task;
     char got[64];
 
+    WEIR_TIMEOUT(patience, WEIR_S(10));
     CHECK_OK(weir_spawn(feeds, feeder, &task));
     CHECK_OK(weir_stream_read_until(s, separator, got, sizeof(got), &n));
     CHECK(n == wanted && memcmp(got, feeder->text, n) == 0);
