@@ -9,6 +9,7 @@
 #include <weir/pipe.h>
 
 #include "core/net/process.h"
+#include "core/net/transport.h"
 
 static void close_fd(int *fd)
 {
@@ -103,6 +104,11 @@ static weir_error *pipe_of(weir_process *p, int i, int fd, const weir_protocol *
     return NULL;
 }
 
+static weir_transport *transport_of(weir_process *p, int i)
+{
+    return p->streams[i] ? weir_stream_transport(p->streams[i]) : p->transports[i];
+}
+
 weir_error *weir__process_pipes(weir_process *process, const weir_process_options *options,
                                 struct process_fds *fds)
 {
@@ -114,6 +120,7 @@ weir_error *weir__process_pipes(weir_process *process, const weir_process_option
             continue;
         WEIR_TRY(pipe_of(process, i, fds->parent[i], protocols[i], options->protocol_config));
         fds->parent[i] = -1;
+        transport_of(process, i)->owned = true;
     }
     return NULL;
 }

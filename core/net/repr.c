@@ -104,7 +104,7 @@ void weir__transport_warn_unclosed(const weir_transport *t)
 {
     char repr[REPR_SIZE];
 
-    if (t->status != TRANSPORT_OPEN || t->reason)
+    if (t->status != TRANSPORT_OPEN || t->reason || t->owned)
         return;
     weir_transport_repr(t, repr, sizeof(repr));
     warn_unclosed("transport", t->file.site, t->extra ? t->extra->created : NULL, repr);

@@ -53,3 +53,7 @@ tests_unit_net_test_unclosed_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/net/test_resolver
 tests_unit_net_test_resolver_SOURCES = tests/unit/net/test_resolver.c $(net_support)
 tests_unit_net_test_resolver_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/net/test_process
+tests_unit_net_test_process_SOURCES = tests/unit/net/test_process.c $(net_support)
+tests_unit_net_test_process_LDADD = $(CORE_TEST_LDADD)
