@@ -257,7 +257,7 @@ weir_error *weir__loop_wrong_thread(const weir_loop *loop, const char *operation
                           loop->name);
     if (loop->closed)
         return weir_raise(WEIR_ECLOSED, "loop \"%s\" is closed", loop->name);
-    if (loop->debug && !MUTATED(B2))
+    if (!MUTATED(B2) && (loop->debug || (site && weir__site_first_time(site))))
         report_thread(loop, operation, site);
     return weir_raise(WEIR_ETHREAD,
                       "loop \"%s\" belongs to thread %d: use weir_loop_call_soon_threadsafe()",
