@@ -12,7 +12,7 @@ examples_chain_fixed_calls_SOURCES = examples/chain_fixed_calls.c
 examples_chain_fixed_calls_LDADD = libweir.la
 noinst_PROGRAMS += examples/coroutine_threadsafe
 examples_coroutine_threadsafe_SOURCES = examples/coroutine_threadsafe.c
-examples_coroutine_threadsafe_LDADD = libweir.la
+examples_coroutine_threadsafe_LDADD = libweir.la $(PTHREAD_LIBS)
 noinst_PROGRAMS += examples/debug_mode
 examples_debug_mode_SOURCES = examples/debug_mode.c
 examples_debug_mode_LDADD = libweir.la
@@ -36,6 +36,8 @@ examples_never_awaited_fixed_SOURCES = examples/never_awaited_fixed.c
 examples_never_awaited_fixed_LDADD = libweir.la
 noinst_PROGRAMS += examples/never_retrieved
 examples_never_retrieved_SOURCES = examples/never_retrieved.c
+# a function that ends in a call is not on the stack any more when that call looks
+examples_never_retrieved_CFLAGS = $(AM_CFLAGS) -fno-optimize-sibling-calls
 examples_never_retrieved_LDADD = libweir.la
 noinst_PROGRAMS += examples/never_retrieved_run
 examples_never_retrieved_run_SOURCES = examples/never_retrieved_run.c
@@ -72,7 +74,7 @@ examples_watchdog_blocked_SOURCES = examples/watchdog_blocked.c
 examples_watchdog_blocked_LDADD = libweir.la
 noinst_PROGRAMS += examples/wrong_thread
 examples_wrong_thread_SOURCES = examples/wrong_thread.c
-examples_wrong_thread_LDADD = libweir.la
+examples_wrong_thread_LDADD = libweir.la $(PTHREAD_LIBS)
 
 # Plugins: built as an outside plugin would be, not installed.
 noinst_LTLIBRARIES += examples/plugins/shout.la examples/plugins/weekday.la

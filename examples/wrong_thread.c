@@ -6,6 +6,7 @@
  *     ERROR   weir: Non-thread-safe operation invoked on an event loop other than the current one:
  *             weir_loop_call_soon() from tid 4711 at wrong_thread.c:24, loop runs in tid 4700
  */
+#include <pthread.h>
 #include <stdio.h>
 
 #include <weir/weir.h>
@@ -16,7 +17,7 @@ static weir_error *callback(void *arg)
     return arg;
 }
 
-static weir_error *in_another_thread(void *arg)
+static void *in_another_thread(void *arg)
 {
     weir_loop *loop = arg;
     weir_error *error = weir_loop_call_soon(loop, callback, NULL, NULL, NULL);
@@ -28,8 +29,11 @@ static weir_error *in_another_thread(void *arg)
 
 static weir_error *run(void *arg)
 {
-    (void)arg;
-    return weir_to_thread(in_another_thread, weir_loop_current());
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, in_another_thread, weir_loop_current()) == 0)
+        pthread_join(thread, NULL);
+    return arg;
 }
 
 int main(void)
