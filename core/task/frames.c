@@ -57,6 +57,15 @@ static size_t apply_limit(struct frame *frames, size_t count, int limit)
     return wanted;
 }
 
+/* Returns what follows its end. */
+static char *add_string(char *to, const char *text)
+{
+    size_t size = strlen(text) + 1;
+
+    memcpy(to, text, size);
+    return to + size;
+}
+
 static weir_error *copy_frames(const struct frame *frames, size_t count, weir_call_frame **ret)
 {
     size_t bytes = count * sizeof(weir_call_frame);
@@ -71,9 +80,9 @@ static weir_error *copy_frames(const struct frame *frames, size_t count, weir_ca
     strings = (char *)(copies + count);
     for (size_t i = 0; i < count; i++) {
         copies[i].function = strings;
-        strings = stpcpy(strings, frames[i].function) + 1;
+        strings = add_string(strings, frames[i].function);
         copies[i].file = strings;
-        strings = stpcpy(strings, frames[i].file) + 1;
+        strings = add_string(strings, frames[i].file);
         copies[i].line = frames[i].line;
     }
     *ret = copies;

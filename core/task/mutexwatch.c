@@ -29,15 +29,15 @@ static void *real(const char *name)
 }
 
 /* ISO C has no conversion from void * to a function; POSIX wants it to work like this. */
-#define REAL(type, name)                \
-    static _Atomic(type) function;      \
-    if (!function) {                    \
-        union {                         \
-            void *data;                 \
-            type function;              \
-        } found = {.data = real(name)}; \
-        function = found.function;      \
-    }
+#    define REAL(type, name)                \
+        static _Atomic(type) function;      \
+        if (!function) {                    \
+            union {                         \
+                void *data;                 \
+                type function;              \
+            } found = {.data = real(name)}; \
+            function = found.function;      \
+        }
 
 static int told(int result, pthread_mutex_t *mutex)
 {

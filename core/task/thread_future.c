@@ -195,7 +195,8 @@ weir_error *weir_run_coroutine_threadsafe_at(const weir_site *site, const char *
     future->fn = fn;
     future->arg = take_arg;
     future->drop = drop;
-    error = weir_loop_call_soon_threadsafe_at(site, "start", loop, start, future, never_started, NULL);
+    error =
+        weir_loop_call_soon_threadsafe_at(site, "start", loop, start, future, never_started, NULL);
     if (error) { /* arg stays with the caller */
         future->drop = NULL;
         atomic_store(&future->refs, 1);
