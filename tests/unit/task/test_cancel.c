@@ -251,7 +251,7 @@ static weir_error *sleep_a_little(void *arg)
 }
 
 /* T30 */
-static weir_error *T30_cancelled_waiter_does_not_cancel_the_shared_task(void *arg)
+static weir_error *T30_C3_cancelled_waiter_does_not_cancel_the_shared_task(void *arg)
 {
     weir_auto(weir_task) shared = NULL;
     weir_auto(weir_task) waiter = NULL;
@@ -406,7 +406,7 @@ IN_LOOP(T26_task_that_cancels_itself_and_returns_has_succeeded)
 IN_LOOP(T27_T28_uncancelled_task_goes_on)
 IN_LOOP(T28_cancellation_taken_back_before_the_wake_up_never_happened)
 IN_LOOP(T29_cancellation_reaches_through_a_hundred_calls)
-IN_LOOP(T30_cancelled_waiter_does_not_cancel_the_shared_task)
+IN_LOOP(T30_C3_cancelled_waiter_does_not_cancel_the_shared_task)
 IN_LOOP(T24_argument_of_a_task_cancelled_before_its_start_is_released_by_its_body)
 IN_LOOP(C6_checkpoint_lets_others_run_and_tells_of_a_cancellation)
 IN_LOOP(C6_check_costs_no_suspension)
@@ -425,7 +425,7 @@ int main(void)
         IN_LOOP_TEST(T27_T28_uncancelled_task_goes_on),
         IN_LOOP_TEST(T28_cancellation_taken_back_before_the_wake_up_never_happened),
         IN_LOOP_TEST(T29_cancellation_reaches_through_a_hundred_calls),
-        IN_LOOP_TEST(T30_cancelled_waiter_does_not_cancel_the_shared_task),
+        IN_LOOP_TEST(T30_C3_cancelled_waiter_does_not_cancel_the_shared_task),
         IN_LOOP_TEST(T24_argument_of_a_task_cancelled_before_its_start_is_released_by_its_body),
         IN_LOOP_TEST(C6_checkpoint_lets_others_run_and_tells_of_a_cancellation),
         IN_LOOP_TEST(C6_check_costs_no_suspension),

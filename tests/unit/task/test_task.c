@@ -311,7 +311,7 @@ static weir_error *fails(void *arg)
     return weir_raise(ENOENT, "no luck");
 }
 
-static void run_returns_the_error_of_main(void **state)
+static void H4_run_returns_the_error_of_main(void **state)
 {
     (void)state;
     assert_code(weir_run(fails, NULL, NULL), ENOENT);
@@ -508,7 +508,7 @@ int main(void)
         IN_LOOP_TEST(coroutine_that_outlives_its_maker_may_still_be_started),
         IN_LOOP_TEST(started_or_discarded_coroutines_are_not_reported),
         ON_MAIN_TEST(close_of_a_loop_with_tasks_is_refused_by_name),
-        ON_MAIN_TEST(run_returns_the_error_of_main),
+        ON_MAIN_TEST(H4_run_returns_the_error_of_main),
         ON_MAIN_TEST(run_cancels_and_joins_what_is_left),
         ON_MAIN_TEST(run_until_complete_says_when_the_loop_was_stopped_before),
     };
