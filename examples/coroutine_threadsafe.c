@@ -4,7 +4,6 @@
  * time out while the task goes on, and the value can still be had.  Prints three results:
  * "OK, 42", "WEIR_ETIMEDOUT, 0" and, later, "OK, 42".
  */
-#include <pthread.h>
 #include <stdio.h>
 
 #include <weir/weir.h>
@@ -29,39 +28,31 @@ static void show(const char *what, weir_thread_future *future, weir_duration lim
     weir_error_unref(error);
 }
 
-static void *in_another_thread(void *finished)
+static weir_error *in_another_thread(void *arg)
 {
     weir_auto(weir_thread_future) first = NULL;
     weir_auto(weir_thread_future) second = NULL;
 
-    weir_ignore(weir_run_coroutine_threadsafe(the_loop, coro_func, NULL, NULL, &first));
+    WEIR_TRY(weir_run_coroutine_threadsafe(the_loop, coro_func, NULL, NULL, &first));
     show("result", first, WEIR_FOREVER);
-    weir_ignore(weir_run_coroutine_threadsafe(the_loop, coro_func, NULL, NULL, &second));
+    WEIR_TRY(weir_run_coroutine_threadsafe(the_loop, coro_func, NULL, NULL, &second));
     show("result within 5 ms", second, WEIR_MS(5));
     show("result later", second, WEIR_S(10));
-    weir_ignore(weir_future_post_result(finished, NULL, NULL));
-    return NULL;
+    return arg;
 }
 
 static weir_error *run(void *arg)
 {
-    weir_auto(weir_future) finished = arg;
-    pthread_t thread;
-
     the_loop = weir_loop_current();
-    WEIR_TRY(weir_future_new(&finished));
-    if (pthread_create(&thread, NULL, in_another_thread, finished) != 0)
-        return weir_raise(WEIR_ENOMEM, "no thread");
-    WEIR_TRY(weir_await(finished));
-    pthread_join(thread, NULL);
-    return NULL;
+    return weir_to_thread(in_another_thread, arg);
 }
 
 int main(void)
 {
     weir_error *error = weir_run(run, NULL, NULL);
-    int status = error ? 1 : 0;
 
-    weir_error_unref(error); /* logged when nobody has looked at it */
-    return status;
+    if (!error)
+        return 0;
+    weir_log_error(weir_logger_get("example"), WEIR_LOG_ERROR, error, "run failed");
+    return 1;
 }

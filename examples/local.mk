@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Programs that embed libweir, on installed headers only; tests/examples/run compares their output.
+noinst_PROGRAMS += examples/blocking_executor
+examples_blocking_executor_SOURCES = examples/blocking_executor.c
+examples_blocking_executor_LDADD = libweir.la
 noinst_PROGRAMS += examples/chain
 examples_chain_SOURCES = examples/chain.c
 examples_chain_LDADD = libweir.la
@@ -12,7 +15,7 @@ examples_chain_fixed_calls_SOURCES = examples/chain_fixed_calls.c
 examples_chain_fixed_calls_LDADD = libweir.la
 noinst_PROGRAMS += examples/coroutine_threadsafe
 examples_coroutine_threadsafe_SOURCES = examples/coroutine_threadsafe.c
-examples_coroutine_threadsafe_LDADD = libweir.la $(PTHREAD_LIBS)
+examples_coroutine_threadsafe_LDADD = libweir.la
 noinst_PROGRAMS += examples/debug_mode
 examples_debug_mode_SOURCES = examples/debug_mode.c
 examples_debug_mode_LDADD = libweir.la
@@ -60,6 +63,9 @@ examples_slow_operation_LDADD = libweir.la
 noinst_PROGRAMS += examples/test-a-protocol
 examples_test_a_protocol_SOURCES = examples/test-a-protocol.c
 examples_test_a_protocol_LDADD = libweir.la
+noinst_PROGRAMS += examples/subprocess
+examples_subprocess_SOURCES = examples/subprocess.c
+examples_subprocess_LDADD = libweir.la
 noinst_PROGRAMS += examples/threadsafe_call
 examples_threadsafe_call_SOURCES = examples/threadsafe_call.c
 examples_threadsafe_call_LDADD = libweir.la $(PTHREAD_LIBS)
