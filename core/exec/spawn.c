@@ -29,6 +29,12 @@
 
 #include "core/base/alloc.h"
 
+#ifdef WEIR_SANITIZE_THREAD
+/* ThreadSanitizer's clone() takes the child for a fork with memory of its own, and dies. */
+int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
+#    define clone __clone
+#endif
+
 #define CHILD_STACK      ((size_t)32 * 1024)
 #define KERNEL_SIGSET    8
 #define KERNEL_SIGNALS   64
