@@ -133,7 +133,7 @@ static void install(void)
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     struct sigaction present;
 
-    weir__running_task = running_task;
+    __atomic_store_n(&weir__running_task, running_task, __ATOMIC_RELAXED);
     sigemptyset(&action.sa_mask);
     pthread_mutex_lock(&install_lock);
     sigaction(SIGSEGV, NULL, &present);
