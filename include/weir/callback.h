@@ -2,6 +2,28 @@
 /**
  * Callbacks and timers that live inside your own state, so that scheduling one allocates nothing
  * and cannot fail. Cancel or stop them before their memory goes; both are allowed inside `fn`.
+ *
+ * Example:
+ *
+ *     struct poller {
+ *         weir_timer timer; // inside one's own state: starting it allocates nothing
+ *         unsigned polls;
+ *     };
+ *
+ *     static weir_error *poll_again(void *arg)
+ *     {
+ *         struct poller *poller = arg;
+ *
+ *         if (++poller->polls < 10)
+ *             weir_timer_start(&poller->timer, WEIR_MS(100));
+ *         return NULL;
+ *     }
+ *
+ *     static void poller_begin(struct poller *poller, weir_loop *loop)
+ *     {
+ *         weir_timer_init(&poller->timer, loop, poll_again, poller);
+ *         weir_timer_start(&poller->timer, WEIR_MS(100));
+ *     }
  */
 #ifndef WEIR_CALLBACK_H
 #define WEIR_CALLBACK_H

@@ -4,6 +4,19 @@
  * thread; what does not fit is counted and reported. Loggers form a tree by their dotted names
  * (`weir`, `weir.tls`, `plugin.echo`) and take the level of the nearest ancestor that has one;
  * the default is INFO. Everything here: any thread.
+ *
+ * Example:
+ *
+ *     static weir_error *deliver(int attempt)
+ *     {
+ *         weir_logger *logger = weir_logger_get("mailer.queue"); // below "mailer", takes its level
+ *         weir_error *error = weir_raise(ETIMEDOUT, "no answer from the relay");
+ *
+ *         weir_log(logger, WEIR_LOG_INFO, "attempt %d", attempt);
+ *         weir_log_error(logger, WEIR_LOG_WARNING, error, "will try again"); // with the way it came
+ *         weir_logger_set_level(weir_logger_get("mailer"), WEIR_LOG_WARNING); // no INFO from now on
+ *         return NULL;
+ *     }
  */
 #ifndef WEIR_LOG_H
 #define WEIR_LOG_H

@@ -19,6 +19,30 @@
  *
  * Everything not marked "any thread" checks that it is called on the loop's own thread and returns
  * WEIR_ETHREAD otherwise. A loop inherited by fork() answers WEIR_EFORKED.
+ *
+ * Example:
+ *
+ *     static weir_error *hello(void *arg)
+ *     {
+ *         printf("hello\n");
+ *         weir_loop_stop(arg);
+ *         return NULL;
+ *     }
+ *
+ *     int main(void) // weir_run() does all of this, and more, for a task
+ *     {
+ *         weir_loop *loop;
+ *         weir_error *error = weir_loop_new(NULL, &loop);
+ *
+ *         if (!error)
+ *             error = weir_loop_call_later(loop, WEIR_MS(10), hello, loop, NULL, NULL);
+ *         if (!error)
+ *             error = weir_loop_run_forever(loop);
+ *         if (!error)
+ *             error = weir_loop_close(loop);
+ *         weir_ignore(error);
+ *         return 0;
+ *     }
  */
 #ifndef WEIR_LOOP_H
 #define WEIR_LOOP_H
