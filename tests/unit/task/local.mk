@@ -62,3 +62,7 @@ tests_unit_task_test_graph_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/task/test_held
 tests_unit_task_test_held_SOURCES = tests/unit/task/test_held.c core/task/mutexwatch.c $(unit_support)
 tests_unit_task_test_held_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_combinators
+tests_unit_task_test_combinators_SOURCES = tests/unit/task/test_combinators.c $(unit_support)
+tests_unit_task_test_combinators_LDADD = $(CORE_TEST_LDADD)
