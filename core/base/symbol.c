@@ -121,18 +121,12 @@ static void add_by_dladdr(struct frame_list *list, uintptr_t address)
 static Dwfl *process;
 static bool stale;
 
-static int find_debuginfo(Dwfl_Module *module, void **userdata, const char *name, Dwarf_Addr base,
-                          const char *file, const char *link, GElf_Word crc, char **ret_file)
-{
-    return dwfl_build_id_find_debuginfo(module, userdata, name, base, file, link, crc, ret_file);
-}
-
 static void read_map(void)
 {
     static char *no_path;
     static const Dwfl_Callbacks callbacks = {
         .find_elf = dwfl_linux_proc_find_elf,
-        .find_debuginfo = find_debuginfo,
+        .find_debuginfo = dwfl_build_id_find_debuginfo,
         .debuginfo_path = &no_path,
     };
 
