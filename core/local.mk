@@ -3,7 +3,8 @@
 noinst_LTLIBRARIES += libweir-core.la
 libweir_core_la_SOURCES =
 libweir_core_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden -ftls-model=initial-exec \
-	$(OPENSSL_CFLAGS) $(CARES_CFLAGS) $(DW_CFLAGS)
+	$(OPENSSL_CFLAGS) $(CARES_CFLAGS) \
+	-DWEIR_WORKER_PATH='"$(pkglibexecdir)/weir-worker"' $(DW_CFLAGS)
 
 lib_LTLIBRARIES += libweir.la
 libweir_la_SOURCES =

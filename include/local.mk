@@ -17,6 +17,8 @@ weirinclude_HEADERS += \
 	include/weir/http-values.h \
 	include/weir/http.h \
 	include/weir/introspection.h \
+	include/weir/isolate.h \
+	include/weir/job.h \
 	include/weir/listener.h \
 	include/weir/log.h \
 	include/weir/loop.h \
@@ -24,6 +26,7 @@ weirinclude_HEADERS += \
 	include/weir/outcome.h \
 	include/weir/pipe.h \
 	include/weir/plugin.h \
+	include/weir/process-pool.h \
 	include/weir/process.h \
 	include/weir/queue.h \
 	include/weir/relay.h \

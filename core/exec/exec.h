@@ -70,14 +70,15 @@ struct weir_executor {
     size_t queue_max;
     bool reject_when_full;
     bool closed;
-    bool abandoned;   /* nobody holds a reference: the last thread frees it */
-    weir_code broken; /* of a thread_start that failed; 0: none did */
+    bool abandoned;           /* nobody holds a reference: the last thread frees it */
+    _Atomic weir_code broken; /* of a thread_start that failed; 0: none did */
     char broken_text[EXECUTOR_BROKEN_MAX];
     int generation; /* weir__fork_generation where it was made */
     char *name;
     weir_error *(*thread_start)(void *arg);
     void (*thread_stop)(void *arg);
     void *arg;
+    void (*freed)(void *arg); /* last of all; NULL: nothing hangs on it */
     weir_duration stuck_after;
 };
 
@@ -123,6 +124,8 @@ void weir__exec_job_ask(struct exec_job *job);
 weir_error *weir__executor_call(weir_executor *executor, const weir_site *site, const char *name,
                                 weir_fn fn, void *arg,
                                 void (*ask)(struct exec_job *job)) WEIR_MUST_USE;
+/* Runs fn(arg), which blocks, in a thread of its own and suspends the task until it has ended. */
+weir_error *weir__executor_aside(weir_fn fn, void *arg) WEIR_MUST_USE;
 weir_error *weir__executor_submit(weir_executor *executor, const weir_site *site, const char *name,
                                   weir_fn fn, void *take_arg, weir_drop_fn drop,
                                   void (*ask)(struct exec_job *job),
@@ -147,6 +150,9 @@ void weir__workers_ask_to_end(weir_executor *executor);
 void weir__workers_join(weir_executor *executor);
 /* "work() at f.c:12 for 3.2 s" of each running job, with ", " between; returns how many. */
 unsigned weir__workers_describe(weir_executor *executor, struct text *text);
+
+/* In a worker process: the numbers of its job and of the job that was asked to end. */
+extern atomic_int weir__worker_job, weir__worker_asked;
 
 /* How often this process is the child of a fork() (core/loop). */
 extern int weir__fork_generation;

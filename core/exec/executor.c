@@ -96,6 +96,8 @@ void weir__executor_free(weir_executor *executor)
     pthread_cond_destroy(&executor->work);
     pthread_mutex_destroy(&executor->lock);
     weir_magic_clear(executor);
+    if (executor->freed)
+        executor->freed(executor->arg);
     weir__free(executor->name);
     weir__free(executor);
 }

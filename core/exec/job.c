@@ -115,16 +115,22 @@ static weir_error *shut_down(void *arg)
     return weir_executor_shutdown(join->executor, join->limit);
 }
 
-weir_error *weir_executor_join(weir_executor *executor, weir_duration limit)
+weir_error *weir__executor_aside(weir_fn fn, void *arg)
 {
-    struct join join = {executor, limit};
     weir_executor_options options = {WEIR_SIZED(weir_executor_options), .name = "join",
                                      .threads = 1, .stuck_after = WEIR_FOREVER};
     weir_auto(weir_executor) helper = NULL;
 
     WEIR_TRY(weir__wait_check());
     WEIR_TRY(weir_executor_new(&options, &helper));
-    return weir_executor_call(helper, shut_down, &join);
+    return weir_executor_call(helper, fn, arg);
+}
+
+weir_error *weir_executor_join(weir_executor *executor, weir_duration limit)
+{
+    struct join join = {executor, limit};
+
+    return weir__executor_aside(shut_down, &join);
 }
 
 /* The last moment at which the loop's thread may touch what the jobs own. */

@@ -274,6 +274,16 @@ int weir__spawn_signal(int pidfd, int signum)
     return syscall(SYS_pidfd_send_signal, pidfd, signum, NULL, 0) < 0 && errno != ESRCH ? errno : 0;
 }
 
+void weir__spawn_ask(int pidfd, int number)
+{
+    siginfo_t info = {.si_signo = SIGTERM, .si_code = SI_QUEUE};
+
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_int = number;
+    (void)syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, &info, 0);
+}
+
 size_t weir__spawn_describe(int code, char *buffer, size_t size)
 {
     const char *name = code < 0 ? sigabbrev_np(-code) : NULL;

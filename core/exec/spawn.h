@@ -38,6 +38,8 @@ weir_error *weir__spawn_process(const struct spawn *spawn, pid_t *ret_pid,
 bool weir__spawn_reap(int pidfd, bool block, int *ret_code, bool *ret_lost);
 /* Errors (ESRCH) mean that it has ended: not an error here. Async-signal-safe. */
 int weir__spawn_signal(int pidfd, int signum);
+/* SIGTERM with a number for its handler. */
+void weir__spawn_ask(int pidfd, int number);
 /* "killed by SIGKILL", "exited with status 3". */
 size_t weir__spawn_describe(int code, char *buffer, size_t size);
 

@@ -33,7 +33,10 @@ static __thread struct exec_job *current_job;
 
 bool weir_job_cancelled(void)
 {
-    return current_job && atomic_load_explicit(&current_job->cancelled, memory_order_relaxed);
+    if (current_job)
+        return atomic_load_explicit(&current_job->cancelled, memory_order_relaxed);
+    return atomic_load(&weir__worker_asked) != 0 &&
+           atomic_load(&weir__worker_asked) == atomic_load(&weir__worker_job);
 }
 
 void weir_job_set_result(void *take_value, weir_drop_fn drop)

@@ -34,9 +34,12 @@
 #include <weir/executor.h>
 #include <weir/future.h>
 #include <weir/introspection.h>
+#include <weir/isolate.h>
+#include <weir/job.h>
 #include <weir/log.h>
 #include <weir/loop.h>
 #include <weir/pipe.h>
+#include <weir/process-pool.h>
 #include <weir/process.h>
 #include <weir/queue.h>
 #include <weir/relay.h>

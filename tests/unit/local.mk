@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
+check_LTLIBRARIES =
 include tests/unit/base/local.mk
 include tests/unit/loop/local.mk
 include tests/unit/task/local.mk

@@ -18,7 +18,6 @@ EXTRA_DIST += tests/config
 
 # Builds of one plugin, of which one is right.
 host_fixtures =
-check_LTLIBRARIES =
 
 check_LTLIBRARIES += tests/unit/host/fixture_good.la
 host_fixtures += tests/unit/host/fixture_good.la
