@@ -5,10 +5,16 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <weir/context.h>
 #include <weir/executor.h>
 #include <weir/scope.h>
 
+#include "core/base/alloc.h"
+#include "core/exec/exec.h"
 #include "tests/unit/support/support.h"
 
 /* Jobs that entered wait until it opens. */
@@ -114,7 +120,7 @@ static weir_error *end_executor(weir_executor *executor)
     return weir_executor_shutdown(executor, WEIR_S(60));
 }
 
-static weir_error *call_runs_with_an_argument_on_the_stack(void *arg)
+static weir_error *D9_E2_call_runs_with_an_argument_on_the_stack(void *arg)
 {
     weir_auto(weir_executor) e = NULL;
     int number = 1;
@@ -128,7 +134,7 @@ static weir_error *call_runs_with_an_argument_on_the_stack(void *arg)
     return NULL;
 }
 
-static weir_error *submit_gives_a_future_with_the_value(void *arg)
+static weir_error *D9_submit_gives_a_future_with_the_value(void *arg)
 {
     weir_auto(weir_executor) e = NULL;
     weir_auto(weir_future) f = NULL;
@@ -160,7 +166,7 @@ static weir_error *argument_of_a_submit_is_dropped_after_its_job(void *arg)
     return NULL;
 }
 
-static weir_error *abandoned_submit_runs_and_leaves_nothing(void *arg)
+static weir_error *T49_D9_abandoned_submit_runs_and_leaves_nothing(void *arg)
 {
     weir_auto(weir_executor) e = NULL;
 
@@ -173,7 +179,7 @@ static weir_error *abandoned_submit_runs_and_leaves_nothing(void *arg)
     return NULL;
 }
 
-static weir_error *cancelled_future_removes_a_queued_job(void *arg)
+static weir_error *T49_D9_C3_cancelled_future_removes_a_queued_job(void *arg)
 {
     weir_auto(weir_executor) e = NULL;
     weir_auto(weir_future) f = NULL;
@@ -192,7 +198,7 @@ static weir_error *cancelled_future_removes_a_queued_job(void *arg)
     return NULL;
 }
 
-static weir_error *cancelled_future_of_a_running_job_asks_it_and_drops_its_outcome(void *arg)
+static weir_error *T49_D9_cancelled_future_of_a_running_job_asks_it_and_drops_its_outcome(void *arg)
 {
     weir_auto(weir_executor) e = NULL;
     weir_auto(weir_future) f = NULL;
@@ -230,7 +236,7 @@ static weir_error *make_call(void *arg)
     return NULL;
 }
 
-static weir_error *cancelled_call_of_a_queued_job_never_ran(void *arg)
+static weir_error *T49_D9_cancelled_call_of_a_queued_job_never_ran(void *arg)
 {
     weir_auto(weir_executor) e = NULL;
     weir_auto(weir_task) t = NULL;
@@ -251,7 +257,7 @@ static weir_error *cancelled_call_of_a_queued_job_never_ran(void *arg)
     return NULL;
 }
 
-static weir_error *cancelled_call_of_a_running_job_returns_with_its_outcome(void *arg)
+static weir_error *T49_D9_cancelled_call_of_a_running_job_returns_with_its_outcome(void *arg)
 {
     weir_auto(weir_executor) e = NULL;
     weir_auto(weir_task) t = NULL;
@@ -287,7 +293,7 @@ static weir_error *call_with_an_expired_deadline_queues_nothing(void *arg)
     return NULL;
 }
 
-static weir_error *submit_to_a_full_queue_is_rejected_and_leaves_the_argument(void *arg)
+static weir_error *D9_submit_to_a_full_queue_is_rejected_and_leaves_the_argument(void *arg)
 {
     weir_auto(weir_executor) e = NULL;
 
@@ -304,7 +310,7 @@ static weir_error *submit_to_a_full_queue_is_rejected_and_leaves_the_argument(vo
     return NULL;
 }
 
-static weir_error *calls_wait_for_room_and_all_run(void *arg)
+static weir_error *D9_calls_wait_for_room_and_all_run(void *arg)
 {
     weir_auto(weir_executor) e = NULL;
     struct call calls[8];
@@ -367,7 +373,7 @@ static weir_error *call_to_a_full_queue_that_rejects_is_rejected(void *arg)
     return NULL;
 }
 
-static weir_error *jobs_run_side_by_side_up_to_the_number_of_threads(void *arg)
+static weir_error *D9_jobs_run_side_by_side_up_to_the_number_of_threads(void *arg)
 {
     weir_auto(weir_executor) e = NULL;
 
@@ -381,7 +387,7 @@ static weir_error *jobs_run_side_by_side_up_to_the_number_of_threads(void *arg)
     return NULL;
 }
 
-static weir_error *shutdown_cancels_queued_jobs_asks_running_ones_and_refuses_new(void *arg)
+static weir_error *T49_D9_shutdown_cancels_queued_jobs_asks_running_ones_and_refuses_new(void *arg)
 {
     weir_auto(weir_executor) e = NULL;
     weir_auto(weir_future) running = NULL;
@@ -402,20 +408,26 @@ static weir_error *shutdown_cancels_queued_jobs_asks_running_ones_and_refuses_ne
     return NULL;
 }
 
-static weir_error *shutdown_of_a_stuck_job_ends_at_its_limit(void *arg)
+static weir_error *T49_D9_shutdown_of_a_stuck_job_ends_at_its_limit_and_names_it(void *arg)
 {
     weir_auto(weir_executor) e = NULL;
+    char log[1024];
 
     (void)arg;
     CHECK_OK(new_executor(1, 0, false, &e));
     CHECK_OK(weir_executor_submit(e, pass_gate, NULL, NULL, NULL));
     wait_for_inside(1);
+    capture_log_begin();
     CHECK_CODE(weir_executor_shutdown(e, WEIR_MS(1)), WEIR_ETIMEDOUT);
+    capture_log_end(log, sizeof log);
+    CHECK(strstr(log, "executor 'test' did not end within 0.001 seconds: 1 job still runs: "
+                      "pass_gate() at "));
+    CHECK(strstr(log, "test_executor.c:"));
     CHECK_OK(end_executor(e));
     return NULL;
 }
 
-static weir_error *default_executor_is_made_once_and_ends_with_its_loop(void *arg)
+static weir_error *D9_default_executor_is_made_once_and_ends_with_its_loop(void *arg)
 {
     weir_executor *one = NULL, *two = NULL;
     int number = 0;
@@ -426,6 +438,222 @@ static weir_error *default_executor_is_made_once_and_ends_with_its_loop(void *ar
     CHECK(one == two);
     CHECK_OK(weir_executor_call(one, increment, &number));
     CHECK(number == 1);
+    return NULL;
+}
+
+static weir_error *submit_nothing(void *arg)
+{
+    (void)arg;
+    return NULL;
+}
+
+static atomic_int thread_stops;
+
+static weir_error *start_fails(void *arg)
+{
+    return arg ? NULL : weir_raise(EACCES, "no room for %s", "threads");
+}
+
+static void count_stop(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&thread_stops, 1);
+}
+
+static weir_error *D9_thread_start_that_fails_breaks_the_executor(void *arg)
+{
+    weir_executor_options options = {WEIR_SIZED(weir_executor_options), .name = "broken",
+                                     .threads = 1, .thread_start = start_fails,
+                                     .thread_stop = count_stop};
+    weir_auto(weir_executor) e = NULL;
+    weir_auto(weir_future) f = NULL;
+    weir_error *error;
+    char text[256];
+
+    (void)arg;
+    reset();
+    atomic_store(&thread_stops, 0);
+    CHECK_OK(weir_executor_new(&options, &e));
+    CHECK_OK(weir_executor_submit(e, increment, &drops, count_drop, &f));
+    error = weir_await(f);
+    weir_error_message(error, text, sizeof text);
+    CHECK(strstr(text, "executor broken is broken, a thread did not start: no room for threads"));
+    CHECK_CODE(error, EACCES);
+    CHECK(atomic_load(&ran) == 0 && atomic_load(&drops) == 1);
+    CHECK_CODE(weir_executor_call(e, increment, &drops), EACCES);
+    CHECK_OK(weir_executor_join(e, WEIR_S(60)));
+    CHECK(atomic_load(&thread_stops) == 0);
+    return NULL;
+}
+
+static weir_error *D9_thread_stop_is_the_last_in_each_thread(void *arg)
+{
+    static int yes;
+    weir_executor_options options = {WEIR_SIZED(weir_executor_options), .threads = 2,
+                                     .thread_start = start_fails, .thread_stop = count_stop,
+                                     .arg = &yes};
+    weir_auto(weir_executor) e = NULL;
+
+    (void)arg;
+    reset();
+    atomic_store(&thread_stops, 0);
+    CHECK_OK(weir_executor_new(&options, &e));
+    CHECK_OK(weir_executor_submit(e, pass_gate, NULL, NULL, NULL));
+    CHECK_OK(weir_executor_submit(e, pass_gate, NULL, NULL, NULL));
+    wait_for_inside(2);
+    open_gate();
+    CHECK_OK(weir_executor_join(e, WEIR_S(60)));
+    CHECK(atomic_load(&thread_stops) == 2);
+    return NULL;
+}
+
+static weir_error *D9_thread_is_started_only_when_none_is_idle(void *arg)
+{
+    weir_auto(weir_executor) e = NULL;
+    int number = 0;
+
+    (void)arg;
+    CHECK_OK(new_executor(8, 0, false, &e));
+    for (int i = 0; i < 20; i++) {
+        CHECK_OK(weir_executor_call(e, increment, &number));
+        for (unsigned idle = 0; idle < 1; sched_yield()) { /* it has come back for more */
+            pthread_mutex_lock(&e->lock);
+            idle = e->idle;
+            pthread_mutex_unlock(&e->lock);
+        }
+    }
+    CHECK(number == 20 && e->threads == 1);
+    CHECK_OK(end_executor(e));
+    return NULL;
+}
+
+static weir_error *T50_D9_dns_is_not_starved_by_64_blocking_file_jobs(void *arg)
+{
+    weir_loop *loop = weir_loop_current();
+    weir_executor *file = NULL, *dns = NULL, *cpu = NULL;
+    int number = 0;
+
+    (void)arg;
+    reset();
+    CHECK_OK(weir_loop_executor(loop, WEIR_EXECUTOR_FILE, &file));
+    CHECK_OK(weir_loop_executor(loop, WEIR_EXECUTOR_DNS, &dns));
+    CHECK_OK(weir_loop_executor(loop, WEIR_EXECUTOR_CPU, &cpu));
+    for (int i = 0; i < 64; i++)
+        CHECK_OK(weir_executor_submit(file, pass_gate, NULL, NULL, NULL));
+    wait_for_inside((int)file->threads_max); /* all of its threads are blocked */
+    CHECK_OK(weir_executor_call(dns, increment, &number));
+    CHECK_OK(weir_executor_call(cpu, increment, &number));
+    CHECK_OK(weir_to_thread(increment, &number));
+    CHECK(number == 3);
+    open_gate();
+    return NULL;
+}
+
+static weir_error *D9_stuck_job_is_logged_once_with_its_function_and_site(void *arg)
+{
+    weir_executor_options options = {WEIR_SIZED(weir_executor_options), .name = "slow",
+                                     .threads = 1, .stuck_after = WEIR_MS(5)};
+    weir_auto(weir_executor) e = NULL;
+    char log[1024] = "", *first;
+
+    (void)arg;
+    reset();
+    CHECK_OK(weir_executor_new(&options, &e));
+    capture_log_begin();
+    CHECK_OK(weir_executor_submit(e, pass_gate, NULL, NULL, NULL));
+    wait_for_inside(1);
+    for (int i = 0; i < 4; i++)
+        CHECK_OK(weir_sleep(WEIR_MS(10)));
+    capture_log_end(log, sizeof log);
+    first = strstr(log, "executor slow: job pass_gate() at ");
+    CHECK(first && strstr(first, "test_executor.c:") && strstr(first, " has been running for 0.0"));
+    CHECK(!strstr(first + 1, "executor slow: job"));
+    CHECK_OK(end_executor(e));
+    return NULL;
+}
+
+static void *copy_text(const void *value)
+{
+    return (void *)(uintptr_t)value;
+}
+
+static weir_context_var request = WEIR_CONTEXT_VAR_COPIED("request", NULL, copy_text, NULL);
+
+static weir_error *look_at_request(void *arg)
+{
+    *(const char **)arg = weir_context_get(&request);
+    return weir_context_set(&request, (void *)(uintptr_t) "changed", NULL);
+}
+
+static weir_error *D9_E2_job_sees_a_copy_of_its_callers_context(void *arg)
+{
+    const char *seen = NULL;
+
+    (void)arg;
+    CHECK_OK(weir_context_set(&request, (void *)(uintptr_t) "r-17", NULL));
+    CHECK_OK(weir_to_thread(look_at_request, &seen));
+    CHECK(seen && strcmp(seen, "r-17") == 0);
+    CHECK(strcmp(weir_context_get(&request), "r-17") == 0);
+    CHECK(weir_context_reset(&request));
+    return NULL;
+}
+
+static weir_error *D9_jobs_are_owed_to_the_loop_until_they_end(void *arg)
+{
+    weir_auto(weir_executor) e = NULL;
+    weir_auto(weir_future) f = NULL;
+    size_t before = weir__loop_externals(weir_loop_current());
+
+    (void)arg;
+    CHECK_OK(new_executor(1, 0, false, &e));
+    CHECK_OK(weir_executor_submit(e, pass_gate, NULL, NULL, &f));
+    CHECK(weir__loop_externals(weir_loop_current()) == before + 1);
+    open_gate();
+    CHECK_OK(weir_await(f));
+    CHECK(weir__loop_externals(weir_loop_current()) == before);
+    CHECK_OK(end_executor(e));
+    return NULL;
+}
+
+static void T84_D9_executor_of_the_parent_is_refused_in_a_forked_child(void **state)
+{
+    weir_executor *e = NULL;
+    int status = -1;
+    pid_t pid;
+
+    (void)state;
+    weir_ignore(weir_run(submit_nothing, NULL, NULL)); /* the fork hooks are there */
+    assert_ok(weir_executor_new(NULL, &e));
+    pid = fork();
+    if (pid == 0)
+        _exit(weir_error_code(weir_executor_shutdown(e, WEIR_S(1))) == WEIR_EFORKED ? 0 : 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    weir_executor_unref(e);
+}
+
+static weir_error *T95_D9_no_memory_for_a_job_is_its_error(void *arg)
+{
+    weir_auto(weir_executor) e = NULL;
+    bool failed = true;
+
+    (void)arg;
+    CHECK_OK(new_executor(1, 0, false, &e));
+    for (unsigned long n = 1; failed && n < 100; n++) {
+        weir_auto(weir_future) f = NULL;
+        weir_error *error;
+
+        weir__alloc_fail_nth = n;
+        error = weir_executor_submit(e, give_value, NULL, NULL, &f);
+        failed = weir__alloc_fail_nth == 0;
+        weir__alloc_fail_nth = 0;
+        if (error)
+            CHECK_CODE(error, WEIR_ENOMEM);
+        else
+            CHECK_OK(weir_await(f));
+    }
+    CHECK(!failed);
+    CHECK_OK(end_executor(e));
     return NULL;
 }
 
@@ -474,44 +702,61 @@ static void job_functions_outside_a_job_do_nothing(void **state)
     assert_int_equal(atomic_load(&drops), 1);
 }
 
-IN_LOOP(call_runs_with_an_argument_on_the_stack)
-IN_LOOP(submit_gives_a_future_with_the_value)
+IN_LOOP(D9_thread_start_that_fails_breaks_the_executor)
+IN_LOOP(D9_thread_stop_is_the_last_in_each_thread)
+IN_LOOP(D9_thread_is_started_only_when_none_is_idle)
+IN_LOOP(T50_D9_dns_is_not_starved_by_64_blocking_file_jobs)
+IN_LOOP(D9_stuck_job_is_logged_once_with_its_function_and_site)
+IN_LOOP(D9_E2_job_sees_a_copy_of_its_callers_context)
+IN_LOOP(D9_jobs_are_owed_to_the_loop_until_they_end)
+IN_LOOP(T95_D9_no_memory_for_a_job_is_its_error)
+IN_LOOP(D9_E2_call_runs_with_an_argument_on_the_stack)
+IN_LOOP(D9_submit_gives_a_future_with_the_value)
 IN_LOOP(argument_of_a_submit_is_dropped_after_its_job)
-IN_LOOP(abandoned_submit_runs_and_leaves_nothing)
-IN_LOOP(cancelled_future_removes_a_queued_job)
-IN_LOOP(cancelled_future_of_a_running_job_asks_it_and_drops_its_outcome)
-IN_LOOP(cancelled_call_of_a_queued_job_never_ran)
-IN_LOOP(cancelled_call_of_a_running_job_returns_with_its_outcome)
+IN_LOOP(T49_D9_abandoned_submit_runs_and_leaves_nothing)
+IN_LOOP(T49_D9_C3_cancelled_future_removes_a_queued_job)
+IN_LOOP(T49_D9_cancelled_future_of_a_running_job_asks_it_and_drops_its_outcome)
+IN_LOOP(T49_D9_cancelled_call_of_a_queued_job_never_ran)
+IN_LOOP(T49_D9_cancelled_call_of_a_running_job_returns_with_its_outcome)
 IN_LOOP(call_with_an_expired_deadline_queues_nothing)
-IN_LOOP(submit_to_a_full_queue_is_rejected_and_leaves_the_argument)
-IN_LOOP(calls_wait_for_room_and_all_run)
+IN_LOOP(D9_submit_to_a_full_queue_is_rejected_and_leaves_the_argument)
+IN_LOOP(D9_calls_wait_for_room_and_all_run)
 IN_LOOP(cancelled_call_that_waited_for_room_leaves_no_trace)
 IN_LOOP(call_to_a_full_queue_that_rejects_is_rejected)
-IN_LOOP(jobs_run_side_by_side_up_to_the_number_of_threads)
-IN_LOOP(shutdown_cancels_queued_jobs_asks_running_ones_and_refuses_new)
-IN_LOOP(shutdown_of_a_stuck_job_ends_at_its_limit)
-IN_LOOP(default_executor_is_made_once_and_ends_with_its_loop)
+IN_LOOP(D9_jobs_run_side_by_side_up_to_the_number_of_threads)
+IN_LOOP(T49_D9_shutdown_cancels_queued_jobs_asks_running_ones_and_refuses_new)
+IN_LOOP(T49_D9_shutdown_of_a_stuck_job_ends_at_its_limit_and_names_it)
+IN_LOOP(D9_default_executor_is_made_once_and_ends_with_its_loop)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_LOOP_TEST(call_runs_with_an_argument_on_the_stack),
-        IN_LOOP_TEST(submit_gives_a_future_with_the_value),
+        IN_LOOP_TEST(D9_thread_start_that_fails_breaks_the_executor),
+        IN_LOOP_TEST(D9_thread_stop_is_the_last_in_each_thread),
+        IN_LOOP_TEST(D9_thread_is_started_only_when_none_is_idle),
+        IN_LOOP_TEST(T50_D9_dns_is_not_starved_by_64_blocking_file_jobs),
+        IN_LOOP_TEST(D9_stuck_job_is_logged_once_with_its_function_and_site),
+        IN_LOOP_TEST(D9_E2_job_sees_a_copy_of_its_callers_context),
+        IN_LOOP_TEST(D9_jobs_are_owed_to_the_loop_until_they_end),
+        IN_LOOP_TEST(T95_D9_no_memory_for_a_job_is_its_error),
+        ON_MAIN_TEST(T84_D9_executor_of_the_parent_is_refused_in_a_forked_child),
+        IN_LOOP_TEST(D9_E2_call_runs_with_an_argument_on_the_stack),
+        IN_LOOP_TEST(D9_submit_gives_a_future_with_the_value),
         IN_LOOP_TEST(argument_of_a_submit_is_dropped_after_its_job),
-        IN_LOOP_TEST(abandoned_submit_runs_and_leaves_nothing),
-        IN_LOOP_TEST(cancelled_future_removes_a_queued_job),
-        IN_LOOP_TEST(cancelled_future_of_a_running_job_asks_it_and_drops_its_outcome),
-        IN_LOOP_TEST(cancelled_call_of_a_queued_job_never_ran),
-        IN_LOOP_TEST(cancelled_call_of_a_running_job_returns_with_its_outcome),
+        IN_LOOP_TEST(T49_D9_abandoned_submit_runs_and_leaves_nothing),
+        IN_LOOP_TEST(T49_D9_C3_cancelled_future_removes_a_queued_job),
+        IN_LOOP_TEST(T49_D9_cancelled_future_of_a_running_job_asks_it_and_drops_its_outcome),
+        IN_LOOP_TEST(T49_D9_cancelled_call_of_a_queued_job_never_ran),
+        IN_LOOP_TEST(T49_D9_cancelled_call_of_a_running_job_returns_with_its_outcome),
         IN_LOOP_TEST(call_with_an_expired_deadline_queues_nothing),
-        IN_LOOP_TEST(submit_to_a_full_queue_is_rejected_and_leaves_the_argument),
-        IN_LOOP_TEST(calls_wait_for_room_and_all_run),
+        IN_LOOP_TEST(D9_submit_to_a_full_queue_is_rejected_and_leaves_the_argument),
+        IN_LOOP_TEST(D9_calls_wait_for_room_and_all_run),
         IN_LOOP_TEST(cancelled_call_that_waited_for_room_leaves_no_trace),
         IN_LOOP_TEST(call_to_a_full_queue_that_rejects_is_rejected),
-        IN_LOOP_TEST(jobs_run_side_by_side_up_to_the_number_of_threads),
-        IN_LOOP_TEST(shutdown_cancels_queued_jobs_asks_running_ones_and_refuses_new),
-        IN_LOOP_TEST(shutdown_of_a_stuck_job_ends_at_its_limit),
-        IN_LOOP_TEST(default_executor_is_made_once_and_ends_with_its_loop),
+        IN_LOOP_TEST(D9_jobs_run_side_by_side_up_to_the_number_of_threads),
+        IN_LOOP_TEST(T49_D9_shutdown_cancels_queued_jobs_asks_running_ones_and_refuses_new),
+        IN_LOOP_TEST(T49_D9_shutdown_of_a_stuck_job_ends_at_its_limit_and_names_it),
+        IN_LOOP_TEST(D9_default_executor_is_made_once_and_ends_with_its_loop),
         ON_MAIN_TEST(job_that_outlives_its_loop_is_ended_by_its_thread),
         ON_MAIN_TEST(executor_dropped_over_a_running_job_is_freed_by_its_last_thread),
         ON_MAIN_TEST(job_functions_outside_a_job_do_nothing),
