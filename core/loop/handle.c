@@ -2,7 +2,7 @@
 /*
  * Handles: the public callbacks of call_soon, call_later and call_at. A handle is a timer with a
  * function; call_soon uses only the job inside. The queue holds one reference and `ret_handle`
- * another. Freed handles are kept by the loop, so that call_soon does not allocate.
+ * another.
  *
  * The argument moves into `fn` when it starts, else `drop` gets it: at cancel or at close.
  *
@@ -18,7 +18,7 @@
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "core/loop/context.h"
-#include "core/loop/internal.h"
+#include "core/loop/handle_store.h"
 
 static weir_handle *handle_of(struct job *job)
 {
@@ -30,68 +30,6 @@ bool weir__job_is_handle(const struct job *job)
     if (job->run == weir__timer_run)
         return container_of((struct job *)job, struct timer, job)->fire == weir__handle_fire;
     return job->run == weir__handle_run;
-}
-
-weir_handle *weir__handle_new(weir_loop *loop, const weir_site *site, const char *name, weir_fn fn,
-                              void *arg, weir_drop_fn drop)
-{
-    weir_handle *handle;
-
-    if (loop == weir__thread_loop && loop->free_handles) {
-        handle = loop->free_handles;
-        loop->free_handles = handle->next;
-        loop->nfree_handles--;
-    } else {
-        handle = weir__malloc(sizeof(*handle));
-        if (!handle)
-            return NULL;
-    }
-    handle->magic = HANDLE_MAGIC;
-    handle->refs = 1;
-    atomic_init(&handle->state, HANDLE_QUEUED);
-    handle->timed = false;
-    handle->shared = false;
-    handle->debug = loop->debug;
-    handle->created = weir_unlikely(handle->debug) ? weir__backtrace_capture() : NULL;
-    handle->loop = loop;
-    handle->name = name;
-    handle->fn = fn;
-    handle->arg = arg;
-    handle->drop = drop;
-    handle->context = loop == weir__thread_loop ? weir_context_ref(weir__context) : NULL;
-    handle->next = NULL;
-    handle->timer.position = 0;
-    handle->timer.fire = weir__handle_fire;
-    job_init(&handle->timer.job, weir__handle_run, site);
-    return handle;
-}
-
-static void handle_free(weir_handle *handle)
-{
-    weir_loop *loop = weir__thread_loop;
-
-    weir_magic_clear(handle);
-    if (weir_unlikely(handle->created != NULL))
-        weir__backtrace_free(handle->created);
-    weir_context_unref(handle->context);
-    if (loop && loop->nfree_handles < HANDLES_KEPT) {
-        handle->next = loop->free_handles;
-        loop->free_handles = handle;
-        loop->nfree_handles++;
-        return;
-    }
-    weir__free(handle);
-}
-
-void weir__handles_free(weir_loop *loop)
-{
-    while (loop->free_handles) {
-        weir_handle *handle = loop->free_handles;
-
-        loop->free_handles = handle->next;
-        weir__free(handle);
-    }
-    loop->nfree_handles = 0;
 }
 
 weir_handle *weir_handle_ref(weir_handle *handle)
@@ -118,7 +56,7 @@ void weir_handle_unref(weir_handle *handle)
     else
         left = --handle->refs;
     if (left == 0)
-        handle_free(handle);
+        weir__handle_free(handle);
 }
 
 /* Shared handles */
@@ -131,7 +69,7 @@ static enum handle_state state_of(const weir_handle *handle)
     return atomic_load(&handle->state);
 }
 
-static bool state_change(weir_handle *handle, int from, int to)
+static bool state_change(weir_handle *handle, unsigned char from, unsigned char to)
 {
     return atomic_compare_exchange_strong(&handle->state, &from, to);
 }
@@ -181,19 +119,22 @@ static bool cancel_shared(weir_handle *handle)
 
 static weir_error *call_in_context(weir_handle *handle)
 {
-    weir_context *before = weir_context_enter(WEIR_TAKE(handle->context));
-    weir_error *error = handle->fn(handle->arg);
+    weir_context *before =
+        weir_context_enter(handle->in_context ? WEIR_TAKE(handle->context) : NULL);
+    weir_error *error;
 
+    handle->in_context = false;
+    error = handle->fn(handle->arg);
     weir_context_leave(before);
     return error;
 }
 
-static weir_error *handle_call(weir_handle *handle)
+/* Shared, posted, with a context, or in debug mode. */
+static weir_error *call_rare(weir_handle *handle)
 {
     weir_error *error;
 
-    weir_check(handle, HANDLE_MAGIC);
-    if (weir_unlikely(!run_begins(handle))) {
+    if (!run_begins(handle)) {
         weir_handle_unref(handle);
         return NULL;
     }
@@ -203,6 +144,25 @@ static weir_error *handle_call(weir_handle *handle)
                               error);
     run_ends(handle);
     weir_handle_unref(handle);
+    return NULL;
+}
+
+static inline weir_error *handle_call(weir_handle *handle)
+{
+    weir_error *error;
+
+    weir_check(handle, HANDLE_MAGIC);
+    if (weir_unlikely(handle->rare || weir__context))
+        return call_rare(handle);
+    atomic_store_explicit(&handle->state, HANDLE_RAN, memory_order_relaxed);
+    error = handle->fn(handle->arg);
+    if (weir_unlikely(error != NULL))
+        weir__callback_failed(weir__thread_loop, handle->name, handle->timer.job.site, handle,
+                              error);
+    if (weir_unlikely(weir__context != NULL))
+        weir_context_leave(NULL); /* what the callback set ends with it */
+    if (weir_unlikely(!handle_give_back(handle)))
+        weir_handle_unref(handle);
     return NULL;
 }
 
@@ -279,8 +239,15 @@ weir_error *weir_loop_call_soon_at(const weir_site *site, const char *name, weir
 {
     weir_handle *handle;
 
+    if (weir_likely(fn && handle_is_simple(loop))) {
+        handle = handle_pop(&loop->free_soon);
+        handle_fill(handle, loop, site, name, fn, arg, drop);
+        list_append(&loop->ready, &handle->timer.job.link);
+        give(handle, ret_handle);
+        return NULL;
+    }
     WEIR_TRY(check_call(site, __func__, loop, fn));
-    handle = weir__handle_new(loop, site, name, fn, arg, drop);
+    handle = weir__handle_new(loop, HANDLE_SOON, site, name, fn, arg, drop);
     if (!handle)
         return weir_raise(WEIR_ENOMEM, " ");
     give(handle, ret_handle);
@@ -296,7 +263,7 @@ weir_error *weir_loop_call_at_at(const weir_site *site, const char *name, weir_l
     weir_error *error;
 
     WEIR_TRY(check_call(site, __func__, loop, fn));
-    handle = weir__handle_new(loop, site, name, fn, arg, drop);
+    handle = weir__handle_new(loop, HANDLE_TIMED, site, name, fn, arg, drop);
     if (!handle)
         return weir_raise(WEIR_ENOMEM, " ");
     if (when.ns == INT64_MAX) {
@@ -360,7 +327,9 @@ static size_t job_describe(const struct job *job, char *buffer, size_t size)
 
 static const weir_backtrace *job_source(const struct job *job)
 {
-    return handle_of((struct job *)(uintptr_t)job)->created;
+    const weir_handle *handle = handle_of((struct job *)(uintptr_t)job);
+
+    return handle->debug ? handle->created : NULL;
 }
 
 static struct job_kind soon_kind = {

@@ -15,7 +15,9 @@
 #define HANDLE_MAGIC WEIR_MAGIC('W', 'h', 'd', 'l')
 
 /* Freed handles kept for the next call_soon, and how long unused chunks keep their memory. */
-#define HANDLES_KEPT     256
+#define HANDLES_KEPT     256   /* unused ones of each kind */
+#define RETURNS_KEPT     16384 /* unused ones that other threads made: a burst of posts */
+#define RETURNS_BATCH    64
 #define TRIM_PERIOD_NS   ((int64_t)5 * 1000000000)
 #define SLOW_CALLBACK_NS ((int64_t)100 * 1000000)
 #define OVERSHOOT_NS     ((int64_t)100 * 1000000)
@@ -35,22 +37,47 @@ struct timer_heap {
 
 enum handle_state { HANDLE_QUEUED, HANDLE_PARKED, HANDLE_RUNNING, HANDLE_RAN, HANDLE_CANCELLED };
 
+/*
+ * What a run touches lies together, from `magic` to the job, 64 bytes. `timer` is there only in
+ * handles that were made with a time: all others end after its job (HANDLE_SOON_SIZE).
+ */
 struct weir_handle {
+    weir_drop_fn drop;
+    weir_loop *loop;
+    const char *name;        /* of fn */
+    weir_context *context;   /* of who scheduled it; when `in_context` */
+    weir_backtrace *created; /* when `debug` */
+    weir_handle *next;       /* of unused handles */
+
     uint32_t magic;
     uint32_t refs;
-    _Atomic int state; /* enum handle_state */
-    bool timed;        /* `timer` is in use, else its job alone */
-    bool shared;       /* between threads */
-    bool debug;        /* made in debug mode: its repr shows the argument */
-    weir_loop *loop;
-    const char *name; /* of fn */
-    weir_backtrace *created;
+    _Atomic unsigned char state; /* enum handle_state */
+    bool whole;                  /* it has all of `timer` */
+    bool timed;                  /* `timer` is in use, else its job alone */
+
+    union {
+        struct {
+            bool shared;     /* between threads */
+            bool posted;     /* by another thread */
+            bool in_context; /* somebody had set a variable when it was scheduled */
+            bool debug;      /* made in debug mode: its repr shows the argument */
+        };
+
+        uint32_t rare; /* 0: none of these */
+    };
+
     weir_fn fn;
     void *arg;
-    weir_drop_fn drop;
-    weir_context *context; /* of who scheduled it; NULL: empty */
-    weir_handle *next;     /* of the posts, or of the free handles */
     struct timer timer;
+};
+
+#define HANDLE_SOON_SIZE (offsetof(struct weir_handle, timer) + sizeof(struct job))
+WEIR_STATIC_ASSERT(HANDLE_SOON_SIZE - offsetof(struct weir_handle, magic) <= 64, "one cache line");
+
+/* Unused handles. */
+struct handle_stack {
+    weir_handle *first;
+    size_t count;
 };
 
 struct watch;
@@ -91,11 +118,11 @@ struct weir_loop {
     struct chunk_pool *pool;
     struct timer trim;
     struct loop_clock *clock;
-    weir_handle *free_handles;
-    size_t nfree_handles;
+    struct handle_stack free_soon, free_timed, returning;
 
     /* From other threads. */
-    _Atomic(weir_handle *) posts; /* newest first; POSTS_CLOSED after close */
+    _Atomic(weir_handle *) posts;    /* newest first; POSTS_CLOSED after close */
+    _Atomic(weir_handle *) returned; /* posted handles that ran, for whoever posts next */
     atomic_bool stop;
     atomic_bool polling;        /* is or is about to be in the backend's wait */
     atomic_bool signals_raised; /* some signal of ours is pending */
@@ -152,11 +179,19 @@ weir_error *weir__timer_run(struct job *job);
 bool weir__job_is_handle(const struct job *job);
 weir_error *weir__handle_run(struct job *job);
 weir_error *weir__handle_fire(struct timer *timer);
-weir_handle *weir__handle_new(weir_loop *loop, const weir_site *site, const char *name, weir_fn fn,
-                              void *arg, weir_drop_fn drop);
+
 void weir__handle_kinds_register(void);
 /* Ends a queued handle as cancelled, without running it; its drop function runs. */
 void weir__handle_drop(weir_handle *handle);
+
+/* handle_store.c */
+enum handle_kind { HANDLE_SOON, HANDLE_TIMED, HANDLE_POSTED };
+
+/* Of call_soon, of call_at, or (from any thread) of a post. NULL without memory. */
+weir_handle *weir__handle_new(weir_loop *loop, enum handle_kind kind, const weir_site *site,
+                              const char *name, weir_fn fn, void *arg, weir_drop_fn drop);
+/* Without its last reference, from any thread. */
+void weir__handle_free(weir_handle *handle);
 void weir__handles_free(weir_loop *loop);
 
 /* post.c */

@@ -4,6 +4,8 @@ libweir_core_la_SOURCES += \
 	core/loop/context.c \
 	core/loop/context.h \
 	core/loop/handle.c \
+	core/loop/handle_store.c \
+	core/loop/handle_store.h \
 	core/loop/internal.h \
 	core/loop/kind.c \
 	core/loop/loop.c \

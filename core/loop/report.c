@@ -204,7 +204,7 @@ void weir__callback_failed(weir_loop *loop, const char *name, const weir_site *s
         weir_handle_repr(handle, subject, sizeof(subject));
         context.subject_key = "handle";
         context.subject = subject;
-        context.source_traceback = handle->created;
+        context.source_traceback = handle->debug ? handle->created : NULL;
     }
     weir_loop_call_exception_handler(loop, &context);
     weir_ignore(take_error);

@@ -237,9 +237,9 @@ void weir__loop_iterate(weir_loop *loop, int64_t max_wait_ns)
     keep_trimming(loop);
 }
 
-static weir_error *check_run(weir_loop *loop)
+static weir_error *check_run(const weir_loop *loop, const char *operation)
 {
-    WEIR_TRY(weir__loop_check_thread(loop));
+    WEIR_TRY(weir__loop_check_call(loop, operation, NULL));
     if (loop->closed)
         return weir_raise(WEIR_ECLOSED, "loop \"%s\" is closed", loop->name);
     if (loop->running)
@@ -266,7 +266,7 @@ static weir_error *leave(weir_loop *loop)
 
 weir_error *weir_loop_run_forever(weir_loop *loop)
 {
-    WEIR_TRY(check_run(loop));
+    WEIR_TRY(check_run(loop, __func__));
     enter(loop);
     /* A stop that came before the run grants one iteration, as in asyncio. */
     do {
@@ -278,7 +278,7 @@ weir_error *weir_loop_run_forever(weir_loop *loop)
 
 weir_error *weir__loop_run_once(weir_loop *loop, int64_t max_wait_ns)
 {
-    WEIR_TRY(check_run(loop));
+    WEIR_TRY(check_run(loop, __func__));
     enter(loop);
     weir__loop_iterate(loop, max_wait_ns);
     return leave(loop);

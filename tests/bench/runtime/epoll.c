@@ -35,7 +35,7 @@ int main(int argc, char **argv)
 
     if (argc != 3 || strcmp(argv[1], "echo") != 0)
         return 64;
-    address.sin_port = htons((uint16_t)atoi(argv[2]));
+    address.sin_port = htons((uint16_t)strtol(argv[2], NULL, 10));
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
         listen(listener, 1024) != 0)

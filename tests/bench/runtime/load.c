@@ -64,10 +64,10 @@ int main(int argc, char **argv)
 
     if (argc != 4)
         return 64;
-    connections = atoi(argv[2]);
+    connections = (int)strtol(argv[2], NULL, 10);
     memset(message, 'x', sizeof message);
     for (int i = 0; i < connections; i++) {
-        int fd = dial((uint16_t)atoi(argv[1]));
+        int fd = dial((uint16_t)strtol(argv[1], NULL, 10));
         struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
 
         epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
