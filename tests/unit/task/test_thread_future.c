@@ -366,7 +366,7 @@ static void *run_other_loop(void *arg)
 
 static weir_error *with_another_loop(weir_fn fn)
 {
-    struct other_loop other = {0};
+    struct other_loop other = {.loop = NULL};
     weir_error *error;
 
     CHECK(pthread_create(&other.thread, NULL, run_other_loop, &other) == 0);
