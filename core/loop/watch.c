@@ -169,8 +169,6 @@ static bool watch_remove(weir_loop *loop, int fd, bool write)
     struct watch *watch;
     struct direction *direction;
 
-    if (loop->closed || !weir__loop_allows(loop))
-        return false;
     watch = fd >= 0 && (size_t)fd < loop->nwatches ? loop->watches[fd] : NULL;
     if (!watch)
         return false;
@@ -207,11 +205,15 @@ weir_error *weir_loop_add_writer_at(const weir_site *site, const char *name, wei
 
 bool weir_loop_remove_reader(weir_loop *loop, int fd)
 {
+    if (loop->closed || !weir__loop_allows(loop))
+        return false;
     return watch_remove(loop, fd, false);
 }
 
 bool weir_loop_remove_writer(weir_loop *loop, int fd)
 {
+    if (loop->closed || !weir__loop_allows(loop))
+        return false;
     return watch_remove(loop, fd, true);
 }
 

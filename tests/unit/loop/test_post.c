@@ -8,8 +8,13 @@
 
 #include "tests/unit/loop/loop_test.h"
 
-#define THREADS 4
-#define POSTS   20000
+/* Fewer posts where each costs a hundred times as much. */
+#define THREADS 16
+#ifdef WEIR_SANITIZE
+#    define POSTS 5000
+#else
+#    define POSTS 100000
+#endif
 
 struct poster {
     pthread_t thread;
@@ -51,6 +56,8 @@ static void *post_many(void *arg)
 
 static void T12_D3_posts_of_many_threads_all_run_each_in_its_order(void **state)
 {
+    weir_loop_metrics metrics = {WEIR_SIZED(weir_loop_metrics)};
+
     (void)state;
     total = 0;
     for (int i = 0; i < THREADS; i++) {
@@ -64,6 +71,10 @@ static void T12_D3_posts_of_many_threads_all_run_each_in_its_order(void **state)
         assert_int_equal(posters[i].next_expected, POSTS);
     }
     assert_int_equal(total, THREADS * POSTS);
+    /* At most one wake-up a drain, and at most one drain an iteration. */
+    weir_loop_metrics_get(test.loop, &metrics);
+    assert_int_equal(metrics.posts, THREADS * POSTS);
+    assert_true(metrics.wakeups <= metrics.iterations);
 }
 
 /* One post at a time: the loop goes to sleep before the next. */
@@ -169,11 +180,150 @@ static void T13_D3_what_was_accepted_runs_or_is_dropped_when_the_loop_closes_mea
     assert_int_equal(atomic_load(&ran_or_dropped), atomic_load(&accepted));
 }
 
+/* Cancelling */
+
+static void T14_D3_a_handle_cancelled_before_its_turn_is_dropped(void **state)
+{
+    weir_handle *handle;
+
+    (void)state;
+    OK(weir_loop_call_soon_threadsafe_handle(test.loop, note_arg, "a", drop_arg, &handle));
+    assert_true(weir_handle_cancel(handle));
+    assert_string_equal(test.journal, "A");
+    assert_true(weir_handle_cancelled(handle));
+    assert_false(weir_handle_cancel(handle));
+    iterate(2);
+
+    assert_string_equal(test.journal, "A");
+    weir_handle_unref(handle);
+}
+
+static weir_handle *own;
+
+static weir_error *cancels_itself(void *arg)
+{
+    (void)arg;
+    note(weir_handle_cancel(own) ? 'y' : 'n');
+    return NULL;
+}
+
+static void T14_D3_in_its_own_callback_it_is_too_late_and_does_not_wait(void **state)
+{
+    (void)state;
+    OK(weir_loop_call_soon_threadsafe_handle(test.loop, cancels_itself, NULL, NULL, &own));
+    iterate(1);
+
+    assert_string_equal(test.journal, "n");
+    assert_false(weir_handle_cancelled(own));
+    weir_handle_unref(own);
+}
+
+static atomic_int entered, let_go, ended, cancel_said;
+
+static weir_error *runs_until_let_go(void *arg)
+{
+    (void)arg;
+    atomic_store(&entered, 1);
+    while (!atomic_load(&let_go))
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    atomic_store(&ended, 1);
+    weir_loop_stop(test.loop);
+    return NULL;
+}
+
+static void *cancels_while_it_runs(void *arg)
+{
+    weir_handle *handle = arg;
+
+    while (!atomic_load(&entered))
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    atomic_store(&cancel_said, weir_handle_cancel(handle) ? 1 : 2);
+    assert_int_equal(atomic_load(&ended), 1); /* it waited for the end */
+    return NULL;
+}
+
+static void *lets_go(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&entered))
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    for (int i = 0; i < 20; i++) { /* time for the other to return early, if it were wrong */
+        nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+        assert_int_equal(atomic_load(&cancel_said), 0);
+    }
+    atomic_store(&let_go, 1);
+    return NULL;
+}
+
+static void T14_D3_another_thread_waits_for_a_callback_that_runs(void **state)
+{
+    pthread_t canceller, other;
+    weir_handle *handle;
+
+    (void)state;
+    OK(weir_loop_call_soon_threadsafe_handle(test.loop, runs_until_let_go, NULL, NULL, &handle));
+    assert_int_equal(pthread_create(&canceller, NULL, cancels_while_it_runs, handle), 0);
+    assert_int_equal(pthread_create(&other, NULL, lets_go, NULL), 0);
+    OK(weir_loop_run_forever(test.loop));
+    assert_int_equal(pthread_join(canceller, NULL), 0);
+    assert_int_equal(pthread_join(other, NULL), 0);
+
+    assert_int_equal(atomic_load(&cancel_said), 2);
+    weir_handle_unref(handle);
+}
+
+static atomic_int raced_ran, raced_dropped, raced_cancelled;
+
+static weir_error *raced_run(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&raced_ran, 1);
+    return NULL;
+}
+
+static void raced_drop(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&raced_dropped, 1);
+}
+
+static void *posts_and_cancels(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2000; i++) {
+        weir_handle *handle;
+
+        OK(weir_loop_call_soon_threadsafe_handle(test.loop, raced_run, NULL, raced_drop, &handle));
+        atomic_fetch_add(&raced_cancelled, weir_handle_cancel(handle));
+        weir_handle_unref(handle);
+    }
+    weir_loop_stop(test.loop);
+    return NULL;
+}
+
+static void T14_D3_each_handle_runs_or_is_dropped_never_both(void **state)
+{
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, posts_and_cancels, NULL), 0);
+    OK(weir_loop_run_forever(test.loop));
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    iterate(2);
+
+    assert_int_equal(atomic_load(&raced_ran) + atomic_load(&raced_dropped), 2000);
+    assert_int_equal(atomic_load(&raced_dropped), atomic_load(&raced_cancelled));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOOP_TEST(T12_D3_posts_of_many_threads_all_run_each_in_its_order),
         LOOP_TEST(D3_a_sleeping_loop_is_woken_by_each_post_and_by_stop),
+        LOOP_TEST(T14_D3_a_handle_cancelled_before_its_turn_is_dropped),
+        LOOP_TEST(T14_D3_in_its_own_callback_it_is_too_late_and_does_not_wait),
+        LOOP_TEST(T14_D3_another_thread_waits_for_a_callback_that_runs),
+        LOOP_TEST(T14_D3_each_handle_runs_or_is_dropped_never_both),
         LOOP_TEST(a_post_from_the_loops_own_thread_joins_the_queue),
         LOOP_TEST(T13_D3_what_was_accepted_runs_or_is_dropped_when_the_loop_closes_meanwhile),
     };
