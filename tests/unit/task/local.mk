@@ -66,3 +66,11 @@ tests_unit_task_test_held_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/task/test_combinators
 tests_unit_task_test_combinators_SOURCES = tests/unit/task/test_combinators.c $(unit_support)
 tests_unit_task_test_combinators_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_structure_cancel
+tests_unit_task_test_structure_cancel_SOURCES = tests/unit/task/test_structure_cancel.c $(unit_support)
+tests_unit_task_test_structure_cancel_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_structure_fuzz
+tests_unit_task_test_structure_fuzz_SOURCES = tests/unit/task/test_structure_fuzz.c $(unit_support)
+tests_unit_task_test_structure_fuzz_LDADD = $(CORE_TEST_LDADD)
