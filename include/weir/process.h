@@ -10,7 +10,7 @@
  * does all of it.
  *
  * A child has no descriptor but its three standard ones and those in `pass_fds`, no blocked signals,
- * and default dispositions. Starting one blocks the loop for the time of an exec: 0.3 to 0.6 ms
+ * and default dispositions. Starting one blocks the loop for the time of an exec: 0.1 to 0.8 ms
  * measured, whatever the size of the process; a program on a slow disk takes longer.
  *
  * Example:

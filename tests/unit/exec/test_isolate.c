@@ -229,20 +229,25 @@ static weir_error *T95_D10_no_memory_for_a_call_is_its_error(void *arg)
     return NULL;
 }
 
-#define TESTS(X)                                      \
-    X(T51_D10_arguments_and_results_are_copies)       \
-    X(T51_D10_errors_come_as_code_and_message)        \
-    X(D10_each_worker_has_a_state_from_start_to_stop) \
-    X(D10_job_in_a_loop_of_its_own_may_suspend)       \
-    X(D10_start_that_fails_breaks_the_pool)           \
-    X(D10_arguments_and_results_have_a_limit)         \
-    X(T95_D10_no_memory_for_a_call_is_its_error)
-TESTS(IN_LOOP)
+IN_LOOP(T51_D10_arguments_and_results_are_copies)
+IN_LOOP(T51_D10_errors_come_as_code_and_message)
+IN_LOOP(D10_each_worker_has_a_state_from_start_to_stop)
+IN_LOOP(D10_job_in_a_loop_of_its_own_may_suspend)
+IN_LOOP(D10_start_that_fails_breaks_the_pool)
+IN_LOOP(D10_arguments_and_results_have_a_limit)
+IN_LOOP(T95_D10_no_memory_for_a_call_is_its_error)
 
 int main(void)
 {
-#define ENTRY(body) IN_LOOP_TEST(body),
-    const struct CMUnitTest tests[] = {TESTS(ENTRY)};
+    const struct CMUnitTest tests[] = {
+        IN_LOOP_TEST(T51_D10_arguments_and_results_are_copies),
+        IN_LOOP_TEST(T51_D10_errors_come_as_code_and_message),
+        IN_LOOP_TEST(D10_each_worker_has_a_state_from_start_to_stop),
+        IN_LOOP_TEST(D10_job_in_a_loop_of_its_own_may_suspend),
+        IN_LOOP_TEST(D10_start_that_fails_breaks_the_pool),
+        IN_LOOP_TEST(D10_arguments_and_results_have_a_limit),
+        IN_LOOP_TEST(T95_D10_no_memory_for_a_call_is_its_error),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

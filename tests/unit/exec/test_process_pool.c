@@ -334,26 +334,37 @@ static weir_error *D11_program_that_is_no_worker_is_an_error_of_the_job(void *ar
     return NULL;
 }
 
-#define TESTS(X)                                                    \
-    X(D11_E2_job_is_looked_up_by_name_in_another_process)           \
-    X(D11_submit_gives_a_future_with_the_result)                    \
-    X(D11_errors_come_as_code_and_message)                          \
-    X(D11_arguments_and_results_have_a_limit)                       \
-    X(T52_D11_killed_worker_fails_its_job_and_the_others_go_on)     \
-    X(T52_D11_idle_worker_that_was_killed_is_replaced_unnoticed)    \
-    X(D11_worker_is_replaced_after_so_many_jobs)                    \
-    X(D11_cancelled_job_is_asked_and_its_outcome_wins)              \
-    X(D11_kill_on_cancel_ends_a_job_that_does_not_listen)           \
-    X(D11_shutdown_kills_what_still_runs_at_its_limit_and_names_it) \
-    X(T85_D11_worker_has_no_descriptors_and_masks_of_ours)          \
-    X(D11_module_is_loaded_by_its_path)                             \
-    X(D11_program_that_is_no_worker_is_an_error_of_the_job)
-TESTS(IN_LOOP)
+IN_LOOP(D11_E2_job_is_looked_up_by_name_in_another_process)
+IN_LOOP(D11_submit_gives_a_future_with_the_result)
+IN_LOOP(D11_errors_come_as_code_and_message)
+IN_LOOP(D11_arguments_and_results_have_a_limit)
+IN_LOOP(T52_D11_killed_worker_fails_its_job_and_the_others_go_on)
+IN_LOOP(T52_D11_idle_worker_that_was_killed_is_replaced_unnoticed)
+IN_LOOP(D11_worker_is_replaced_after_so_many_jobs)
+IN_LOOP(D11_cancelled_job_is_asked_and_its_outcome_wins)
+IN_LOOP(D11_kill_on_cancel_ends_a_job_that_does_not_listen)
+IN_LOOP(D11_shutdown_kills_what_still_runs_at_its_limit_and_names_it)
+IN_LOOP(T85_D11_worker_has_no_descriptors_and_masks_of_ours)
+IN_LOOP(D11_module_is_loaded_by_its_path)
+IN_LOOP(D11_program_that_is_no_worker_is_an_error_of_the_job)
 
 int main(int argc, char **argv)
 {
-#define ENTRY(body) IN_LOOP_TEST(body),
-    const struct CMUnitTest tests[] = {TESTS(ENTRY)};
+    const struct CMUnitTest tests[] = {
+        IN_LOOP_TEST(D11_E2_job_is_looked_up_by_name_in_another_process),
+        IN_LOOP_TEST(D11_submit_gives_a_future_with_the_result),
+        IN_LOOP_TEST(D11_errors_come_as_code_and_message),
+        IN_LOOP_TEST(D11_arguments_and_results_have_a_limit),
+        IN_LOOP_TEST(T52_D11_killed_worker_fails_its_job_and_the_others_go_on),
+        IN_LOOP_TEST(T52_D11_idle_worker_that_was_killed_is_replaced_unnoticed),
+        IN_LOOP_TEST(D11_worker_is_replaced_after_so_many_jobs),
+        IN_LOOP_TEST(D11_cancelled_job_is_asked_and_its_outcome_wins),
+        IN_LOOP_TEST(D11_kill_on_cancel_ends_a_job_that_does_not_listen),
+        IN_LOOP_TEST(D11_shutdown_kills_what_still_runs_at_its_limit_and_names_it),
+        IN_LOOP_TEST(T85_D11_worker_has_no_descriptors_and_masks_of_ours),
+        IN_LOOP_TEST(D11_module_is_loaded_by_its_path),
+        IN_LOOP_TEST(D11_program_that_is_no_worker_is_an_error_of_the_job),
+    };
 
     weir_worker_main(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -519,33 +519,50 @@ static weir_error *T95_D13_no_memory_at_any_point_leaves_no_child(void *arg)
     return NULL;
 }
 
-#define TESTS(X)                                                   \
-    X(D13_communicate_feeds_input_and_reads_both_outputs)          \
-    X(D13_megabytes_both_ways_do_not_block_each_other)             \
-    X(D13_child_that_reads_nothing_is_no_error)                    \
-    X(D13_output_over_the_limit_kills_the_child)                   \
-    X(D13_program_that_is_not_there_is_an_error_of_spawn)          \
-    X(D13_environment_folder_and_session_are_as_asked)             \
-    X(T85_D13_child_has_no_descriptor_but_those_passed)            \
-    X(T85_D7_child_has_no_masks_and_default_dispositions)          \
-    X(T86_D13_grandchild_with_the_pipe_does_not_delay_wait)        \
-    X(T86_D13_communicate_waits_for_a_grandchild_only_so_long)     \
-    X(T86_C3_deadline_of_communicate_kills_and_reaps_the_child)    \
-    X(C3_D13_cancelled_wait_leaves_the_process_running)            \
-    X(C3_D13_spawn_in_a_cancelled_task_starts_nothing)             \
-    X(D13_signals_reach_the_process_and_nothing_after_its_end)     \
-    X(D13_exited_is_called_once_on_the_loop)                       \
-    X(D13_callback_style_hands_the_output_to_a_protocol)           \
-    X(T87_D8_process_reaped_by_somebody_else_has_code_255)         \
-    X(T23_K1_process_dropped_while_it_runs_is_reported_and_killed) \
-    X(T95_D13_no_memory_at_any_point_leaves_no_child)
-TESTS(IN_LOOP)
+IN_LOOP(D13_communicate_feeds_input_and_reads_both_outputs)
+IN_LOOP(D13_megabytes_both_ways_do_not_block_each_other)
+IN_LOOP(D13_child_that_reads_nothing_is_no_error)
+IN_LOOP(D13_output_over_the_limit_kills_the_child)
+IN_LOOP(D13_program_that_is_not_there_is_an_error_of_spawn)
+IN_LOOP(D13_environment_folder_and_session_are_as_asked)
+IN_LOOP(T85_D13_child_has_no_descriptor_but_those_passed)
+IN_LOOP(T85_D7_child_has_no_masks_and_default_dispositions)
+IN_LOOP(T86_D13_grandchild_with_the_pipe_does_not_delay_wait)
+IN_LOOP(T86_D13_communicate_waits_for_a_grandchild_only_so_long)
+IN_LOOP(T86_C3_deadline_of_communicate_kills_and_reaps_the_child)
+IN_LOOP(C3_D13_cancelled_wait_leaves_the_process_running)
+IN_LOOP(C3_D13_spawn_in_a_cancelled_task_starts_nothing)
+IN_LOOP(D13_signals_reach_the_process_and_nothing_after_its_end)
+IN_LOOP(D13_exited_is_called_once_on_the_loop)
+IN_LOOP(D13_callback_style_hands_the_output_to_a_protocol)
+IN_LOOP(T87_D8_process_reaped_by_somebody_else_has_code_255)
+IN_LOOP(T23_K1_process_dropped_while_it_runs_is_reported_and_killed)
+IN_LOOP(T95_D13_no_memory_at_any_point_leaves_no_child)
 
 int main(void)
 {
-#define ENTRY(body) IN_LOOP_TEST(body),
     const struct CMUnitTest tests[] = {
-        TESTS(ENTRY) ON_MAIN_TEST(K1_D8_loop_that_closes_over_a_process_reports_kills_and_reaps_it),
+
+        IN_LOOP_TEST(D13_communicate_feeds_input_and_reads_both_outputs),
+        IN_LOOP_TEST(D13_megabytes_both_ways_do_not_block_each_other),
+        IN_LOOP_TEST(D13_child_that_reads_nothing_is_no_error),
+        IN_LOOP_TEST(D13_output_over_the_limit_kills_the_child),
+        IN_LOOP_TEST(D13_program_that_is_not_there_is_an_error_of_spawn),
+        IN_LOOP_TEST(D13_environment_folder_and_session_are_as_asked),
+        IN_LOOP_TEST(T85_D13_child_has_no_descriptor_but_those_passed),
+        IN_LOOP_TEST(T85_D7_child_has_no_masks_and_default_dispositions),
+        IN_LOOP_TEST(T86_D13_grandchild_with_the_pipe_does_not_delay_wait),
+        IN_LOOP_TEST(T86_D13_communicate_waits_for_a_grandchild_only_so_long),
+        IN_LOOP_TEST(T86_C3_deadline_of_communicate_kills_and_reaps_the_child),
+        IN_LOOP_TEST(C3_D13_cancelled_wait_leaves_the_process_running),
+        IN_LOOP_TEST(C3_D13_spawn_in_a_cancelled_task_starts_nothing),
+        IN_LOOP_TEST(D13_signals_reach_the_process_and_nothing_after_its_end),
+        IN_LOOP_TEST(D13_exited_is_called_once_on_the_loop),
+        IN_LOOP_TEST(D13_callback_style_hands_the_output_to_a_protocol),
+        IN_LOOP_TEST(T87_D8_process_reaped_by_somebody_else_has_code_255),
+        IN_LOOP_TEST(T23_K1_process_dropped_while_it_runs_is_reported_and_killed),
+        IN_LOOP_TEST(T95_D13_no_memory_at_any_point_leaves_no_child),
+        ON_MAIN_TEST(K1_D8_loop_that_closes_over_a_process_reports_kills_and_reaps_it),
         ON_MAIN_TEST(D8_processes_work_on_the_loop_of_any_thread),
     };
 
