@@ -21,6 +21,7 @@ libweir_core_la_SOURCES += \
 	core/base/list.h \
 	core/base/log-format.c \
 	core/base/log-ring.c \
+	core/base/log-sink.c \
 	core/base/log-writer.c \
 	core/base/log.c \
 	core/base/log.h \

@@ -87,14 +87,17 @@ struct log_ring *weir__log_ring(void)
     return mine;
 }
 
-struct log_record *weir__log_ring_reserve(struct log_ring *ring, size_t size, uint64_t *ret_head)
+struct log_record *weir__log_ring_reserve(struct log_ring *ring, size_t size, bool urgent,
+                                          uint64_t *ret_head)
 {
     uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
     size_t at = head % LOG_RING_SIZE, rest = LOG_RING_SIZE - at;
     size_t skip = rest < size ? rest : 0;
+    size_t room = LOG_RING_SIZE - (size_t)(head - tail);
 
-    if (skip + size > LOG_RING_SIZE - (head - tail)) {
+    /* The last of the room is for errors: they are not dropped for what came before them. */
+    if (skip + size + (urgent ? 0 : LOG_RING_RESERVE) > room) {
         atomic_fetch_add_explicit(&ring->dropped, 1, memory_order_relaxed);
         return NULL;
     }

@@ -29,9 +29,11 @@
 #include "core/base/alloc.h"
 #include "core/base/invariant.h"
 #include "core/base/log.h"
+#include "core/base/symbol.h"
 
-#define POLL_SLICE_MS 50
-#define EXIT_FLUSH    WEIR_S(2)
+#define POLL_SLICE_MS    50
+#define EXIT_FLUSH       WEIR_S(2)
+#define SYNCHRONOUS_WAIT WEIR_S(5)
 
 enum writer_state { WRITER_NONE, WRITER_RUNNING, WRITER_STUCK };
 
@@ -39,16 +41,12 @@ static struct {
     pthread_mutex_t lock; /* of what is below, up to `stop` */
     pthread_cond_t written;
     pthread_t thread;
-    int fd;
-    struct log_style style;
     atomic_int state;
+    atomic_bool synchronous;
     atomic_bool stop;
     atomic_bool asleep;
     sem_t wake;
-} writer = {
-    .lock = PTHREAD_MUTEX_INITIALIZER,
-    .fd = STDERR_FILENO,
-};
+} writer = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static pthread_once_t writer_once = PTHREAD_ONCE_INIT;
 
@@ -114,6 +112,7 @@ static bool batch_add(const struct log_record *record, int fd, const struct log_
     struct text text = text_over(line, sizeof(line));
     size_t len;
 
+    weir__log_sinks_call(record);
     weir__log_format(&text, style, record);
     len = text_length(&text);
     if (text_truncated(&text))
@@ -147,11 +146,13 @@ static struct log_ring *oldest_ring(const struct log_record **ret_record)
 static void report_dropped(int fd, const struct log_style *style)
 {
     static weir_logger *logger;
-    uint64_t n = 0;
+    static uint64_t lost_reported;
+    uint64_t lost = weir__log_lost(), n = lost > lost_reported ? lost - lost_reported : 0;
+    char name[256];
 
     struct {
         struct log_record record;
-        char text[128];
+        char text[512];
     } made;
 
     int len;
@@ -162,12 +163,14 @@ static void report_dropped(int fd, const struct log_style *style)
         n += dropped - ring->reported;
         ring->reported = dropped;
     }
+    lost_reported = lost;
     if (n == 0)
         return;
+    weir__log_sink_name(name, sizeof(name));
     if (!logger)
         logger = weir_logger_get("weir.log");
-    len = snprintf(made.text, sizeof(made.text) - 1,
-                   "%llu records were dropped: the log's sink is too slow", (unsigned long long)n);
+    len = snprintf(made.text, sizeof(made.text) - 1, "%llu records dropped (sink %s slow)",
+                   (unsigned long long)n, name);
     made.text[len + 1] = '\0'; /* an empty body */
     made.record = (struct log_record){
         .level = WEIR_LOG_WARNING,
@@ -197,10 +200,7 @@ static bool write_all(void)
     struct log_ring *ring;
     int fd;
 
-    pthread_mutex_lock(&writer.lock);
-    fd = writer.fd;
-    style = writer.style;
-    pthread_mutex_unlock(&writer.lock);
+    weir__log_sink_get(&fd, &style);
     if (batch.len > 0 && !batch_end(fd))
         return false;
     while ((ring = oldest_ring(&record))) {
@@ -224,9 +224,12 @@ static bool anything_queued(void)
     return false;
 }
 
+static __thread bool is_writer;
+
 static void *writer_main(void *arg)
 {
     (void)arg;
+    is_writer = true;
     for (;;) {
         bool all = write_all();
 
@@ -256,12 +259,16 @@ static void init_written(void)
 static void before_fork(void)
 {
     weir__loggers_lock();
+    weir__log_sinks_lock();
+    weir__symbols_lock();
     pthread_mutex_lock(&writer.lock);
 }
 
 static void after_fork_parent(void)
 {
     pthread_mutex_unlock(&writer.lock);
+    weir__symbols_unlock();
+    weir__log_sinks_unlock();
     weir__loggers_unlock();
 }
 
@@ -310,7 +317,7 @@ static void start_writer(void)
     pthread_mutex_unlock(&writer.lock);
 }
 
-void weir__log_writer_wake(void)
+static void wake(void)
 {
     if (weir_unlikely(atomic_load_explicit(&writer.state, memory_order_relaxed) == WRITER_NONE))
         start_writer();
@@ -325,14 +332,12 @@ static struct timespec deadline_of(weir_duration limit)
     return (struct timespec){.tv_sec = end.ns / 1000000000, .tv_nsec = end.ns % 1000000000};
 }
 
-bool weir_log_flush(weir_duration limit)
+/* Until what is queued now is written. */
+static bool wait_written(weir_duration limit)
 {
     struct timespec end = deadline_of(limit);
     bool done = true;
 
-    if (atomic_load(&writer.state) == WRITER_NONE && !weir__log_rings())
-        return true;
-    weir__log_writer_wake(); /* starts one when a shutdown left records behind */
     for (struct log_ring *ring = weir__log_rings(); ring && done; ring = ring->next) {
         uint64_t head = atomic_load(&ring->head);
 
@@ -344,6 +349,22 @@ bool weir_log_flush(weir_duration limit)
         pthread_mutex_unlock(&writer.lock);
     }
     return done;
+}
+
+void weir__log_writer_wake(void)
+{
+    wake();
+    if (weir_unlikely(atomic_load_explicit(&writer.synchronous, memory_order_relaxed)) &&
+        !is_writer)
+        (void)wait_written(SYNCHRONOUS_WAIT);
+}
+
+bool weir_log_flush(weir_duration limit)
+{
+    if (atomic_load(&writer.state) == WRITER_NONE && !weir__log_rings())
+        return true;
+    wake(); /* starts one when a shutdown left records behind */
+    return is_writer || wait_written(limit);
 }
 
 void weir_log_shutdown(weir_duration limit)
@@ -391,15 +412,13 @@ weir_error *weir_log_configure(const weir_log_options *given)
 
     if (given)
         memcpy(&options, given, given->size < sizeof(options) ? given->size : sizeof(options));
-    if (options.fd < 0)
+    if (!options.path && options.fd < 0)
         return weir_raise(EBADF, "log to descriptor %d", options.fd);
     if (options.format > WEIR_LOG_JSON)
         return weir_raise(WEIR_EINVAL, "log format %d", (int)options.format);
     /* What was queued before belongs to the old sink, if that still takes it. */
     (void)weir_log_flush(WEIR_S(1));
-    pthread_mutex_lock(&writer.lock);
-    writer.fd = options.fd;
-    writer.style = (struct log_style){options.format, options.priority_prefix, options.color};
-    pthread_mutex_unlock(&writer.lock);
+    WEIR_TRY(weir__log_sink_set(&options));
+    atomic_store(&writer.synchronous, options.synchronous);
     return NULL;
 }

@@ -201,7 +201,7 @@ static void enqueue(struct log_ring *ring, const struct pending *pending)
         size += text_size(pending->fields[i].name, LOG_FIELD_MAX) +
                 text_size(pending->fields[i].value, LOG_FIELD_MAX);
     size = (size + 7) & ~(size_t)7;
-    record = weir__log_ring_reserve(ring, size, &head);
+    record = weir__log_ring_reserve(ring, size, pending->level >= WEIR_LOG_ERROR, &head);
     if (!record) {
         weir__log_writer_wake(); /* a full ring needs a writer more than any */
         return;

@@ -5,6 +5,7 @@
  *   log.c         loggers and their levels; making a record
  *   log-ring.c    one bounded ring per thread, single producer, single consumer
  *   log-writer.c  the one thread that merges the rings by time and writes
+ *   log-sink.c    where the lines go: a descriptor, a file, callbacks
  *   log-format.c  a record as a line of text, logfmt or JSON
  */
 #ifndef WEIR_CORE_BASE_LOG_H
@@ -17,6 +18,7 @@
 #include "core/base/text.h"
 
 #define LOG_RING_SIZE    ((size_t)64 * 1024) /* bytes per thread; a power of two */
+#define LOG_RING_RESERVE ((size_t)16 * 1024) /* of them for records of ERROR and above */
 #define LOG_MESSAGE_MAX  2048                /* bytes of a message; longer ones are cut */
 #define LOG_BODY_MAX     4096                /* bytes of an error's print */
 #define LOG_FIELDS_MAX   16
@@ -63,7 +65,8 @@ struct log_ring {
 struct log_ring *weir__log_ring(void);
 struct log_ring *weir__log_rings(void); /* the first of all */
 /* Room for a record, or NULL. It becomes visible with weir__log_ring_commit(). */
-struct log_record *weir__log_ring_reserve(struct log_ring *ring, size_t size, uint64_t *ret_head);
+struct log_record *weir__log_ring_reserve(struct log_ring *ring, size_t size, bool urgent,
+                                          uint64_t *ret_head);
 void weir__log_ring_commit(struct log_ring *ring, uint64_t head);
 /* The next record that was not read; NULL: none. */
 const struct log_record *weir__log_ring_peek(struct log_ring *ring);
@@ -73,7 +76,7 @@ void weir__log_rings_forked(void);
 uint64_t weir__log_lost(void);
 void weir__log_count_lost(void);
 
-/* A record to be written is there. */
+/* A record to be written is there. In synchronous mode: returns when it is written. */
 void weir__log_writer_wake(void);
 
 struct log_style {
@@ -85,6 +88,15 @@ struct log_style {
 /* Appends the record's lines, newline included. */
 void weir__log_format(struct text *text, const struct log_style *style,
                       const struct log_record *record);
+
+/* Where lines go (log-sink.c). Any thread. */
+weir_error *weir__log_sink_set(const weir_log_options *options) WEIR_MUST_USE;
+void weir__log_sink_get(int *ret_fd, struct log_style *ret_style);
+void weir__log_sink_name(char *name, size_t size); /* "stderr", "fd 7", "/var/log/weir.log" */
+/* Hands a record to the callbacks; the writer's thread. */
+void weir__log_sinks_call(const struct log_record *record);
+void weir__log_sinks_lock(void); /* around fork() */
+void weir__log_sinks_unlock(void);
 
 /* A value kept by loggers. */
 struct weir_logger {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * Logging that never blocks a loop: records go through bounded per-thread rings to one writer
- * thread; what does not fit is counted and reported. Loggers form a tree by their dotted names
- * (`weir`, `weir.tls`, `plugin.echo`) and take the level of the nearest ancestor that has one;
- * the default is INFO. Everything here: any thread.
+ * thread; what does not fit is counted and reported ("1234 records dropped (sink stderr slow)" by
+ * logger `weir.log`). The last quarter of a ring is for records of ERROR and above. Loggers form a
+ * tree by their dotted names (`weir`, `weir.tls`, `plugin.echo`) and take the level of the nearest
+ * ancestor that has one; the default is INFO. Times are those of the call. At exit() records get 2 s
+ * to be written; a forked child starts with nothing queued. Everything here: any thread. (F1-F4)
  *
  * Example:
  *
@@ -53,7 +55,21 @@ typedef struct weir_log_options {
     weir_log_format format;
     bool priority_prefix; /**< "<3>" before each line, for the journal's stderr */
     bool color;
+    /** A file to append to instead of `fd`: opened by weir, created with mode 0640; see
+     *  weir_log_reopen(). Borrowed for the call. */
+    const char *path;
+    /** Each record is written before the call that logs it returns (at most 5 s): for tests and for
+     *  programs that are expected to crash. Blocks loops. */
+    bool synchronous;
 } weir_log_options;
+
+/** A further place for records; see weir_log_add_sink(). */
+typedef struct weir_log_sink weir_log_sink;
+
+/** Gets one formatted record, newlines included, not ended by a NUL of its own. Runs on the log's
+ *  writer thread: while it blocks, records wait in their rings, then are dropped and counted. It may
+ *  log, and must not remove sinks. */
+typedef void (*weir_log_sink_fn)(void *arg, int level, const char *lines, size_t len);
 
 /** Finds or makes the logger of a name. Never NULL: without memory it is the root. */
 WEIR_PUBLIC weir_logger *weir_logger_get(const char *name);
@@ -91,6 +107,15 @@ WEIR_PUBLIC void weir_log_error_at(const weir_site *site, weir_logger *logger, i
 
 /** Sets where and how records are written, from now on. */
 WEIR_PUBLIC weir_error *weir_log_configure(const weir_log_options *options) WEIR_MUST_USE;
+/** Opens the file of the options again, after it was moved away (logrotate). Nothing without a file.
+ *  On failure the old one stays in use. */
+WEIR_PUBLIC weir_error *weir_log_reopen(void) WEIR_MUST_USE;
+/** Hands every record to a function too. `arg` is borrowed until the sink is removed. WEIR_EINVAL,
+ *  WEIR_ENOMEM. */
+WEIR_PUBLIC weir_error *weir_log_add_sink(weir_log_sink_fn fn, void *arg, weir_log_format format,
+                                          weir_log_sink **ret_sink) WEIR_MUST_USE;
+/** Removes a sink: it has got what was logged before (within a second) and is not called again. */
+WEIR_PUBLIC void weir_log_remove_sink(weir_log_sink *take_sink);
 /** Waits until all records queued before the call are written, at most `limit`. False: some are not. */
 WEIR_PUBLIC bool weir_log_flush(weir_duration limit);
 /** Flushes and ends the writer thread; later records are written by a new one. */

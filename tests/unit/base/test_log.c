@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <weir/log.h>
@@ -98,7 +99,7 @@ static size_t count_of(const char *text, const char *part)
     return n;
 }
 
-static void a_record_becomes_a_line_of_text(void **state)
+static void F1_a_record_becomes_a_line_of_text(void **state)
 {
     const char *text;
 
@@ -203,7 +204,7 @@ static void the_journal_prefix_is_on_every_line(void **state)
                         "<3>test: m\n<3>    error: bad (EIO)\n<3>          at f (f.c:7)\n");
 }
 
-static void levels_are_inherited_from_the_nearest_ancestor(void **state)
+static void F1_F2_F3_levels_are_inherited_from_the_nearest_ancestor(void **state)
 {
     weir_logger *tree = weir_logger_get("tree"), *leaf = weir_logger_get("tree.branch.leaf");
 
@@ -222,7 +223,7 @@ static void levels_are_inherited_from_the_nearest_ancestor(void **state)
     assert_string_equal(weir_logger_name(leaf), "tree.branch.leaf");
 }
 
-static void level_names_are_parsed(void **state)
+static void F3_level_names_are_parsed(void **state)
 {
     int level = 0;
 
@@ -238,7 +239,7 @@ static void level_names_are_parsed(void **state)
     assert_string_equal(weir_log_level_name(25), "info");
 }
 
-static void a_disabled_level_writes_nothing(void **state)
+static void F2_at_the_default_level_debug_is_not_written_and_info_is(void **state)
 {
     log_to(*state, WEIR_LOG_TEXT);
     weir_log(logger, WEIR_LOG_DEBUG, "unseen");
@@ -261,10 +262,11 @@ static void stall(void)
     } while (weir_log_flush(WEIR_MS(20)));
 }
 
-static void a_sink_that_nobody_reads_never_stalls_who_logs(void **state)
+static void F4_a_sink_that_nobody_reads_never_stalls_who_logs(void **state)
 {
     struct sink *sink = *state;
     uint64_t dropped = weir_log_dropped();
+    char line[64];
 
     log_to(sink, WEIR_LOG_TEXT);
     stall();
@@ -275,15 +277,174 @@ static void a_sink_that_nobody_reads_never_stalls_who_logs(void **state)
     weir_log(logger, WEIR_LOG_INFO, "after the stall");
     written(sink);
     /* The report of the drops follows when the rings are empty. */
-    while (!strstr(sink->text, " records were dropped: "))
+    while (!strstr(sink->text, " records dropped "))
         wait_for_more(sink);
     assert_non_null(strstr(sink->text, "record number 0,"));
     assert_non_null(strstr(sink->text, " WARNING weir.log: "));
-    assert_non_null(strstr(sink->text, " records were dropped: the log's sink is too slow\n"));
+    snprintf(line, sizeof(line), " records dropped (sink fd %d slow)\n", sink->out);
+    assert_non_null(strstr(sink->text, line));
     assert_non_null(strstr(sink->text, "after the stall"));
 }
 
-static void shutting_down_on_a_stalled_sink_keeps_its_limit(void **state)
+/* The sum of all "N records dropped". */
+static uint64_t said_dropped(const char *text)
+{
+    uint64_t sum = 0;
+
+    while ((text = strstr(text, " WARNING weir.log: "))) {
+        text += strlen(" WARNING weir.log: ");
+        sum += strtoull(text, NULL, 10);
+    }
+    return sum;
+}
+
+static void F4_what_is_said_to_be_dropped_and_what_arrives_is_all_there_was(void **state)
+{
+    struct sink *sink = *state;
+    uint64_t dropped = weir_log_dropped();
+
+    log_to(sink, WEIR_LOG_TEXT);
+    for (int i = 0; i < 5000; i++)
+        weir_log(logger, WEIR_LOG_INFO, "one of five thousand");
+    written(sink);
+    dropped = weir_log_dropped() - dropped;
+    assert_true(dropped > 0);
+    while (said_dropped(sink->text) < dropped)
+        wait_for_more(sink);
+
+    assert_int_equal(said_dropped(sink->text), dropped);
+    assert_int_equal(count_of(sink->text, "one of five thousand\n") + dropped, 5000);
+}
+
+static void F4_an_error_is_not_dropped_for_what_came_before_it(void **state)
+{
+    struct sink *sink = *state;
+    uint64_t dropped;
+
+    log_to(sink, WEIR_LOG_TEXT);
+    stall();
+    log_much(2000);
+    dropped = weir_log_dropped();
+    weir_log(logger, WEIR_LOG_ERROR, "this must be known");
+    assert_int_equal(weir_log_dropped(), dropped);
+    weir_log(logger, WEIR_LOG_INFO, "this need not");
+    assert_int_equal(weir_log_dropped(), dropped + 1);
+
+    assert_non_null(strstr(written(sink), " ERROR   test: this must be known\n"));
+}
+
+static void F4_the_time_is_that_of_the_call(void **state)
+{
+    struct sink *sink = *state;
+    struct timespec now;
+    char line[64] = "";
+    struct text text = TEXT_INIT(line);
+
+    struct {
+        struct log_record record;
+        char texts[16];
+    } made = {.record = {.level = WEIR_LOG_INFO, .message_size = 1, .body_size = 1}};
+
+    log_to(sink, WEIR_LOG_TEXT);
+    stall();
+    weir_log(logger, WEIR_LOG_ERROR, "at this time");
+    clock_gettime(CLOCK_REALTIME, &now);
+    poll(NULL, 0, 20);
+    made.record.logger = logger;
+    made.record.time = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    weir__log_format(&text, &(struct log_style){.format = WEIR_LOG_TEXT}, &made.record);
+    written(sink);
+    assert_true(memcmp(strstr(sink->text, " ERROR   test: at this time") - 27, line, 27) <= 0);
+}
+
+static void F4_in_synchronous_mode_a_record_is_written_when_the_call_returns(void **state)
+{
+    struct sink *sink = *state;
+
+    OK(weir_log_configure(
+        &(weir_log_options){WEIR_SIZED(weir_log_options), .fd = sink->out, .synchronous = true}));
+    for (int i = 0; i < 100; i++) {
+        weir_log(logger, WEIR_LOG_INFO, "number %d.", i);
+        drain(sink);
+        assert_int_equal(count_of(sink->text, "\n"), i + 1);
+    }
+}
+
+static void read_file(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
+
+    text[n > 0 ? n : 0] = '\0';
+    if (fd >= 0)
+        close(fd);
+}
+
+static void F4_a_file_is_opened_again_after_it_was_moved(void **state)
+{
+    char folder[] = "/tmp/weir-log-XXXXXX", path[64], moved[64], text[512];
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/log", folder);
+    snprintf(moved, sizeof(moved), "%s/log.1", folder);
+    OK(weir_log_configure(&(weir_log_options){WEIR_SIZED(weir_log_options), .path = path}));
+    weir_log(logger, WEIR_LOG_INFO, "first");
+    assert_true(weir_log_flush(WEIR_S(10)));
+    assert_int_equal(rename(path, moved), 0);
+    weir_log(logger, WEIR_LOG_INFO, "second");
+    OK(weir_log_reopen());
+    weir_log(logger, WEIR_LOG_INFO, "third");
+    assert_true(weir_log_flush(WEIR_S(10)));
+    read_file(moved, text, sizeof(text));
+    assert_non_null(strstr(text, "first\n"));
+    assert_non_null(strstr(text, "second\n"));
+    read_file(path, text, sizeof(text));
+    assert_null(strstr(text, "second\n"));
+    assert_non_null(strstr(text, "third\n"));
+    unlink(path);
+    unlink(moved);
+    rmdir(folder);
+    FAILS(weir_log_configure(&(weir_log_options){WEIR_SIZED(weir_log_options), .path = path}),
+          ENOENT);
+}
+
+struct heard {
+    char text[4096];
+    size_t len;
+    int level;
+};
+
+static void hear(void *arg, int level, const char *lines, size_t len)
+{
+    struct heard *heard = arg;
+
+    assert_true(heard->len + len < sizeof(heard->text));
+    memcpy(heard->text + heard->len, lines, len);
+    heard->len += len;
+    heard->level = level;
+}
+
+static void F4_a_function_gets_every_record_until_it_is_removed(void **state)
+{
+    static struct heard heard;
+    weir_log_sink *sink;
+
+    log_to(*state, WEIR_LOG_TEXT);
+    OK(weir_log_add_sink(hear, &heard, WEIR_LOG_LOGFMT, &sink));
+    weir_log(logger, WEIR_LOG_WARNING, "to both");
+    weir_log_remove_sink(sink);
+    weir_log(logger, WEIR_LOG_WARNING, "to one");
+
+    assert_non_null(strstr(written(*state), "to one\n"));
+    assert_int_equal(heard.level, WEIR_LOG_WARNING);
+    assert_non_null(strstr(heard.text, " level=warning logger=test msg=\"to both\"\n"));
+    assert_null(strstr(heard.text, "to one"));
+    FAILS(weir_log_add_sink(NULL, NULL, WEIR_LOG_TEXT, &sink), WEIR_EINVAL);
+    weir_log_remove_sink(NULL);
+}
+
+static void F4_shutting_down_on_a_stalled_sink_keeps_its_limit(void **state)
 {
     struct sink *sink = *state;
 
@@ -314,7 +475,7 @@ static void *log_from_thread(void *arg)
     return NULL;
 }
 
-static void records_of_many_threads_all_arrive_in_their_order(void **state)
+static void F4_records_of_many_threads_all_arrive_in_their_order(void **state)
 {
     pthread_t threads[THREADS];
     int names[THREADS];
@@ -357,7 +518,7 @@ static void the_ring_of_an_ended_thread_serves_the_next(void **state)
     }
 }
 
-static void a_forked_child_logs_for_itself_only(void **state)
+static void F4_a_forked_child_logs_for_itself_only(void **state)
 {
     struct sink *sink = *state;
     int status;
@@ -378,7 +539,7 @@ static void a_forked_child_logs_for_itself_only(void **state)
     assert_int_equal(count_of(sink->text, "of the child"), 1);
 }
 
-static void what_was_logged_is_written_when_the_program_exits(void **state)
+static void F4_what_was_logged_is_written_when_the_program_exits(void **state)
 {
     struct sink *sink = *state;
     int status;
@@ -447,23 +608,29 @@ static void a_thread_without_memory_for_a_ring_counts_its_records(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SINK_TEST(a_record_becomes_a_line_of_text),
+        SINK_TEST(F1_a_record_becomes_a_line_of_text),
         SINK_TEST(times_are_utc_and_know_leap_years),
         SINK_TEST(fields_follow_the_message),
         SINK_TEST(logfmt_quotes_what_needs_it),
         SINK_TEST(json_is_one_object_per_line),
         SINK_TEST(an_error_stands_below_its_message),
         SINK_TEST(the_journal_prefix_is_on_every_line),
-        SINK_TEST(levels_are_inherited_from_the_nearest_ancestor),
-        SINK_TEST(level_names_are_parsed),
-        SINK_TEST(a_disabled_level_writes_nothing),
-        SINK_TEST(a_sink_that_nobody_reads_never_stalls_who_logs),
-        SINK_TEST(shutting_down_on_a_stalled_sink_keeps_its_limit),
+        SINK_TEST(F1_F2_F3_levels_are_inherited_from_the_nearest_ancestor),
+        SINK_TEST(F3_level_names_are_parsed),
+        SINK_TEST(F2_at_the_default_level_debug_is_not_written_and_info_is),
+        SINK_TEST(F4_a_sink_that_nobody_reads_never_stalls_who_logs),
+        SINK_TEST(F4_what_is_said_to_be_dropped_and_what_arrives_is_all_there_was),
+        SINK_TEST(F4_an_error_is_not_dropped_for_what_came_before_it),
+        SINK_TEST(F4_the_time_is_that_of_the_call),
+        SINK_TEST(F4_in_synchronous_mode_a_record_is_written_when_the_call_returns),
+        SINK_TEST(F4_a_file_is_opened_again_after_it_was_moved),
+        SINK_TEST(F4_a_function_gets_every_record_until_it_is_removed),
+        SINK_TEST(F4_shutting_down_on_a_stalled_sink_keeps_its_limit),
         SINK_TEST(after_a_shutdown_records_are_written_again),
-        SINK_TEST(records_of_many_threads_all_arrive_in_their_order),
+        SINK_TEST(F4_records_of_many_threads_all_arrive_in_their_order),
         SINK_TEST(the_ring_of_an_ended_thread_serves_the_next),
-        SINK_TEST(a_forked_child_logs_for_itself_only),
-        SINK_TEST(what_was_logged_is_written_when_the_program_exits),
+        SINK_TEST(F4_a_forked_child_logs_for_itself_only),
+        SINK_TEST(F4_what_was_logged_is_written_when_the_program_exits),
         SINK_TEST(an_error_that_dies_unread_is_logged_once_per_site),
         SINK_TEST(in_debug_mode_an_unread_error_is_a_warning),
         SINK_TEST(a_thread_without_memory_for_a_ring_counts_its_records),
