@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <weir/log.h>
+#include <weir/loop.h>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
@@ -603,6 +604,47 @@ static void a_thread_without_memory_for_a_ring_counts_its_records(void **state)
     assert_int_equal(weir_log_dropped(), dropped + 1);
 }
 
+struct ticks {
+    weir_loop *loop;
+    int left;
+};
+
+/* A loop whose every step logs more than the pipe and the ring hold. */
+static weir_error *tick(void *arg)
+{
+    struct ticks *ticks = arg;
+
+    log_much(2000);
+    if (--ticks->left == 0) {
+        weir_loop_stop(ticks->loop);
+        return NULL;
+    }
+    return weir_loop_call_later(ticks->loop, WEIR_MS(1), tick, ticks, NULL, NULL);
+}
+
+static void F4_timers_of_a_loop_fire_while_its_log_is_stuck(void **state)
+{
+    struct sink *sink = *state;
+    struct ticks ticks = {.left = 20};
+    uint64_t dropped = weir_log_dropped();
+
+    log_to(sink, WEIR_LOG_TEXT);
+    stall();
+    OK(weir_loop_new(NULL, &ticks.loop));
+    OK(weir_loop_call_soon(ticks.loop, tick, &ticks, NULL, NULL));
+    OK(weir_loop_run_forever(ticks.loop)); /* nobody reads the pipe: it would never return */
+    OK(weir_loop_close(ticks.loop));
+    weir_loop_unref(ticks.loop);
+    assert_int_equal(ticks.left, 0);
+    assert_true(weir_log_dropped() - dropped > 30000);
+
+    dropped = weir_log_dropped() - dropped;
+    written(sink);
+    while (said_dropped(sink->text) < dropped)
+        wait_for_more(sink);
+    assert_int_equal(said_dropped(sink->text), dropped);
+}
+
 #define SINK_TEST(name) cmocka_unit_test_setup_teardown(name, sink_setup, sink_teardown)
 
 int main(void)
@@ -620,6 +662,7 @@ int main(void)
         SINK_TEST(F2_at_the_default_level_debug_is_not_written_and_info_is),
         SINK_TEST(F4_a_sink_that_nobody_reads_never_stalls_who_logs),
         SINK_TEST(F4_what_is_said_to_be_dropped_and_what_arrives_is_all_there_was),
+        SINK_TEST(F4_timers_of_a_loop_fire_while_its_log_is_stuck),
         SINK_TEST(F4_an_error_is_not_dropped_for_what_came_before_it),
         SINK_TEST(F4_the_time_is_that_of_the_call),
         SINK_TEST(F4_in_synchronous_mode_a_record_is_written_when_the_call_returns),
