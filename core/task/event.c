@@ -26,7 +26,7 @@ void weir_event_init(weir_event *event)
     memset(event, 0, sizeof *event);
 }
 
-weir_error *weir_event_wait(weir_event *opaque)
+weir_error *weir_event_wait_at(const weir_site *site, weir_event *opaque)
 {
     struct event *event = event_of(opaque);
     struct sync_wait wait;
@@ -37,7 +37,7 @@ weir_error *weir_event_wait(weir_event *opaque)
         weir__task_budget();
         return NULL;
     }
-    WEIR_TRY(weir__sync_wait(&event->sync, &wait));
+    WEIR_TRY(weir__sync_wait(&event->sync, &wait, site));
     return NULL;
 }
 
@@ -83,7 +83,7 @@ void weir_condition_init(weir_condition *condition, weir_lock *lock)
     condition_of(condition)->lock = (struct lock *)(void *)lock;
 }
 
-weir_error *weir_condition_wait(weir_condition *opaque)
+weir_error *weir_condition_wait_at(const weir_site *site, weir_condition *opaque)
 {
     struct condition *condition = condition_of(opaque);
     struct sync_wait wait;
@@ -95,17 +95,18 @@ weir_error *weir_condition_wait(weir_condition *opaque)
     if (!condition->lock->locked)
         return weir_raise(WEIR_EINVALSTATE, "wait on a condition whose lock is not held");
     weir__lock_pass_on(condition->lock);
-    error = weir__sync_wait(&condition->sync, &wait);
-    weir__lock_acquire_masked(condition->lock);
+    error = weir__sync_wait(&condition->sync, &wait, site);
+    weir__lock_acquire_masked(condition->lock, site);
     if (error)
         return weir_error_trace(error, WEIR_HERE);
     return NULL;
 }
 
-weir_error *weir_condition_wait_for(weir_condition *condition, bool (*predicate)(void *), void *arg)
+weir_error *weir_condition_wait_for_at(const weir_site *site, weir_condition *condition,
+                                       bool (*predicate)(void *), void *arg)
 {
     while (!predicate(arg))
-        WEIR_TRY(weir_condition_wait(condition));
+        WEIR_TRY(weir_condition_wait_at(site, condition));
     return NULL;
 }
 
@@ -161,12 +162,13 @@ static void fail_round(struct barrier *barrier)
     weir__sync_grant_all(&barrier->sync, WEIR_EBROKEN);
 }
 
-static weir_error *wait_for_the_others(struct barrier *barrier, struct sync_wait *wait)
+static weir_error *wait_for_the_others(struct barrier *barrier, struct sync_wait *wait,
+                                       const weir_site *site)
 {
     weir_error *error;
 
     barrier->waiting++;
-    error = weir__sync_wait(&barrier->sync, wait);
+    error = weir__sync_wait(&barrier->sync, wait, site);
     if (error) {
         barrier->waiting--;
         return error;
@@ -176,7 +178,7 @@ static weir_error *wait_for_the_others(struct barrier *barrier, struct sync_wait
     return NULL;
 }
 
-weir_error *weir_barrier_wait(weir_barrier *opaque, size_t *ret_index)
+weir_error *weir_barrier_wait_at(const weir_site *site, weir_barrier *opaque, size_t *ret_index)
 {
     struct barrier *barrier = barrier_of(opaque);
     struct sync_wait wait;
@@ -190,7 +192,7 @@ weir_error *weir_barrier_wait(weir_barrier *opaque, size_t *ret_index)
         let_go(barrier);
         weir__task_budget();
     } else {
-        WEIR_TRY(wait_for_the_others(barrier, &wait));
+        WEIR_TRY(wait_for_the_others(barrier, &wait, site));
     }
     if (ret_index)
         *ret_index = wait.index;

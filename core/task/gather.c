@@ -81,8 +81,8 @@ static weir_error *gather(struct joint *joint, weir_co *const *take_cos, void **
     return outcome(joint, ret_values, ret_errors, true);
 }
 
-weir_error *weir_gather(weir_co *const *take_cos, size_t count, void **ret_values,
-                        weir_error **ret_errors)
+weir_error *weir_gather_at(const weir_site *site, weir_co *const *take_cos, size_t count,
+                           void **ret_values, weir_error **ret_errors)
 {
     struct joint joint;
     struct waiter waiter;
@@ -95,13 +95,14 @@ weir_error *weir_gather(weir_co *const *take_cos, size_t count, void **ret_value
         return error;
     }
     joint.waiter = waiter;
+    joint.site = site;
     error = gather(&joint, take_cos, ret_values, ret_errors);
     weir__joint_done(&joint);
     return error;
 }
 
-weir_error *weir_gather_futures(weir_future *const *futures, size_t count,
-                                void **ret_borrowed_values, weir_error **ret_errors)
+weir_error *weir_gather_futures_at(const weir_site *site, weir_future *const *futures, size_t count,
+                                   void **ret_borrowed_values, weir_error **ret_errors)
 {
     struct joint joint;
     struct waiter waiter;
@@ -111,6 +112,7 @@ weir_error *weir_gather_futures(weir_future *const *futures, size_t count,
     WEIR_TRY(weir__wait_begin(&waiter));
     WEIR_TRY(weir__joint_init(&joint, count, all_ended));
     joint.waiter = waiter;
+    joint.site = site;
     for (size_t i = 0; i < count; i++)
         weir__joint_watch(&joint, &joint.entries[i], futures[i]);
     if (joint.pending)

@@ -106,7 +106,7 @@ static bool detach_joiner(struct waiter *waiter)
 }
 
 static weir_error *wait_for_children(struct group *group, struct waiter *waiter,
-                                     wait_interrupt_fn interrupt)
+                                     wait_interrupt_fn interrupt, const weir_site *site)
 {
     weir_error *error = NULL;
 
@@ -116,7 +116,9 @@ static weir_error *wait_for_children(struct group *group, struct waiter *waiter,
         return NULL;
     }
     group->joiner = waiter;
+    waiter->task->wait_site = site;
     error = weir__wait(waiter, interrupt);
+    waiter->task->wait_site = NULL;
     group->joiner = NULL;
     return error;
 }
@@ -140,7 +142,7 @@ void weir_group_leave(weir_group *opaque)
     cancel_children(group);
     group->scope.joining = true;
     weir__wait_begin_masked(&waiter);
-    weir_ignore(wait_for_children(group, &waiter, NULL));
+    weir_ignore(wait_for_children(group, &waiter, NULL, group->scope.site));
     weir_list_foreach_safe(child, &group->ended, weir_task, sibling) {
         list_remove(&child->sibling);
         weir_task_unref(child);
@@ -192,7 +194,7 @@ static weir_error *check_body(const struct group *group)
     return NULL;
 }
 
-weir_error *weir_group_next(weir_group *opaque, weir_task **ret_task)
+weir_error *weir_group_next_at(const weir_site *site, weir_group *opaque, weir_task **ret_task)
 {
     struct group *group = group_of(opaque);
     struct waiter waiter;
@@ -200,7 +202,7 @@ weir_error *weir_group_next(weir_group *opaque, weir_task **ret_task)
 
     WEIR_TRY(check_body(group));
     WEIR_TRY(weir__wait_begin(&waiter));
-    WEIR_TRY(wait_for_children(group, &waiter, detach_joiner));
+    WEIR_TRY(wait_for_children(group, &waiter, detach_joiner, site));
     if (!list_empty(&group->ended)) {
         child = container_of(group->ended.next, weir_task, sibling);
         list_remove(&child->sibling);
@@ -209,7 +211,7 @@ weir_error *weir_group_next(weir_group *opaque, weir_task **ret_task)
     return NULL;
 }
 
-weir_error *weir_group_join(weir_group *opaque)
+weir_error *weir_group_join_at(const weir_site *site, weir_group *opaque)
 {
     struct group *group = group_of(opaque);
     struct waiter waiter;
@@ -219,7 +221,7 @@ weir_error *weir_group_join(weir_group *opaque)
     group->scope.joining = true;
     error = weir__wait_begin(&waiter);
     if (!error)
-        error = wait_for_children(group, &waiter, detach_joiner);
+        error = wait_for_children(group, &waiter, detach_joiner, site);
     group->scope.joining = false;
     return error ? error : give_error(group);
 }

@@ -88,7 +88,9 @@ weir_error *weir__joint_wait(struct joint *joint, weir_instant when, wait_interr
     weir_error *error;
 
     joint->waiting = true;
+    joint->waiter.task->wait_site = joint->site;
     error = weir__wait_until(&joint->waiter, when, interrupt);
+    joint->waiter.task->wait_site = NULL;
     joint->waiting = false;
     return error;
 }

@@ -18,6 +18,7 @@ struct joint_entry {
 };
 
 struct joint {
+    const weir_site *site; /* of the suspending call */
     struct waiter waiter;
     bool waiting;     /* the task sleeps, or will look again before it does */
     bool interrupted; /* it was told to leave */

@@ -21,7 +21,7 @@ void weir_lock_init(weir_lock *lock)
     memset(lock, 0, sizeof *lock);
 }
 
-weir_error *weir_lock_acquire(weir_lock *opaque)
+weir_error *weir_lock_acquire_at(const weir_site *site, weir_lock *opaque)
 {
     struct lock *lock = lock_of(opaque);
     struct sync_wait wait;
@@ -33,7 +33,7 @@ weir_error *weir_lock_acquire(weir_lock *opaque)
         weir__task_budget();
         return NULL;
     }
-    WEIR_TRY(weir__sync_wait(&lock->sync, &wait));
+    WEIR_TRY(weir__sync_wait(&lock->sync, &wait, site));
     return NULL;
 }
 
@@ -50,7 +50,7 @@ bool weir_lock_try_acquire(weir_lock *opaque)
     return true;
 }
 
-void weir__lock_acquire_masked(struct lock *lock)
+void weir__lock_acquire_masked(struct lock *lock, const weir_site *site)
 {
     struct sync_wait wait;
 
@@ -59,7 +59,7 @@ void weir__lock_acquire_masked(struct lock *lock)
         return;
     }
     weir__wait_begin_masked(&wait.waiter);
-    weir__sync_wait_masked(&lock->sync, &wait);
+    weir__sync_wait_masked(&lock->sync, &wait, site);
 }
 
 void weir__lock_pass_on(struct lock *lock)
@@ -118,7 +118,7 @@ void weir_semaphore_init_bounded(weir_semaphore *semaphore, size_t permits)
     semaphore_init(semaphore, permits, permits);
 }
 
-weir_error *weir_semaphore_acquire(weir_semaphore *opaque)
+weir_error *weir_semaphore_acquire_at(const weir_site *site, weir_semaphore *opaque)
 {
     struct semaphore *semaphore = semaphore_of(opaque);
     struct sync_wait wait;
@@ -130,7 +130,7 @@ weir_error *weir_semaphore_acquire(weir_semaphore *opaque)
         weir__task_budget();
         return NULL;
     }
-    WEIR_TRY(weir__sync_wait(&semaphore->sync, &wait));
+    WEIR_TRY(weir__sync_wait(&semaphore->sync, &wait, site));
     return NULL;
 }
 

@@ -282,17 +282,18 @@ static void *get_now(weir_queue *queue)
 }
 
 /* What is waited in must not go meanwhile. */
-static weir_error *wait_in(weir_queue *queue, struct sync *row, struct sync_wait *wait)
+static weir_error *wait_in(weir_queue *queue, struct sync *row, struct sync_wait *wait,
+                           const weir_site *site)
 {
     weir_auto(weir_queue) held = weir_queue_ref(queue);
 
-    WEIR_TRY(weir__sync_wait(row, wait));
+    WEIR_TRY(weir__sync_wait(row, wait, site));
     if (wait->failed)
         return weir_raise(wait->failed, "the queue is shut down");
     return NULL;
 }
 
-weir_error *weir_queue_put(weir_queue *queue, void *take_item)
+weir_error *weir_queue_put_at(const weir_site *site, weir_queue *queue, void *take_item)
 {
     struct queue_wait wait;
 
@@ -306,7 +307,7 @@ weir_error *weir_queue_put(weir_queue *queue, void *take_item)
         return NULL;
     }
     wait.item = take_item;
-    WEIR_TRY(wait_in(queue, &queue->putters, &wait.row));
+    WEIR_TRY(wait_in(queue, &queue->putters, &wait.row, site));
     return NULL;
 }
 
@@ -320,7 +321,7 @@ weir_error *weir_queue_try_put(weir_queue *queue, void *take_item)
     return put_now(queue, take_item);
 }
 
-weir_error *weir_queue_get(weir_queue *queue, void **ret_item)
+weir_error *weir_queue_get_at(const weir_site *site, weir_queue *queue, void **ret_item)
 {
     struct queue_wait wait;
 
@@ -333,7 +334,7 @@ weir_error *weir_queue_get(weir_queue *queue, void **ret_item)
     }
     if (queue->shut)
         return weir_raise(WEIR_ECLOSED, "the queue is shut down");
-    WEIR_TRY(wait_in(queue, &queue->getters, &wait.row));
+    WEIR_TRY(wait_in(queue, &queue->getters, &wait.row, site));
     *ret_item = wait.item;
     return NULL;
 }
@@ -368,7 +369,7 @@ bool weir_queue_task_done_at(const weir_site *site, weir_queue *queue)
     return true;
 }
 
-weir_error *weir_queue_join(weir_queue *queue)
+weir_error *weir_queue_join_at(const weir_site *site, weir_queue *queue)
 {
     struct sync_wait wait;
 
@@ -378,7 +379,7 @@ weir_error *weir_queue_join(weir_queue *queue)
         weir__task_budget();
         return NULL;
     }
-    WEIR_TRY(wait_in(queue, &queue->joiners, &wait));
+    WEIR_TRY(wait_in(queue, &queue->joiners, &wait, site));
     return NULL;
 }
 

@@ -110,8 +110,9 @@ static weir_error *race_result(struct race *race, size_t *ret_winner, void **ret
     return NULL;
 }
 
-weir_error *weir_staggered_race(weir_co *const *take_cos, size_t count, weir_duration delay,
-                                size_t *ret_winner, void **ret_value, weir_error **ret_errors)
+weir_error *weir_staggered_race_at(const weir_site *site, weir_co *const *take_cos, size_t count,
+                                   weir_duration delay, size_t *ret_winner, void **ret_value,
+                                   weir_error **ret_errors)
 {
     struct race race = {.cos = take_cos, .delay = delay};
     struct waiter waiter;
@@ -125,6 +126,7 @@ weir_error *weir_staggered_race(weir_co *const *take_cos, size_t count, weir_dur
         return error;
     }
     race.joint.waiter = waiter;
+    race.joint.site = site;
     error = run_race(&race);
     weir__co_discard_all(take_cos + race.started, count - race.started);
     weir__joint_end(&race.joint);

@@ -53,18 +53,25 @@ static bool leave_row(struct waiter *waiter)
     return true;
 }
 
-weir_error *weir__sync_wait(struct sync *sync, struct sync_wait *wait)
+weir_error *weir__sync_wait(struct sync *sync, struct sync_wait *wait, const weir_site *site)
 {
+    weir_error *error;
+
     wait->failed = 0;
     list_append(&sync->waiters, &wait->link);
-    return weir__wait(&wait->waiter, leave_row);
+    wait->waiter.task->wait_site = site;
+    error = weir__wait(&wait->waiter, leave_row);
+    wait->waiter.task->wait_site = NULL;
+    return error;
 }
 
-void weir__sync_wait_masked(struct sync *sync, struct sync_wait *wait)
+void weir__sync_wait_masked(struct sync *sync, struct sync_wait *wait, const weir_site *site)
 {
     wait->failed = 0;
     list_append(&sync->waiters, &wait->link);
+    wait->waiter.task->wait_site = site;
     weir_ignore(weir__wait(&wait->waiter, NULL));
+    wait->waiter.task->wait_site = NULL;
 }
 
 struct sync_wait *weir__sync_grant(struct sync *sync)

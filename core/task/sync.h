@@ -29,10 +29,11 @@ bool weir__sync_bound(struct sync *sync, const char *what, const weir_site *site
 /* Logs what a caller did wrong. */
 void weir__sync_misuse(const weir_site *site, const char *what);
 
-/* Queues up until granted. `wait` has begun (weir__wait_begin). */
-weir_error *weir__sync_wait(struct sync *sync, struct sync_wait *wait) WEIR_MUST_USE;
+/* Queues up until granted. `wait` has begun (weir__wait_begin). `site`: of the suspending call. */
+weir_error *weir__sync_wait(struct sync *sync, struct sync_wait *wait,
+                            const weir_site *site) WEIR_MUST_USE;
 /* Cannot be cancelled. */
-void weir__sync_wait_masked(struct sync *sync, struct sync_wait *wait);
+void weir__sync_wait_masked(struct sync *sync, struct sync_wait *wait, const weir_site *site);
 /* Takes the first one out of the row and wakes it; NULL: nobody waits. It may be written to until
    the loop goes on. */
 struct sync_wait *weir__sync_grant(struct sync *sync);
@@ -44,7 +45,7 @@ struct lock {
     bool locked;
 } __attribute__((may_alias));
 
-void weir__lock_acquire_masked(struct lock *lock);
+void weir__lock_acquire_masked(struct lock *lock, const weir_site *site);
 void weir__lock_pass_on(struct lock *lock);
 
 #endif

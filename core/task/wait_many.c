@@ -53,8 +53,8 @@ static bool hang_up(struct joint *joint, weir_future *const *futures)
     return enough;
 }
 
-weir_error *weir_wait(weir_future *const *futures, size_t count, weir_duration limit,
-                      weir_wait_until until, size_t *ret_done)
+weir_error *weir_wait_at(const weir_site *site, weir_future *const *futures, size_t count,
+                         weir_duration limit, weir_wait_until until, size_t *ret_done)
 {
     struct joint joint;
     struct waiter waiter;
@@ -66,6 +66,7 @@ weir_error *weir_wait(weir_future *const *futures, size_t count, weir_duration l
     WEIR_TRY(weir__wait_begin(&waiter));
     WEIR_TRY(weir__joint_init(&joint, count, enough_for[until]));
     joint.waiter = waiter;
+    joint.site = site;
     if (hang_up(&joint, futures) || limit.ns <= 0)
         weir__task_budget();
     else
@@ -148,7 +149,8 @@ static weir_error *wait_for_next(weir_as_completed *iterator)
     return NULL;
 }
 
-weir_error *weir_as_completed_next(weir_as_completed *iterator, weir_future **ret_future)
+weir_error *weir_as_completed_next_at(const weir_site *site, weir_as_completed *iterator,
+                                      weir_future **ret_future)
 {
     struct joint *joint = &iterator->joint;
     struct joint_entry *entry;
@@ -158,6 +160,7 @@ weir_error *weir_as_completed_next(weir_as_completed *iterator, weir_future **re
     if (joint->waiting)
         return weir_raise(WEIR_EBUSY, "another task waits for the next one");
     joint->waiter = waiter;
+    joint->site = site;
     WEIR_TRY(wait_for_next(iterator));
     entry = next_ended(joint, iterator->given);
     if (entry)
@@ -184,9 +187,9 @@ static weir_error *report_shielded(weir_future *future, void *arg)
     return NULL;
 }
 
-weir_error *weir_shield_await(weir_task *task)
+weir_error *weir_shield_await_at(const weir_site *site, weir_task *task)
 {
-    weir_error *error = weir_task_await(task);
+    weir_error *error = weir_task_await_at(site, task);
 
     if (error && !weir_task_done(task)) /* the waiter's own: it leaves */
         weir_ignore(weir_future_add_done_callback(weir_task_future(task), report_shielded, NULL));

@@ -61,13 +61,18 @@ WEIR_PUBLIC weir_error *weir_wait_for_at(const weir_site *site, weir_co *take_co
  * has failed with WEIR_ECANCELED. A cancellation or expiry of the caller cancels all, and is returned
  * once they have ended, unless every one of them succeeded nevertheless. Always takes.
  */
-WEIR_PUBLIC weir_error *weir_gather(weir_co *const *take_cos, size_t count, void **ret_values,
-                                    weir_error **ret_errors) WEIR_MUST_USE;
+#define weir_gather(take_cos, count, ret_values, ret_errors) \
+    weir_gather_at(WEIR_HERE, (take_cos), (count), (ret_values), (ret_errors))
+WEIR_PUBLIC weir_error *weir_gather_at(const weir_site *site, weir_co *const *take_cos,
+                                       size_t count, void **ret_values,
+                                       weir_error **ret_errors) WEIR_MUST_USE;
 /** As weir_gather(), over futures: the values stay with them, and a cancellation of the caller ends
  *  the waiting only. One future may stand in several places. */
-WEIR_PUBLIC weir_error *weir_gather_futures(weir_future *const *futures, size_t count,
-                                            void **ret_borrowed_values,
-                                            weir_error **ret_errors) WEIR_MUST_USE;
+#define weir_gather_futures(futures, count, ret_borrowed_values, ret_errors) \
+    weir_gather_futures_at(WEIR_HERE, (futures), (count), (ret_borrowed_values), (ret_errors))
+WEIR_PUBLIC weir_error *weir_gather_futures_at(const weir_site *site, weir_future *const *futures,
+                                               size_t count, void **ret_borrowed_values,
+                                               weir_error **ret_errors) WEIR_MUST_USE;
 
 typedef enum weir_wait_until {
     WEIR_FIRST_COMPLETED, /**< at least one is done */
@@ -81,8 +86,11 @@ typedef enum weir_wait_until {
  * weir_future_done() tells. Errors stay with the futures and count as taken only where WEIR_FIRST_ERROR
  * looked at them. Errors: WEIR_EINVAL `count` is 0.
  */
-WEIR_PUBLIC weir_error *weir_wait(weir_future *const *futures, size_t count, weir_duration limit,
-                                  weir_wait_until until, size_t *ret_done) WEIR_MUST_USE;
+#define weir_wait(futures, count, limit, until, ret_done) \
+    weir_wait_at(WEIR_HERE, (futures), (count), (limit), (until), (ret_done))
+WEIR_PUBLIC weir_error *weir_wait_at(const weir_site *site, weir_future *const *futures,
+                                     size_t count, weir_duration limit, weir_wait_until until,
+                                     size_t *ret_done) WEIR_MUST_USE;
 
 /** Several futures in the order in which they are done. Made, used and freed by tasks of one loop. */
 typedef struct weir_as_completed weir_as_completed;
@@ -95,8 +103,11 @@ WEIR_PUBLIC weir_error *weir_as_completed_new(weir_future *const *futures, size_
 /** Suspends until a further one is done and gives it, a reference; NULL when none is left. Its error
  *  is for the caller to take. Errors: WEIR_ETIMEDOUT the limit is over, each time; WEIR_EBUSY another
  *  task waits here. */
-WEIR_PUBLIC weir_error *weir_as_completed_next(weir_as_completed *iterator,
-                                               weir_future **ret_future) WEIR_MUST_USE;
+#define weir_as_completed_next(iterator, ret_future) \
+    weir_as_completed_next_at(WEIR_HERE, (iterator), (ret_future))
+WEIR_PUBLIC weir_error *weir_as_completed_next_at(const weir_site *site,
+                                                  weir_as_completed *iterator,
+                                                  weir_future **ret_future) WEIR_MUST_USE;
 /** Lets go of those that were not given out; they go on. */
 WEIR_PUBLIC void weir_as_completed_free(weir_as_completed *take_iterator);
 
@@ -106,7 +117,8 @@ WEIR_PUBLIC void weir_as_completed_free(weir_as_completed *take_iterator);
  * reported at once: "exception in shielded future". Returns the task's error. (To keep your own code
  * from being cancelled, use WEIR_SHIELD.)
  */
-WEIR_PUBLIC weir_error *weir_shield_await(weir_task *task) WEIR_MUST_USE;
+#define weir_shield_await(task) weir_shield_await_at(WEIR_HERE, (task))
+WEIR_PUBLIC weir_error *weir_shield_await_at(const weir_site *site, weir_task *task) WEIR_MUST_USE;
 
 /**
  * Starts the first call, and the next one when the last started has failed or `delay` has passed
@@ -116,10 +128,13 @@ WEIR_PUBLIC weir_error *weir_shield_await(weir_task *task) WEIR_MUST_USE;
  * that never started; each of the three may be NULL. Always takes.
  * Errors: of the first call, those of the others attached, when all failed; WEIR_EINVAL `count` is 0.
  */
-WEIR_PUBLIC weir_error *weir_staggered_race(weir_co *const *take_cos, size_t count,
-                                            weir_duration delay, size_t *ret_winner,
-                                            void **ret_value,
-                                            weir_error **ret_errors) WEIR_MUST_USE;
+#define weir_staggered_race(take_cos, count, delay, ret_winner, ret_value, ret_errors)         \
+    weir_staggered_race_at(WEIR_HERE, (take_cos), (count), (delay), (ret_winner), (ret_value), \
+                           (ret_errors))
+WEIR_PUBLIC weir_error *weir_staggered_race_at(const weir_site *site, weir_co *const *take_cos,
+                                               size_t count, weir_duration delay,
+                                               size_t *ret_winner, void **ret_value,
+                                               weir_error **ret_errors) WEIR_MUST_USE;
 
 WEIR_DEFINE_CLEANUP(weir_as_completed, weir_as_completed_free)
 

@@ -87,12 +87,16 @@ WEIR_PUBLIC void weir_queue_unref(weir_queue *queue);
 
 /** Suspends until there is room. Errors: WEIR_ECLOSED shut down, WEIR_ENOMEM; the caller keeps the
  *  item with every error. */
-WEIR_PUBLIC weir_error *weir_queue_put(weir_queue *queue, void *take_item) WEIR_MUST_USE;
+#define weir_queue_put(queue, take_item) weir_queue_put_at(WEIR_HERE, (queue), (take_item))
+WEIR_PUBLIC weir_error *weir_queue_put_at(const weir_site *site, weir_queue *queue,
+                                          void *take_item) WEIR_MUST_USE;
 /** As weir_queue_put(), never suspends; also from callbacks. Errors: WEIR_EFULL, WEIR_ECLOSED,
  *  WEIR_ENOMEM. */
 WEIR_PUBLIC weir_error *weir_queue_try_put(weir_queue *queue, void *take_item) WEIR_MUST_USE;
 /** Suspends until there is an item. Errors: WEIR_ECLOSED shut down and empty. */
-WEIR_PUBLIC weir_error *weir_queue_get(weir_queue *queue, void **ret_item) WEIR_MUST_USE;
+#define weir_queue_get(queue, ret_item) weir_queue_get_at(WEIR_HERE, (queue), (ret_item))
+WEIR_PUBLIC weir_error *weir_queue_get_at(const weir_site *site, weir_queue *queue,
+                                          void **ret_item) WEIR_MUST_USE;
 /** As weir_queue_get(), never suspends; also from callbacks. Errors: WEIR_ENOTREADY empty,
  *  WEIR_ECLOSED shut down and empty. */
 WEIR_PUBLIC weir_error *weir_queue_try_get(weir_queue *queue, void **ret_item) WEIR_MUST_USE;
@@ -102,7 +106,8 @@ WEIR_PUBLIC weir_error *weir_queue_try_get(weir_queue *queue, void **ret_item) W
 #define weir_queue_task_done(queue) weir_queue_task_done_at(WEIR_HERE, (queue))
 WEIR_PUBLIC bool weir_queue_task_done_at(const weir_site *site, weir_queue *queue);
 /** Suspends until every item that was put is done. */
-WEIR_PUBLIC weir_error *weir_queue_join(weir_queue *queue) WEIR_MUST_USE;
+#define weir_queue_join(queue) weir_queue_join_at(WEIR_HERE, (queue))
+WEIR_PUBLIC weir_error *weir_queue_join_at(const weir_site *site, weir_queue *queue) WEIR_MUST_USE;
 
 /**
  * No more puts: they fail with WEIR_ECLOSED, those that wait too. Gets fail with WEIR_ECLOSED once

@@ -132,11 +132,14 @@ WEIR_PUBLIC weir_error *weir_group_spawn_co(weir_group *group, weir_co *take_co,
  *  a reference to it, in the order in which they end; NULL in `ret` when no child is left. Only in the
  *  body. Errors: of a child that failed (WEIR_GROUP_FAIL), WEIR_ECANCELED, WEIR_ETIMEDOUT;
  *  WEIR_EDEADLK called by another task. */
-WEIR_PUBLIC weir_error *weir_group_next(weir_group *group, weir_task **ret_task) WEIR_MUST_USE;
+#define weir_group_next(group, ret_task) weir_group_next_at(WEIR_HERE, (group), (ret_task))
+WEIR_PUBLIC weir_error *weir_group_next_at(const weir_site *site, weir_group *group,
+                                           weir_task **ret_task) WEIR_MUST_USE;
 /** Suspends until all children have ended; returns the first error, further ones attached. Only in
  *  the body. Errors: also WEIR_ECANCELED, WEIR_ETIMEDOUT, upon which the children go on until the
  *  block is left; WEIR_EDEADLK called by another task. */
-WEIR_PUBLIC weir_error *weir_group_join(weir_group *group) WEIR_MUST_USE;
+#define weir_group_join(group) weir_group_join_at(WEIR_HERE, (group))
+WEIR_PUBLIC weir_error *weir_group_join_at(const weir_site *site, weir_group *group) WEIR_MUST_USE;
 /** Cancels the children, not the body; that is no error, and the group takes no more. Twice is as
  *  once. From the body or a child. */
 WEIR_PUBLIC void weir_group_cancel(weir_group *group);

@@ -49,7 +49,8 @@ typedef struct weir_lock {
 /** Unlocked, new. Cannot fail. Any thread. */
 WEIR_PUBLIC void weir_lock_init(weir_lock *lock);
 /** Suspends until the lock is this task's. */
-WEIR_PUBLIC weir_error *weir_lock_acquire(weir_lock *lock) WEIR_MUST_USE;
+#define weir_lock_acquire(lock) weir_lock_acquire_at(WEIR_HERE, (lock))
+WEIR_PUBLIC weir_error *weir_lock_acquire_at(const weir_site *site, weir_lock *lock) WEIR_MUST_USE;
 /** Takes it when nobody holds it or waits for it. False: it did not. Does not suspend. */
 WEIR_PUBLIC bool weir_lock_try_acquire(weir_lock *lock) WEIR_MUST_USE;
 /** Gives it to the first waiter, else unlocks. False: it was not locked, or the wrong thread; that
@@ -77,7 +78,8 @@ typedef struct weir_event {
 WEIR_PUBLIC void weir_event_init(weir_event *event);
 /** Suspends until the event is set. Who waited when it was set is woken, also when it was cleared
  *  since. */
-WEIR_PUBLIC weir_error *weir_event_wait(weir_event *event) WEIR_MUST_USE;
+#define weir_event_wait(event) weir_event_wait_at(WEIR_HERE, (event))
+WEIR_PUBLIC weir_error *weir_event_wait_at(const weir_site *site, weir_event *event) WEIR_MUST_USE;
 /** Sets the flag and wakes all who wait. */
 #define weir_event_set(event) weir_event_set_at(WEIR_HERE, (event))
 WEIR_PUBLIC void weir_event_set_at(const weir_site *site, weir_event *event);
@@ -100,11 +102,16 @@ WEIR_PUBLIC void weir_condition_init(weir_condition *condition, weir_lock *lock)
  * returns NULL even when cancelled at the same moment: look at the state, then go on.
  * Errors: WEIR_EINVALSTATE the lock is not held; it stays that way.
  */
-WEIR_PUBLIC weir_error *weir_condition_wait(weir_condition *condition) WEIR_MUST_USE;
+#define weir_condition_wait(condition) weir_condition_wait_at(WEIR_HERE, (condition))
+WEIR_PUBLIC weir_error *weir_condition_wait_at(const weir_site *site,
+                                               weir_condition *condition) WEIR_MUST_USE;
 /** Waits until `predicate(arg)` is true, which is asked with the lock held: at once, then after each
  *  notification. */
-WEIR_PUBLIC weir_error *weir_condition_wait_for(weir_condition *condition,
-                                                bool (*predicate)(void *), void *arg) WEIR_MUST_USE;
+#define weir_condition_wait_for(condition, predicate, arg) \
+    weir_condition_wait_for_at(WEIR_HERE, (condition), (predicate), (arg))
+WEIR_PUBLIC weir_error *weir_condition_wait_for_at(const weir_site *site, weir_condition *condition,
+                                                   bool (*predicate)(void *),
+                                                   void *arg) WEIR_MUST_USE;
 /** Wakes up to `count` of those who wait, in order. False: the lock is not held, or the wrong thread;
  *  that is logged. */
 #define weir_condition_notify(condition, count) \
@@ -125,7 +132,9 @@ WEIR_PUBLIC void weir_semaphore_init(weir_semaphore *semaphore, size_t permits);
 /** There are never more than `permits`: a release too many is logged and does nothing. */
 WEIR_PUBLIC void weir_semaphore_init_bounded(weir_semaphore *semaphore, size_t permits);
 /** Suspends until a permit is this task's. */
-WEIR_PUBLIC weir_error *weir_semaphore_acquire(weir_semaphore *semaphore) WEIR_MUST_USE;
+#define weir_semaphore_acquire(semaphore) weir_semaphore_acquire_at(WEIR_HERE, (semaphore))
+WEIR_PUBLIC weir_error *weir_semaphore_acquire_at(const weir_site *site,
+                                                  weir_semaphore *semaphore) WEIR_MUST_USE;
 /** Takes one when it is free and nobody waits. False: it did not. Does not suspend. */
 WEIR_PUBLIC bool weir_semaphore_try_acquire(weir_semaphore *semaphore) WEIR_MUST_USE;
 /** Gives a permit to the first waiter, else frees it. False: too many of a bounded one, or the wrong
@@ -158,7 +167,10 @@ WEIR_PUBLIC void weir_barrier_init(weir_barrier *barrier, size_t parties);
  * waiter that is cancelled leaves the round; the others go on waiting.
  * Errors: WEIR_EBROKEN the barrier is or was aborted, or was reset while this waited.
  */
-WEIR_PUBLIC weir_error *weir_barrier_wait(weir_barrier *barrier, size_t *ret_index) WEIR_MUST_USE;
+#define weir_barrier_wait(barrier, ret_index) \
+    weir_barrier_wait_at(WEIR_HERE, (barrier), (ret_index))
+WEIR_PUBLIC weir_error *weir_barrier_wait_at(const weir_site *site, weir_barrier *barrier,
+                                             size_t *ret_index) WEIR_MUST_USE;
 /** Those who wait fail with WEIR_EBROKEN; then the barrier is as new. */
 #define weir_barrier_reset(barrier) weir_barrier_reset_at(WEIR_HERE, (barrier))
 WEIR_PUBLIC void weir_barrier_reset_at(const weir_site *site, weir_barrier *barrier);

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <weir/scope.h>
@@ -14,6 +15,7 @@ static weir_lock lock;
 static weir_semaphore semaphore;
 static char order[32];
 static size_t ends;
+static int line_of_acquire;
 
 /* What the tasks below do, and what they are called in `order`. */
 struct actor {
@@ -40,8 +42,10 @@ static void reset(void)
 static weir_error *locker(void *arg)
 {
     struct actor *actor = arg;
-    weir_error *error = weir_lock_acquire(&lock);
+    weir_error *error;
 
+    line_of_acquire = __LINE__ + 1;
+    error = weir_lock_acquire(&lock);
     actor->code = weir_error_code(error);
     if (error)
         return error;
@@ -162,6 +166,25 @@ static weir_error *T43_release_in_the_tick_of_the_cancellation_wins(void *arg)
     CHECK_OK(weir_group_join(&group));
     CHECK(!weir_lock_locked(&lock));
     CHECK(actors[0].code == 0 && actors[1].code == 0);
+    return NULL;
+}
+
+static weir_error *task_that_waits_says_where(void *arg)
+{
+    struct actor actor = {'a', WEIR_MS(0), 0};
+    weir_auto(weir_task) task = NULL;
+    char text[512], place[64];
+
+    (void)arg;
+    reset();
+    CHECK_OK(weir_lock_acquire(&lock));
+    CHECK_OK(weir_spawn(locker, &actor, &task));
+    CHECK_OK(let_others_run(2));
+    weir_task_repr(task, text, sizeof text);
+    snprintf(place, sizeof place, "test_lock.c:%d", line_of_acquire);
+    CHECK(strstr(text, "suspended at ") && strstr(strstr(text, "suspended at "), place));
+    CHECK(weir_lock_release(&lock));
+    CHECK_OK(weir_task_await(task));
     return NULL;
 }
 
@@ -417,6 +440,7 @@ IN_LOOP(T43_nobody_slips_in_between_a_release_and_the_waiter)
 IN_LOOP(T43_cancelled_waiter_leaves_the_row)
 IN_LOOP(T43_waiter_cancelled_after_the_release_has_the_lock)
 IN_LOOP(T43_release_in_the_tick_of_the_cancellation_wins)
+IN_LOOP(task_that_waits_says_where)
 IN_LOOP(deadline_ends_the_wait_for_a_lock)
 IN_LOOP(cancelled_task_acquires_nothing_that_is_free)
 IN_LOOP(lock_is_released_at_the_end_of_the_block)
@@ -437,6 +461,7 @@ int main(void)
         IN_LOOP_TEST(T43_cancelled_waiter_leaves_the_row),
         IN_LOOP_TEST(T43_waiter_cancelled_after_the_release_has_the_lock),
         IN_LOOP_TEST(T43_release_in_the_tick_of_the_cancellation_wins),
+        IN_LOOP_TEST(task_that_waits_says_where),
         IN_LOOP_TEST(deadline_ends_the_wait_for_a_lock),
         IN_LOOP_TEST(cancelled_task_acquires_nothing_that_is_free),
         IN_LOOP_TEST(lock_is_released_at_the_end_of_the_block),
