@@ -166,7 +166,7 @@ static weir_error *D13_environment_folder_and_session_are_as_asked(void *arg)
 
 static weir_error *T85_D13_child_has_no_descriptor_but_those_passed(void *arg)
 {
-    int fds[2], passed[1];
+    int fds[2], passed[1], above;
     weir_auto(weir_buffer) out = NULL;
     char expected[64];
     int code = 0;
@@ -175,6 +175,8 @@ static weir_error *T85_D13_child_has_no_descriptor_but_those_passed(void *arg)
     CHECK(pipe(fds) == 0); /* without CLOEXEC */
     passed[0] = fcntl(fds[1], F_DUPFD, 40);
     CHECK(passed[0] >= 40);
+    above = fcntl(fds[1], F_DUPFD, 50);
+    CHECK(above >= 50);
     snprintf(expected, sizeof expected, "0\n1\n2\n%d\n", passed[0]);
     weir_error *error =
         run(SHELL("n=0; while [ $n -lt 64 ]; do [ -e /proc/$$/fd/$n ] && echo $n; n=$((n+1)); done",
@@ -183,6 +185,7 @@ static weir_error *T85_D13_child_has_no_descriptor_but_those_passed(void *arg)
     close(fds[0]);
     close(fds[1]);
     close(passed[0]);
+    close(above);
     CHECK_OK(error);
     CHECK(holds(out, expected));
     return NULL;
