@@ -5,6 +5,7 @@ weirinclude_HEADERS += \
 	include/weir/callback.h \
 	include/weir/chunk.h \
 	include/weir/combinators.h \
+	include/weir/datagram.h \
 	include/weir/debug.h \
 	include/weir/config.h \
 	include/weir/context.h \

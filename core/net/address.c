@@ -116,6 +116,10 @@ weir_error *weir__address_unix(const char *path, struct address *ret)
     ret->un.sun_family = AF_UNIX;
     memcpy(ret->un.sun_path, path, len + 1);
     ret->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
+    if (path[0] == '@') {
+        ret->un.sun_path[0] = '\0'; /* an abstract name: no file, and its length counts */
+        ret->length--;
+    }
     return NULL;
 }
 

@@ -5,6 +5,10 @@ libweir_core_la_SOURCES += \
 	core/net/connect.c \
 	core/net/connect.h \
 	core/net/connect_stream.c \
+	core/net/datagram.c \
+	core/net/datagram.h \
+	core/net/datagram_io.c \
+	core/net/datagram_task.c \
 	core/net/fd_wait.c \
 	core/net/listen.c \
 	core/net/net.c \
@@ -30,16 +34,13 @@ libweir_core_la_SOURCES += \
 	core/net/stream_buffer.c \
 	core/net/stream_read.c \
 	core/net/stream_write.c \
-	core/net/tls.h \
-	core/net/tls_certificate.c \
-	core/net/tls_certificate.h \
-	core/net/tls_context.c \
-	core/net/tls_engine.c \
-	core/net/tls_engine.h \
 	core/net/transport.c \
 	core/net/transport.h \
 	core/net/transport_info.c \
 	core/net/transport_read.c \
 	core/net/transport_task.c \
 	core/net/transport_write.c \
+	core/net/unix_path.c \
+	core/net/unix_path.h \
 	core/net/write_queue.c
+

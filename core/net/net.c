@@ -14,6 +14,7 @@
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "core/net/connect.h"
+#include "core/net/datagram.h"
 #include "core/net/server.h"
 #include "core/net/transport.h"
 
@@ -55,6 +56,10 @@ static void net_sweep(weir_loop *loop, void *state)
             weir__server_warn_unclosed(server);
         weir_server_close(server);
     }
+    weir_list_foreach_safe(d, &net->datagrams, weir_datagram, link) {
+        weir__datagram_warn_unclosed(d);
+        weir_datagram_abort(d, NULL);
+    }
 }
 
 static size_t name_transports(struct list *transports, struct text *text, size_t named)
@@ -73,6 +78,20 @@ static size_t name_transports(struct list *transports, struct text *text, size_t
     return named;
 }
 
+static size_t name_datagrams(struct list *datagrams, struct text *text, size_t named)
+{
+    weir_list_foreach(d, datagrams, weir_datagram, link) {
+        char repr[256];
+
+        if (named++ >= NAMED_IN_REPORT)
+            continue;
+        weir_datagram_repr(d, repr, sizeof(repr));
+        text_printf(text, "%s%s created at %s:%d", named > 1 ? ", " : "", repr,
+                    text_site_file(d->file.site), d->file.site->line);
+    }
+    return named;
+}
+
 static size_t net_live(weir_loop *loop, void *state, char *buffer, size_t size)
 {
     struct net *net = state;
@@ -80,6 +99,7 @@ static size_t net_live(weir_loop *loop, void *state, char *buffer, size_t size)
     size_t count = name_transports(&net->transports, &text, 0);
 
     (void)loop;
+    count = name_datagrams(&net->datagrams, &text, count);
     weir_list_foreach(server, &net->servers, weir_server, link) {
         if (!server->over && count++ < NAMED_IN_REPORT)
             text_printf(&text, "%sserver %s", count > 1 ? ", " : "", weir_server_name(server));
@@ -100,6 +120,8 @@ static void net_destroy(weir_loop *loop, void *state)
     }
     weir_list_foreach_safe(t, &net->transports, weir_transport, link)
         weir__transport_leave(t);
+    weir_list_foreach_safe(d, &net->datagrams, weir_datagram, link)
+        weir__datagram_leave(d);
     net->loop = NULL;
     net->io = NULL;
     weir__net_unref(net);
@@ -132,6 +154,7 @@ weir_error *weir__net_of(weir_loop *loop, struct net **ret)
         net->trace = weir_logger_get("weir.transport");
         list_init(&net->transports);
         list_init(&net->servers);
+        list_init(&net->datagrams);
         list_init(&net->connecting);
         weir__loop_set_slot(loop, LOOP_SLOT_NET, net, &net_slot_ops);
     }
@@ -161,6 +184,7 @@ void weir__net_unref(struct net *net)
         net->vectors = vector->next;
         weir__free(vector);
     }
+    weir__datagram_batch_free(net->batch);
     weir__free(net);
 }
 

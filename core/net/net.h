@@ -43,9 +43,11 @@ struct net {
     struct io_backend *io;
     struct list transports; /* of no server */
     struct list servers;
-    struct list connecting;     /* of weir_connecting */
-    size_t live;                /* transports not dead */
-    weir_transport *delivering; /* inside whose data_received the loop is */
+    struct list datagrams;
+    struct datagram_batch *batch; /* of the loop's first datagram socket; NULL: none yet */
+    struct list connecting;       /* of weir_connecting */
+    size_t live;                  /* transports not dead */
+    weir_transport *delivering;   /* inside whose data_received the loop is */
     struct write_entry *entries;
     struct send_vector *vectors;
     unsigned entries_kept, vectors_kept;

@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/mutate.h"
 #include "core/base/text.h"
+#include "core/net/datagram.h"
 #include "core/net/server.h"
 #include "core/net/stream.h"
 
@@ -74,6 +75,24 @@ size_t weir_server_repr(const weir_server *server, char *buffer, size_t size)
     return text.len;
 }
 
+size_t weir_datagram_repr(const weir_datagram *d, char *buffer, size_t size)
+{
+    struct text text = text_over(buffer, size);
+    char name[WEIR_ADDRESS_TEXT_SIZE];
+
+    weir_check(d, DATAGRAM_MAGIC);
+    text_add(&text, "<Datagram ");
+    if (d->status != DATAGRAM_OPEN)
+        text_add(&text, d->status == DATAGRAM_CLOSING ? "closing " : "closed ");
+    weir_address_text(&d->local, name, sizeof(name));
+    text_printf(&text, "fd=%d local=%s ", d->file.fd, name);
+    weir_address_text(&d->remote, name, sizeof(name));
+    if (d->remote.length)
+        text_printf(&text, "peer=%s ", name);
+    text_printf(&text, "queued=%zu>", d->queued);
+    return text.len;
+}
+
 void weir__transport_trace(const weir_transport *t, const char *format, ...)
 {
     char repr[REPR_SIZE], what[128];
@@ -116,6 +135,16 @@ void weir__server_warn_unclosed(const weir_server *server)
 
     weir_server_repr(server, repr, sizeof(repr));
     warn_unclosed("server", server->file.site, server->created, repr);
+}
+
+void weir__datagram_warn_unclosed(const weir_datagram *d)
+{
+    char repr[REPR_SIZE * 2];
+
+    if (d->status != DATAGRAM_OPEN)
+        return;
+    weir_datagram_repr(d, repr, sizeof(repr));
+    warn_unclosed("socket", d->file.site, d->created, repr);
 }
 
 /* For reports of slow callbacks and of the watchdog */

@@ -29,6 +29,7 @@
 #include <weir/chunk.h>
 #include <weir/combinators.h>
 #include <weir/context.h>
+#include <weir/datagram.h>
 #include <weir/debug.h>
 #include <weir/error.h>
 #include <weir/executor.h>

@@ -41,11 +41,6 @@ unit_tests += tests/unit/net/test_connect
 tests_unit_net_test_connect_SOURCES = tests/unit/net/test_connect.c $(net_support)
 tests_unit_net_test_connect_LDADD = $(CORE_TEST_LDADD)
 
-unit_tests += tests/unit/net/test_tls
-tests_unit_net_test_tls_SOURCES = tests/unit/net/test_tls.c tests/unit/net/test_certificate.c \
-	tests/unit/net/test_certificate.h $(net_support)
-tests_unit_net_test_tls_LDADD = $(CORE_TEST_LDADD)
-
 unit_tests += tests/unit/net/test_unclosed
 tests_unit_net_test_unclosed_SOURCES = tests/unit/net/test_unclosed.c $(net_support)
 tests_unit_net_test_unclosed_LDADD = $(CORE_TEST_LDADD)
@@ -57,3 +52,8 @@ tests_unit_net_test_resolver_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/net/test_process
 tests_unit_net_test_process_SOURCES = tests/unit/net/test_process.c $(net_support)
 tests_unit_net_test_process_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/net/test_datagram
+tests_unit_net_test_datagram_SOURCES = tests/unit/net/test_datagram.c $(net_support)
+tests_unit_net_test_datagram_LDADD = $(CORE_TEST_LDADD)
+
