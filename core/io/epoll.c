@@ -35,13 +35,11 @@
 #include "core/base/chunk.h"
 #include "core/base/error.h"
 #include "core/base/invariant.h"
-#include "core/base/text.h"
-#include "core/io/io.h"
+#include "core/io/common.h"
 #include "core/io/syscall.h"
 
-#define EVENTS_MAX  256
-#define ACCEPTS_MAX 16 /* per wake-up; the rest stays for other loops and later */
-#define WAKE_DATA   UINT64_MAX
+#define EVENTS_MAX 256
+#define WAKE_DATA  UINT64_MAX
 
 struct slot {
     struct io_file *file;
@@ -101,31 +99,9 @@ static int control(struct epoll_backend *ep, int operation, const struct io_file
     return epoll_ctl(ep->epfd, operation, file->fd, &event) == 0 ? 0 : errno;
 }
 
-/* Whoever has the descriptor already. */
-static weir_error *taken_error(struct epoll_backend *ep, int fd)
-{
-    const struct io_file *file = (size_t)fd < ep->nslots ? ep->slots[fd].file : NULL;
-    const char *what = "a transport";
-
-    if (!file || !file->site)
-        return weir_raise(WEIR_EBUSY, "descriptor %d is registered with this loop already", fd);
-    if (file->accepting)
-        what = "a server";
-    else if (file->poll_events)
-        what = "a reader or writer";
-    return weir_raise(WEIR_EBUSY, "descriptor %d is used by %s created at %s:%d", fd, what,
-                      text_site_file(file->site), file->site->line);
-}
-
 static weir_error *register_error(struct epoll_backend *ep, int code, int fd)
 {
-    if (code == EPERM)
-        return weir_error_hint(
-            weir_raise(EPERM, "descriptor %d cannot be polled: a regular file or directory", fd),
-            "file work belongs in an executor");
-    if (code == EEXIST)
-        return taken_error(ep, fd);
-    return weir_raise(code, "epoll_ctl(%d)", fd);
+    return weir__io_register_error(code, fd, (size_t)fd < ep->nslots ? ep->slots[fd].file : NULL);
 }
 
 static weir_error *file_register(struct epoll_backend *ep, struct io_file *file, uint32_t events)
@@ -196,20 +172,7 @@ static void ep_close(struct io_backend *backend, struct io_file *file, bool keep
         close(file->fd);
 }
 
-/* Calling out. Afterwards the file may be gone: callers go on only when the result is true. */
-
-#define CALL_OUT(ep, file_, call)                                  \
-    (__extension__({                                               \
-        const struct io_observer *observer_ = (ep)->base.observer; \
-        const weir_site *site_ = (file_)->site;                    \
-        step_begin((ep)->base.step, NULL, site_);                  \
-        if (weir_unlikely(observer_ != NULL))                      \
-            observer_->before((ep)->base.observer_arg);            \
-        call;                                                      \
-        if (weir_unlikely(observer_ != NULL))                      \
-            observer_->after((ep)->base.observer_arg, site_);      \
-        (ep)->current == (file_);                                  \
-    }))
+#define CALL_OUT(ep, file, call) IO_CALL_OUT(&(ep)->base, (ep)->current, file, call)
 
 /* Receiving */
 
@@ -448,39 +411,25 @@ static void ep_accept_start(struct io_backend *backend, struct io_file *file)
     }
 }
 
-/* The connection failed before it was accepted: accept(2) says to go on. */
-static bool passing_accept_error(int code)
-{
-    static const int passing[] = {ECONNABORTED, EINTR,       EPROTO,    ENETDOWN,
-                                  ENOPROTOOPT,  EHOSTDOWN,   ENONET,    EOPNOTSUPP,
-                                  EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, EPERM};
-
-    for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
-        if (code == passing[i])
-            return true;
-    }
-    return false;
-}
-
 static void accept_some(struct epoll_backend *ep, struct io_file *file)
 {
-    for (int i = 0; i < ACCEPTS_MAX && file->accepting; i++) {
+    for (int i = 0; i < IO_ACCEPTS_MAX && file->accepting; i++) {
         struct sockaddr_storage peer;
-        socklen_t length = sizeof(peer);
-        int fd = accept4(file->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        int code = fd < 0 ? errno : 0;
+        socklen_t length;
+        int result = weir__io_accept(file->fd, &peer, &length);
 
-        if (code == EAGAIN)
+        if (result == -EAGAIN)
             return;
-        if (passing_accept_error(code))
+        if (result == -EINTR)
             continue;
-        if (code) {
+        if (result < 0) {
             /* Without descriptors or memory a level-triggered socket would spin. */
             ep_accept_stop(&ep->base, file);
-            (void)CALL_OUT(ep, file, file->ops->accepted(file, -code, NULL, 0));
+            (void)CALL_OUT(ep, file, file->ops->accepted(file, result, NULL, 0));
             return;
         }
-        if (!CALL_OUT(ep, file, file->ops->accepted(file, fd, (struct sockaddr *)&peer, length)))
+        if (!CALL_OUT(ep, file,
+                      file->ops->accepted(file, result, (struct sockaddr *)&peer, length)))
             return;
     }
 }
@@ -650,6 +599,13 @@ static void ep_wake(struct io_backend *backend)
     errno = saved;
 }
 
+/* Without a call: what an edge said and no receive has used up. */
+static bool ep_has_unread(const struct io_backend *backend, const struct io_file *file)
+{
+    (void)backend;
+    return file->readable;
+}
+
 static size_t ep_interests(const struct io_backend *backend)
 {
     const struct epoll_backend *ep =
@@ -737,5 +693,6 @@ const struct io_backend_ops weir__io_epoll = {
     .wait = ep_wait,
     .dispatch = ep_dispatch,
     .wake = ep_wake,
+    .has_unread = ep_has_unread,
     .interests = ep_interests,
 };

@@ -71,7 +71,8 @@ struct io_file_ops {
     /* POLLIN | POLLOUT | POLLERR | POLLHUP, level-triggered; what is no longer wanted left out. */
     void (*polled)(struct io_file *file, unsigned events);
     bool polled_steps; /* `polled` publishes its steps itself: it runs callbacks of users */
-    /* Hangup of the peer (RDHUP/HUP) seen while receiving is stopped; may be NULL. */
+    /* Hangup of the peer (RDHUP/HUP) seen while receiving is stopped; may be NULL. `file->result`
+       is the -errno with which receiving failed, where the backend took it from the socket. */
     void (*hangup)(struct io_file *file);
 };
 
@@ -128,8 +129,9 @@ struct io_backend_ops {
     void (*accept_stop)(struct io_backend *backend, struct io_file *file);
     void (*connect)(struct io_backend *backend, struct io_file *file,
                     const struct sockaddr *address, socklen_t length);
-    /* Stream sockets, pipes and the like. Bytes sent at once (possibly fewer than asked), -errno, or -EINPROGRESS: `sent` follows and
-       the vectors must stay. */
+    /* Stream sockets, pipes and the like. Bytes sent at once (possibly fewer than asked), -errno, or
+       -EINPROGRESS: `sent` follows, and the vectors and bytes must stay until then or until the
+       file is closed. Until this iteration ends the vectors may be pointed at a copy. */
     ssize_t (*send)(struct io_backend *backend, struct io_file *file, const struct iovec *iov,
                     int count);
     /* Half-close: the peer sees the end after what was sent. Not while a send is pending. */
@@ -146,6 +148,8 @@ struct io_backend_ops {
     void (*dispatch)(struct io_backend *backend);
     /* Ends a wait; any thread, async-signal-safe. */
     void (*wake)(struct io_backend *backend);
+    /* Whether bytes may have come that nobody received; closing a socket over them resets it. */
+    bool (*has_unread)(const struct io_backend *backend, const struct io_file *file);
     /* Files with an active receive, accept, connect, send or poll: what may still bring an event. */
     size_t (*interests)(const struct io_backend *backend);
 };
@@ -168,8 +172,10 @@ struct io_backend {
 
 extern const struct io_backend_ops weir__io_epoll;
 extern const struct io_backend_ops weir__io_uring; /* where liburing is */
+/* Whether io_uring does here what a loop needs: 0 or an errno. Tried once. */
+int weir__io_uring_probe(void);
 
-/* By name, "auto" included. Errors: WEIR_EUNSUPPORTED. */
+/* By name, "auto" included. Errors: WEIR_EUNSUPPORTED, which says why in words. */
 weir_error *weir__io_backend_new(const char *name, struct io_backend **ret) WEIR_MUST_USE;
 
 #endif

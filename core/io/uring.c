@@ -4,12 +4,9 @@
  *
  * Whatever is asked for during an iteration becomes an entry of the submission queue; one system
  * call submits them all and waits. A receive is asked for once (multishot) and completes for ever,
- * into chunks that lie ready for any connection; so does an accept. With DEFER_TASKRUN the kernel
- * completes things only inside that call, and a flag says whether it has anything to do, so that a
- * loop whose callbacks keep it busy makes no system call at all until there is I/O.
- *
- * Descriptors of sockets are blocking here: the ring answers EAGAIN for a non-blocking one instead
- * of waiting. Pipes and terminals are polled, and read and written as ever.
+ * into chunks that lie ready for any connection. With DEFER_TASKRUN the kernel completes things only
+ * inside that call, and a flag says whether it has anything to do, so that a loop whose callbacks
+ * keep it busy makes no system call at all until there is I/O.
  *
  * Closing asks the kernel to cancel what is in flight and to close, in the same submission, so a
  * descriptor lives until the end of the iteration.
@@ -35,22 +32,35 @@
 
 /* Submitting */
 
+/* Short of memory the kernel takes nothing for a while; what it owes may have to be taken first. */
+#define SUBMIT_TRIES 1000
+
+int weir__uring_submit(struct uring_backend *ur, bool complete)
+{
+    int code = ur->enabled ? 0 : -weir__uring_enable(ur);
+
+    if (code < 0)
+        return code;
+    weir__uring_seal_sends(ur);
+    for (int tries = 0; tries < SUBMIT_TRIES; tries++) {
+        code = complete ? io_uring_submit_and_get_events(&ur->ring) : io_uring_submit(&ur->ring);
+        if (code >= 0 || (code != -EINTR && code != -EAGAIN && code != -EBUSY))
+            break;
+        complete = true;
+    }
+    return code;
+}
+
 struct io_uring_sqe *weir__uring_entry(struct uring_backend *ur)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ur->ring);
 
     if (weir_likely(sqe != NULL))
         return sqe;
-    weir__uring_submit(ur);
+    (void)weir__uring_submit(ur, false);
     sqe = io_uring_get_sqe(&ur->ring);
     weir_assert(sqe);
     return sqe;
-}
-
-void weir__uring_submit(struct uring_backend *ur)
-{
-    weir__uring_seal_sends(ur);
-    (void)io_uring_submit(&ur->ring);
 }
 
 void weir__uring_begin(struct uring_file *uf, struct io_uring_sqe *sqe, enum uring_kind kind)
@@ -67,6 +77,7 @@ void weir__uring_cancel(struct uring_backend *ur, struct uring_file *uf, enum ur
 
     io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)uf | (uint64_t)kind, 0);
     io_uring_sqe_set_data64(sqe, URING_NOTHING);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
 void weir__uring_file_unref(struct uring_backend *ur, struct uring_file *uf)
@@ -75,6 +86,7 @@ void weir__uring_file_unref(struct uring_backend *ur, struct uring_file *uf)
         return;
     weir__uring_held_drop(ur, uf);
     weir__free(uf);
+    ur->records--;
 }
 
 void weir__uring_serve_later(struct uring_backend *ur, struct io_file *file)
@@ -114,50 +126,33 @@ static int kind_of_descriptor(int fd, bool *ret_socket)
     return S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) ? EPERM : 0;
 }
 
-static weir_error *register_error(int code, int fd)
-{
-    if (code == EPERM)
-        return weir_error_hint(
-            weir_raise(EPERM, "descriptor %d cannot be polled: a regular file or directory", fd),
-            "file work belongs in an executor");
-    return weir_raise(code, "descriptor %d", fd);
-}
-
 weir_error *weir__uring_register(struct uring_backend *ur, struct io_file *file)
 {
     struct uring_file *uf;
-    bool socket = false;
+    bool socket = file->fd == ur->accepted;
     int code;
 
     if (file->fd < 0)
         return weir_raise(EBADF, "descriptor %d", file->fd);
-    code = kind_of_descriptor(file->fd, &socket);
+    code = socket ? 0 : kind_of_descriptor(file->fd, &socket);
     if (code)
-        return register_error(code, file->fd);
+        return weir__io_register_error(code, file->fd, NULL);
     if (!files_reach(ur, file->fd))
         return weir_raise(WEIR_ENOMEM, " ");
     if (ur->files[file->fd])
-        return weir_raise(WEIR_EBUSY, "descriptor %d is registered with this loop already",
-                          file->fd);
+        return weir__io_register_error(EEXIST, file->fd, ur->files[file->fd]);
     uf = weir__calloc(1, sizeof(*uf));
     if (!uf)
         return weir_raise(WEIR_ENOMEM, " ");
+    ur->records++;
     uf->file = file;
     uf->refs = 1;
     uf->held_end = &uf->held;
-    uf->socket = socket;
     file->backend_data = uf;
     file->registered = 1;
+    file->no_socket = !socket;
     ur->files[file->fd] = file;
     return NULL;
-}
-
-static void make_blocking(int fd)
-{
-    int flags = fcntl(fd, F_GETFL);
-
-    if (flags >= 0 && (flags & O_NONBLOCK))
-        (void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 }
 
 static weir_error *ur_add(struct io_backend *backend, struct io_file *file)
@@ -166,10 +161,10 @@ static weir_error *ur_add(struct io_backend *backend, struct io_file *file)
 
     WEIR_TRY(weir__uring_register(ur, file));
     file->writable = 1;
-    if (uring_file_of(file)->socket)
-        make_blocking(file->fd);
+    if (file->no_socket)
+        weir__uring_poll_plain(ur, file);
     else
-        file->no_socket = 1;
+        weir__uring_idle(ur, file);
     return NULL;
 }
 
@@ -185,27 +180,27 @@ void weir__uring_forget(struct uring_backend *ur, struct io_file *file)
     weir__uring_file_unref(ur, uf);
 }
 
-/* In flight: receive, send, … of this descriptor end with ECANCELED, then it is closed. That is not
-   put off to the end of the iteration where the kernel would read memory that the owner frees next (a
-   send), or where an address must be free again (a listener). */
+/* What is in flight ends, and then the descriptor is closed, in the submission of this iteration;
+   unless the kernel would read memory that the owner frees next (a send), or an address must be free
+   again (a listener). */
 static void end_operations(struct uring_backend *ur, struct io_file *file, bool close_fd)
 {
-    const struct uring_file *uf = uring_file_of(file);
-    bool at_once = uring_inflight(uf, URING_ACCEPT) || uring_inflight(uf, URING_SEND);
-    struct io_uring_sqe *sqe = weir__uring_entry(ur);
+    struct uring_file *uf = uring_file_of(file);
+    bool at_once = uf->accepts || uring_inflight(uf, URING_SEND);
 
-    io_uring_prep_cancel_fd(sqe, file->fd, IORING_ASYNC_CANCEL_ALL);
-    io_uring_sqe_set_data64(sqe, URING_NOTHING);
+    for (unsigned kind = 0; kind < URING_WAKE; kind++) {
+        if (uring_inflight(uf, (enum uring_kind)kind))
+            weir__uring_cancel(ur, uf, (enum uring_kind)kind);
+    }
     if (close_fd) {
-        sqe = weir__uring_entry(ur);
+        struct io_uring_sqe *sqe = weir__uring_entry(ur);
+
         io_uring_prep_close(sqe, file->fd);
         io_uring_sqe_set_data64(sqe, URING_NOTHING);
+        sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     }
-    if (at_once || !close_fd) {
-        /* What was cancelled holds the socket until the kernel has told us. */
-        weir__uring_seal_sends(ur);
-        (void)io_uring_submit_and_get_events(&ur->ring);
-    }
+    if (at_once || (!close_fd && !file->poll_events))
+        (void)weir__uring_submit(ur, true);
 }
 
 static void ur_close(struct io_backend *backend, struct io_file *file, bool keep_fd)
@@ -237,18 +232,15 @@ static void arm_wake(struct uring_backend *ur)
     io_uring_sqe_set_data64(sqe, URING_WAKE);
 }
 
-static bool kernel_has_work(const struct uring_backend *ur)
-{
-    return !ur->defers ||
-           (IO_URING_READ_ONCE(*ur->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
-}
-
 static int submit_and_wait(struct uring_backend *ur, int64_t timeout_ns)
 {
     struct __kernel_timespec timeout = {.tv_sec = timeout_ns / 1000000000,
                                         .tv_nsec = timeout_ns % 1000000000};
     struct io_uring_cqe *cqe;
+    int code = ur->enabled ? 0 : -weir__uring_enable(ur);
 
+    if (code < 0)
+        return code;
     weir__uring_seal_sends(ur);
     if (io_uring_cq_ready(&ur->ring))
         timeout_ns = 0;
@@ -256,7 +248,7 @@ static int submit_and_wait(struct uring_backend *ur, int64_t timeout_ns)
         return io_uring_submit_and_wait(&ur->ring, 1);
     if (timeout_ns > 0)
         return io_uring_submit_and_wait_timeout(&ur->ring, &cqe, 1, &timeout, NULL);
-    if (!io_uring_sq_ready(&ur->ring) && !kernel_has_work(ur))
+    if (!io_uring_sq_ready(&ur->ring) && !uring_kernel_has_work(ur))
         return 0;
     return io_uring_submit_and_get_events(&ur->ring);
 }
@@ -268,6 +260,7 @@ static weir_error *ur_wait(struct io_backend *backend, int64_t timeout_ns, int *
 
     ur->iteration++;
     weir__uring_buffers_refill(ur);
+    weir__uring_watch_idle(ur);
     if (!list_empty(&ur->ready))
         timeout_ns = 0;
     code = submit_and_wait(ur, timeout_ns);
@@ -298,16 +291,12 @@ static void complete(struct uring_backend *ur, const struct io_uring_cqe *cqe)
     ur->current = uf->file;
     if (kind == URING_RECEIVE)
         weir__uring_received(ur, uf, cqe);
-    else if (kind == URING_ACCEPT)
-        weir__uring_accepted(ur, uf, cqe);
     else if (kind == URING_SEND)
         weir__uring_sent(ur, uf, cqe->res);
     else if (kind == URING_POLL)
         weir__uring_polled(ur, uf, cqe->res);
-    else if (uf->file) {
-        uf->file->connecting = 0;
-        (void)URING_CALL_OUT(ur, uf->file, uf->file->ops->connected(uf->file, cqe->res));
-    }
+    else
+        weir__uring_connected(ur, uf, cqe->res);
     ur->current = NULL;
     weir__uring_file_unref(ur, uf);
 }
@@ -317,12 +306,7 @@ static void serve(struct uring_backend *ur, struct io_file *file)
     ur->current = file;
     if (file->completed) {
         file->completed = 0;
-        if (file->connecting) {
-            file->connecting = 0;
-            (void)URING_CALL_OUT(ur, file, file->ops->connected(file, file->result));
-        } else {
-            (void)URING_CALL_OUT(ur, file, file->ops->accepted(file, file->result, NULL, 0));
-        }
+        (void)URING_CALL_OUT(ur, file, file->ops->accepted(file, file->result, NULL, 0));
     } else {
         weir__uring_receive_serve(ur, file);
     }
@@ -374,7 +358,7 @@ static void ur_wake(struct io_backend *backend)
 static size_t ur_interests(const struct io_backend *backend)
 {
     const struct uring_backend *ur =
-        container_of((struct io_backend *)backend, struct uring_backend, base);
+        container_of((struct io_backend *)(uintptr_t)backend, struct uring_backend, base);
     size_t count = 0;
 
     for (size_t fd = 0; fd < ur->nfiles; fd++) {
@@ -388,21 +372,33 @@ static size_t ur_interests(const struct io_backend *backend)
 
 /* Life */
 
+#define DRAIN_TRIES 100
+
 /* What in-flight operations refer to must be there until the kernel lets go of it. */
 static void drain(struct uring_backend *ur)
 {
-    struct io_uring_sqe *sqe = weir__uring_entry(ur);
+    struct io_uring_sqe *sqe;
     struct io_uring_cqe *cqe;
 
+    for (size_t fd = 0; fd < ur->nfiles; fd++) {
+        if (ur->files[fd])
+            weir__uring_forget(ur, ur->files[fd]);
+    }
+    sqe = weir__uring_entry(ur);
     io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
     io_uring_sqe_set_data64(sqe, URING_NOTHING);
-    (void)io_uring_submit_and_get_events(&ur->ring);
-    while (io_uring_peek_cqe(&ur->ring, &cqe) == 0) {
-        struct io_uring_cqe seen = *cqe;
+    for (int tries = 0; tries < DRAIN_TRIES; tries++) {
+        if (weir__uring_submit(ur, true) < 0)
+            return;
+        while (io_uring_peek_cqe(&ur->ring, &cqe) == 0) {
+            struct io_uring_cqe seen = *cqe;
 
-        io_uring_cqe_seen(&ur->ring, cqe);
-        if ((seen.user_data & URING_KIND_MASK) != URING_WAKE)
-            complete(ur, &seen);
+            io_uring_cqe_seen(&ur->ring, cqe);
+            if ((seen.user_data & URING_KIND_MASK) != URING_WAKE)
+                complete(ur, &seen);
+        }
+        if (!ur->records)
+            return;
     }
 }
 
@@ -427,24 +423,6 @@ static void ur_destroy(struct io_backend *backend)
     weir__free(ur);
 }
 
-static int make_ring(struct uring_backend *ur)
-{
-    /* SINGLE_ISSUER and DEFER_TASKRUN came with Linux 6.1, multishot receive with 6.0. */
-    struct io_uring_params parameters = {
-        .flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL |
-                 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-                 IORING_SETUP_TASKRUN_FLAG,
-        .cq_entries = URING_COMPLETIONS,
-    };
-    int code = io_uring_queue_init_params(URING_ENTRIES, &ur->ring, &parameters);
-
-    if (code)
-        return -code;
-    ur->has_ring = ur->defers = true;
-    (void)io_uring_register_ring_fd(&ur->ring);
-    return 0;
-}
-
 static weir_error *ur_create(struct io_backend **ret)
 {
     struct uring_backend *ur = weir__calloc(1, sizeof(*ur));
@@ -455,8 +433,12 @@ static weir_error *ur_create(struct io_backend **ret)
     ur->base.ops = &weir__io_uring;
     list_init(&ur->ready);
     list_init(&ur->starved);
+    list_init(&ur->idle);
+    ur->accepted = -1;
     ur->wakefd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    code = ur->wakefd < 0 ? errno : make_ring(ur);
+    code = ur->wakefd < 0 ? errno
+                          : weir__uring_ring_create(&ur->ring, URING_ENTRIES, URING_COMPLETIONS);
+    ur->has_ring = !code;
     if (!code)
         code = weir__uring_buffers_create(ur);
     if (code) {
@@ -485,5 +467,6 @@ const struct io_backend_ops weir__io_uring = {
     .wait = ur_wait,
     .dispatch = ur_dispatch,
     .wake = ur_wake,
+    .has_unread = weir__uring_has_unread,
     .interests = ur_interests,
 };

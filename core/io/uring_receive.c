@@ -16,8 +16,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "core/base/alloc.h"
@@ -29,30 +27,29 @@
 
 /* The ring of buffers */
 
+/* A chunk in the ring is nobody's: it does not count as live. */
 static void place_chunk(struct uring_backend *ur, unsigned id, weir_chunk *chunk, int offset)
 {
     ur->chunks[id] = chunk;
+    chunk->pool->live--;
     io_uring_buf_ring_add(ur->buffers, chunk_bytes(chunk), WEIR_CHUNK_SIZE, (unsigned short)id,
                           io_uring_buf_ring_mask(URING_BUFFERS), offset);
 }
 
+static weir_chunk *take_out(struct uring_backend *ur, unsigned id)
+{
+    weir_chunk *chunk = WEIR_TAKE(ur->chunks[id]);
+
+    chunk->pool->live++;
+    return chunk;
+}
+
 int weir__uring_buffers_create(struct uring_backend *ur)
 {
-    const size_t size = URING_BUFFERS * sizeof(struct io_uring_buf);
-    struct io_uring_buf_reg registration = {.ring_entries = URING_BUFFERS, .bgid = URING_GROUP};
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
-    int code;
+    int code = weir__uring_register_buffers(&ur->ring, URING_BUFFERS, &ur->buffers);
 
-    if (memory == MAP_FAILED)
-        return errno;
-    registration.ring_addr = (uint64_t)(uintptr_t)memory;
-    code = io_uring_register_buf_ring(&ur->ring, &registration, 0);
-    if (code) {
-        munmap(memory, size);
-        return -code;
-    }
-    ur->buffers = memory;
-    io_uring_buf_ring_init(ur->buffers);
+    if (code)
+        return code;
     for (unsigned id = 0; id < URING_BUFFERS; id++)
         ur->empty[ur->nempty++] = (uint16_t)id;
     return 0;
@@ -62,11 +59,12 @@ void weir__uring_buffers_destroy(struct uring_backend *ur)
 {
     if (!ur->buffers)
         return;
-    (void)io_uring_unregister_buf_ring(&ur->ring, URING_GROUP);
-    for (unsigned id = 0; id < URING_BUFFERS; id++)
-        weir_chunk_unref(ur->chunks[id]);
-    munmap(ur->buffers, URING_BUFFERS * sizeof(struct io_uring_buf));
+    weir__uring_unregister_buffers(&ur->ring, URING_BUFFERS, ur->buffers);
     ur->buffers = NULL;
+    for (unsigned id = 0; id < URING_BUFFERS; id++) {
+        if (ur->chunks[id])
+            weir_chunk_unref(take_out(ur, id));
+    }
 }
 
 static void arm(struct uring_backend *ur, struct io_file *file)
@@ -103,8 +101,17 @@ void weir__uring_buffers_refill(struct uring_backend *ur)
     }
     if (placed)
         io_uring_buf_ring_advance(ur->buffers, placed);
-    if (weir_unlikely(!list_empty(&ur->starved)) && ur->nempty < URING_BUFFERS)
-        list_splice(&ur->ready, &ur->starved);
+    if (weir_likely(list_empty(&ur->starved)) || ur->nempty == URING_BUFFERS)
+        return;
+    while (!list_empty(&ur->starved)) {
+        struct io_file *file = container_of(ur->starved.next, struct io_file, ready);
+
+        list_remove(&file->ready);
+        if (file->no_socket)
+            weir__uring_serve_later(ur, file); /* reads itself */
+        else
+            arm(ur, file);
+    }
 }
 
 /* Held bytes */
@@ -281,21 +288,24 @@ static void received_last(struct uring_backend *ur, struct uring_file *uf, int r
     uf->cancelling = false;
     if (!file)
         return;
-    if (result == -ENOBUFS) {
-        if (file->receiving && !uf->held)
+    if (result == -ENOBUFS || result > 0 || result == -ECANCELED || result == -EINTR) {
+        if (!file->receiving)
+            weir__uring_idle(ur, file);
+        else if (uf->held)
+            return; /* it is armed again when that has been served */
+        else if (result == -ENOBUFS)
             starve(ur, file);
-        return; /* else it is armed again by whoever starts it, or serves what is held */
-    }
-    if (result > 0 || result == -ECANCELED || result == -EINTR) {
-        if (file->receiving && !uf->held)
+        else
             arm(ur, file);
         return;
     }
     uf->ended = true;
     uf->result = result;
     if (!file->receiving) {
-        if (file->ops->hangup && !uf->held) /* what is held comes before the end */
-            (void)URING_CALL_OUT(ur, file, file->ops->hangup(file));
+        uf->half_hung = true;
+        uf->hung = result < 0;
+        if (weir__uring_hung_up(ur, file, result))
+            weir__uring_idle(ur, file);
         return;
     }
     if (uf->held)
@@ -309,7 +319,7 @@ void weir__uring_received(struct uring_backend *ur, struct uring_file *uf,
 {
     if (cqe->flags & IORING_CQE_F_BUFFER) {
         unsigned id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
-        weir_chunk *chunk = WEIR_TAKE(ur->chunks[id]);
+        weir_chunk *chunk = take_out(ur, id);
         weir_chunk *fresh = weir__chunk_take(ur->base.pool);
 
         if (weir_likely(fresh != NULL)) {
@@ -334,6 +344,7 @@ void weir__uring_receive_start(struct io_backend *backend, struct io_file *file)
     if (file->closed || file->receiving)
         return;
     file->receiving = 1;
+    list_remove(&file->ready);
     if (file->no_socket || uring_file_of(file)->held || uring_file_of(file)->ended)
         weir__uring_serve_later(ur, file);
     else
@@ -342,8 +353,26 @@ void weir__uring_receive_start(struct io_backend *backend, struct io_file *file)
 
 void weir__uring_receive_stop(struct io_backend *backend, struct io_file *file)
 {
-    (void)backend;
+    struct uring_backend *ur = uring_of(backend);
+
+    if (!file->receiving)
+        return;
     file->receiving = 0;
-    if (!file->completed)
-        list_remove(&file->ready);
+    list_remove(&file->ready);
+    if (file->no_socket)
+        weir__uring_poll_plain(ur, file);
+    else if (!uring_inflight(uring_file_of(file), URING_RECEIVE))
+        weir__uring_idle(ur, file);
+}
+
+/* While the receive is armed the kernel holds nothing, once it did what it has to do. */
+bool weir__uring_has_unread(const struct io_backend *backend, const struct io_file *file)
+{
+    const struct uring_backend *ur =
+        container_of((struct io_backend *)(uintptr_t)backend, struct uring_backend, base);
+    const struct uring_file *uf = uring_file_of(file);
+
+    if (!uf || file->no_socket || uf->ended)
+        return false;
+    return !uring_inflight(uf, URING_RECEIVE) || uring_kernel_has_work(ur);
 }

@@ -259,10 +259,11 @@ weir_error *weir__transport_run_deferred(struct job *job)
    it has not read yet. What has come is thrown away, as far as it is little. */
 static void discard_unread(const weir_transport *t)
 {
+    struct io_backend *io = t->net->io;
     char bytes[DISCARD_PIECE];
     ssize_t n = (ssize_t)sizeof bytes;
 
-    if (!t->file.readable || t->file.closed)
+    if (t->file.closed || t->file.no_socket || !io->ops->has_unread(io, &t->file))
         return;
     for (size_t left = DISCARD_AT_CLOSE; left && n == (ssize_t)sizeof bytes; left -= sizeof bytes)
         n = recv(t->file.fd, bytes, sizeof bytes, MSG_DONTWAIT);

@@ -228,6 +228,8 @@ static int failure_of(const weir_transport *t)
 
     if (t->file.no_socket || getsockopt(t->file.fd, SOL_SOCKET, SO_ERROR, &code, &length) != 0)
         code = 0;
+    if (!code)
+        code = -t->file.result;
     return code ? code : EPIPE;
 }
 

@@ -291,6 +291,7 @@ static void real_hangup(struct io_file *real)
     struct kit_file *file = file_of_real(real);
 
     file->real_hung_up = true;
+    file->user->result = real->result;
     if (may_hang_up(file))
         hang_up(file);
 }
@@ -410,6 +411,14 @@ static void kit_wake(struct io_backend *backend)
     io->real->ops->wake(io->real);
 }
 
+static bool kit_has_unread(const struct io_backend *backend, const struct io_file *user)
+{
+    struct kit_io *io = io_of((struct io_backend *)(uintptr_t)backend);
+    struct kit_file *file = user->backend_data;
+
+    return file && !file->in_memory && io->real->ops->has_unread(io->real, &file->real);
+}
+
 bool weir__kit_io_ready(const struct kit_io *io)
 {
     if (!list_empty(&io->due))
@@ -471,6 +480,7 @@ static const struct io_backend_ops kit_ops = {
     .wait = kit_wait,
     .dispatch = kit_dispatch,
     .wake = kit_wake,
+    .has_unread = kit_has_unread,
     .interests = kit_interests,
 };
 

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the backends share: calling out, accepting, and the errors of registration. */
+#ifndef WEIR_CORE_IO_COMMON_H
+#define WEIR_CORE_IO_COMMON_H
+
+#include <weir/error.h>
+
+#include "core/io/io.h"
+
+#define IO_ACCEPTS_MAX 16 /* per wake-up; the rest stays for other loops and later */
+
+/* Calls out. `current` is the backend's field for the file whose callback runs, which closing it
+   clears; so afterwards the file may be gone: callers go on only when the result is true. */
+#define IO_CALL_OUT(backend_, current_, file_, call)                \
+    (__extension__({                                                \
+        const struct io_observer *observer_ = (backend_)->observer; \
+        const weir_site *site_ = (file_)->site;                     \
+        step_begin((backend_)->step, NULL, site_);                  \
+        if (weir_unlikely(observer_ != NULL))                       \
+            observer_->before((backend_)->observer_arg);            \
+        call;                                                       \
+        if (weir_unlikely(observer_ != NULL))                       \
+            observer_->after((backend_)->observer_arg, site_);      \
+        (current_) == (file_);                                      \
+    }))
+
+/* A new non-blocking, close-on-exec socket, or -errno: -EAGAIN when nobody waits, -EINTR when that
+   connection failed before it was accepted and the next one may be better. */
+int weir__io_accept(int fd, struct sockaddr_storage *ret_peer, socklen_t *ret_length);
+
+/* In words, with a hint. EPERM: not a descriptor that can be polled; EEXIST: `user` has it. */
+weir_error *weir__io_register_error(int code, int fd, const struct io_file *user);
+
+#endif
