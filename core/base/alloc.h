@@ -7,6 +7,7 @@
 #ifndef WEIR_CORE_BASE_ALLOC_H
 #define WEIR_CORE_BASE_ALLOC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Counts down to the failure; 0: none planned. Of this thread only, so that tests are exact. */
@@ -20,6 +21,9 @@ void *weir__calloc(size_t count, size_t size) __attribute__((malloc, warn_unused
 void *weir__reallocarray(void *old, size_t count, size_t size) __attribute__((warn_unused_result));
 char *weir__strdup(const char *text) __attribute__((malloc, warn_unused_result));
 void weir__free(void *memory);
+
+/* For tests, in a child process that allocates nothing of its parent's afterwards. */
+void weir__alloc_guard(bool on);
 
 /* For mmap and its kin, which fail by the same plan. */
 int weir__alloc_planned_failure(void);

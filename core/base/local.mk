@@ -9,6 +9,7 @@ libweir_core_la_SOURCES += \
 	core/base/cfi.h \
 	core/base/chunk.c \
 	core/base/chunk.h \
+	core/base/crash.c \
 	core/base/crash.h \
 	core/base/env.c \
 	core/base/env.h \
@@ -16,6 +17,8 @@ libweir_core_la_SOURCES += \
 	core/base/error-print.c \
 	core/base/error.c \
 	core/base/error.h \
+	core/base/fd.c \
+	core/base/fd.h \
 	core/base/invariant.c \
 	core/base/invariant.h \
 	core/base/list.h \

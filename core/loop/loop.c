@@ -19,6 +19,7 @@
 #include <weir/debug.h>
 
 #include "core/base/alloc.h"
+#include "core/base/crash.h"
 #include "core/base/backtrace.h"
 #include "core/base/error.h"
 #include "core/base/mutate.h"
@@ -40,6 +41,7 @@ static void init_once(void)
     weir__watch_kinds_register();
     weir__signal_kinds_register();
     weir__loop_report_init();
+    weir__dev_start();
 }
 
 /* Fields that the caller's struct was compiled with; the others keep their defaults. */

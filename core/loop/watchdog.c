@@ -44,8 +44,6 @@
 #define LIMIT_MIN_NS   ((int64_t)10 * 1000000)
 #define LOOKS          5 /* per warn limit */
 
-bool (*weir__running_task)(char *name, size_t size, const weir_site **ret_site);
-
 enum said { SAID_NOTHING, SAID_WARNING, SAID_ERROR };
 
 /* What the watchdog knows of a loop. Of its thread alone. */

@@ -125,6 +125,8 @@ static void on_fault(int signum, siginfo_t *info, void *context)
         sigaction(signum, &previous, NULL);
     else /* the former handler calls this one: neither ends it */
         signal(signum, SIG_DFL);
+    if (info->si_code <= 0) /* sent by somebody: it would not happen again by itself */
+        raise(signum);
 }
 
 /* With each loop, since others (test frameworks) set theirs meanwhile. */

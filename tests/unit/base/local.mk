@@ -23,3 +23,7 @@ tests_unit_base_test_backtrace_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/base/test_debug
 tests_unit_base_test_debug_SOURCES = tests/unit/base/test_debug.c tests/unit/base/base_test.h
 tests_unit_base_test_debug_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/base/test_crash
+tests_unit_base_test_crash_SOURCES = tests/unit/base/test_crash.c tests/unit/base/base_test.h
+tests_unit_base_test_crash_LDADD = $(CORE_TEST_LDADD)

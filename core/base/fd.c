@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "core/base/fd.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <weir/log.h>
+
+#include "core/base/env.h"
+
+void weir__close_at(const weir_site *site, int fd)
+{
+    int saved = errno;
+
+    if (close(fd) < 0 && errno == EBADF && weir__env_dev())
+        weir_log_at(site, weir_logger_get("weir"), WEIR_LOG_ERROR, NULL, 0,
+                    "close() of descriptor %d failed: it was not open; closed twice? at %s:%d", fd,
+                    site->file, site->line);
+    errno = saved;
+}
