@@ -35,3 +35,7 @@ tests_unit_loop_test_report_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/loop/test_thread_matrix
 tests_unit_loop_test_thread_matrix_SOURCES = tests/unit/loop/test_thread_matrix.c tests/unit/base/base_test.h tests/unit/loop/loop_test.h
 tests_unit_loop_test_thread_matrix_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/loop/test_run
+tests_unit_loop_test_run_SOURCES = tests/unit/loop/test_run.c tests/unit/base/base_test.h
+tests_unit_loop_test_run_LDADD = $(CORE_TEST_LDADD)
