@@ -337,7 +337,7 @@ static void closing_drops_what_never_ran(void **state)
     weir_handle_unref(handle);
 }
 
-static void a_closed_loop_refuses_and_closes_again(void **state)
+static void T10_a_closed_loop_refuses_each_call_and_closes_again(void **state)
 {
     (void)state;
     OK(weir_loop_close(test.loop));
@@ -345,8 +345,19 @@ static void a_closed_loop_refuses_and_closes_again(void **state)
 
     FAILS(weir_loop_call_soon(test.loop, note_arg, "a", NULL, NULL), WEIR_ECLOSED);
     FAILS(weir_loop_call_soon_threadsafe(test.loop, note_arg, "a", NULL), WEIR_ECLOSED);
+    FAILS(weir_loop_call_later(test.loop, WEIR_S(1), note_arg, "a", NULL, NULL), WEIR_ECLOSED);
+    FAILS(weir_loop_call_at(test.loop, weir_now(), note_arg, "a", NULL, NULL), WEIR_ECLOSED);
+    FAILS(weir_loop_add_reader(test.loop, 0, note_arg, "a"), WEIR_ECLOSED);
+    FAILS(weir_loop_add_writer(test.loop, 0, note_arg, "a"), WEIR_ECLOSED);
+    FAILS(weir_loop_add_signal_handler(test.loop, 10, note_arg, "a"), WEIR_ECLOSED);
+    FAILS(weir_loop_forward_signal(test.loop, 10, note_arg, "a"), WEIR_ECLOSED);
     FAILS(weir_loop_run_forever(test.loop), WEIR_ECLOSED);
+    weir_loop_close_force(test.loop, WEIR_NS(0));
+    weir_loop_set_debug(test.loop, true);
+    assert_false(weir_loop_get_debug(test.loop));
     assert_false(weir_loop_remove_reader(test.loop, 0));
+    assert_false(weir_loop_remove_writer(test.loop, 0));
+    assert_false(weir_loop_remove_signal_handler(test.loop, 10));
     weir_loop_stop(test.loop);
     assert_string_equal(weir_loop_backend(test.loop), "closed");
 }
@@ -690,7 +701,7 @@ int main(void)
         LOOP_TEST(B2_other_threads_are_refused),
         LOOP_TEST(backends_are_named_and_unknown_ones_refused),
         LOOP_TEST(closing_drops_what_never_ran),
-        LOOP_TEST(a_closed_loop_refuses_and_closes_again),
+        LOOP_TEST(T10_a_closed_loop_refuses_each_call_and_closes_again),
         LOOP_TEST(closing_names_what_still_lives),
         LOOP_TEST(forced_closing_cancels_and_closes),
         LOOP_TEST(forced_closing_returns_when_the_last_one_ends),
