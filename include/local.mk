@@ -36,6 +36,7 @@ weirinclude_HEADERS += \
 	include/weir/scope.h \
 	include/weir/server.h \
 	include/weir/slice.h \
+	include/weir/socket.h \
 	include/weir/stream.h \
 	include/weir/sync.h \
 	include/weir/task.h \

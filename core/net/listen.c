@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Listening sockets. A path of a Unix socket that nobody listens on any more (its process died) is
- * taken over: connecting to it tells. The port alone, or "*", means both families on one socket
- * where the machine has IPv6.
+ * Listening sockets: opened here, or handed in by whoever started the process. The port alone, or
+ * "*", means both families on one socket where the machine has IPv6.
  */
 #include "config.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <weir/server.h>
 
 #include "core/net/address.h"
+#include "core/net/inherited.h"
+#include "core/net/socket_options.h"
+#include "core/net/unix_path.h"
 
 #define UNIX_PREFIX     "unix:"
 #define BACKLOG_DEFAULT 4096
@@ -51,66 +54,50 @@ static weir_error *parse(const char *text, struct listening *ret)
     return NULL;
 }
 
-/* A socket file whose listener is gone. */
-static bool is_stale(const struct address *address)
-{
-    struct stat status;
-    bool stale;
-    int fd;
-
-    if (lstat(address->un.sun_path, &status) != 0 || !S_ISSOCK(status.st_mode))
-        return false;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    stale = connect(fd, &address->any, address->length) != 0 && errno == ECONNREFUSED;
-    close(fd);
-    return stale;
-}
-
-static int bind_unix(int fd, const struct address *address, int mode)
-{
-    if (bind(fd, &address->any, address->length) != 0) {
-        if (errno != EADDRINUSE || !is_stale(address))
-            return errno;
-        if (unlink(address->un.sun_path) != 0 && errno != ENOENT)
-            return errno;
-        if (bind(fd, &address->any, address->length) != 0)
-            return errno;
-    }
-    if (mode && chmod(address->un.sun_path, (mode_t)mode) != 0)
-        return errno;
-    return 0;
-}
-
-static int set_option(int fd, int level, int option, int value)
-{
-    return setsockopt(fd, level, option, &value, sizeof(value)) == 0 ? 0 : errno;
-}
-
 /* 0, or errno. */
-static int prepare(int fd, const struct listening *listening, const weir_server_options *options)
+static int set_tcp(int fd, const struct listening *listening, const weir_server_options *options)
 {
+    int64_t seconds = (options->defer_accept.ns + 999999999) / 1000000000;
+    int code = weir__socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+
+    if (!code && options->reuse_port)
+        code = weir__socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (!code && listening->address.any.sa_family == AF_INET6)
+        code = weir__socket_set(fd, IPPROTO_IPV6, IPV6_V6ONLY,
+                                options->v6_only || !listening->dual_stack);
+    if (!code && seconds > 0)
+        code = weir__socket_set(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT,
+                                seconds > INT_MAX ? INT_MAX : (int)seconds);
+    return code;
+}
+
+/* 0, or errno; `ret_what` names an option when it was that. */
+static int prepare(int fd, const struct listening *listening, const weir_server_options *options,
+                   const char **ret_what)
+{
+    const weir_socket_options settings = weir__socket_options_of(options->socket);
     const struct address *address = &listening->address;
     int family = address->any.sa_family;
-    int code = 0;
+    int code = weir__socket_options_apply(fd, family, true, &settings, ret_what);
 
+    if (code)
+        return code;
     if (family == AF_UNIX)
-        return bind_unix(fd, address, options ? options->unix_mode : 0);
-    code = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (!code && options && options->reuse_port)
-        code = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    if (!code && family == AF_INET6)
-        code = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !listening->dual_stack);
+        return weir__unix_bind(fd, address, SOCK_STREAM, options->unix_mode);
+    code = set_tcp(fd, listening, options);
     if (!code && bind(fd, &address->any, address->length) != 0)
         code = errno;
     return code;
 }
 
-static weir_error *cannot_listen(const char *address, int code)
+static weir_error *cannot_listen(const char *address, int code, const char *option)
 {
-    weir_error *error = weir_raise(code, "cannot listen on %s: %s", address, weir_code_text(code));
+    weir_error *error;
 
+    if (option)
+        return weir_raise(code, "cannot listen on %s: %s: %s", address, option,
+                          weir_code_text(code));
+    error = weir_raise(code, "cannot listen on %s: %s", address, weir_code_text(code));
     if (code == EADDRINUSE)
         return weir_error_hint(error, "another process has it: ss -ltnp shows which");
     if (code == EACCES)
@@ -132,26 +119,50 @@ static int open_socket(struct listening *listening)
     return fd;
 }
 
-weir_error *weir_listen_socket(const char *address, const weir_server_options *options, int *ret_fd)
+static void forget_path(const struct address *address)
+{
+    if (address->any.sa_family == AF_UNIX && address->un.sun_path[0])
+        (void)unlink(address->un.sun_path);
+}
+
+static weir_error *open_listening(const char *address, const weir_server_options *options,
+                                  int *ret_fd)
 {
     struct listening listening = {0};
     weir_error *error = parse(address, &listening);
-    int backlog = options && options->backlog > 0 ? options->backlog : BACKLOG_DEFAULT;
+    int backlog = options->backlog > 0 ? options->backlog : BACKLOG_DEFAULT;
+    const char *option = NULL;
     int fd, code;
 
     if (error)
         return weir_wrap(error, WEIR_EINVAL, "cannot listen on %s", address);
     fd = open_socket(&listening);
     if (fd < 0)
-        return cannot_listen(address, errno);
-    code = prepare(fd, &listening, options);
-    if (!code && listen(fd, backlog) != 0)
+        return cannot_listen(address, errno, NULL);
+    code = prepare(fd, &listening, options, &option);
+    if (!code && listen(fd, backlog) != 0) {
         code = errno;
+        forget_path(&listening.address);
+    }
     if (code) {
         close(fd);
-        return cannot_listen(address, code);
+        return cannot_listen(address, code, option);
     }
     *ret_fd = fd;
+    return NULL;
+}
+
+weir_error *weir_listen_socket(const char *address, const weir_server_options *given, int *ret_fd)
+{
+    weir_server_options options = {WEIR_SIZED(weir_server_options)};
+
+    if (given)
+        memcpy(&options, given,
+               given->size && given->size < sizeof(options) ? given->size : sizeof(options));
+    if (weir__is_inherited(address))
+        WEIR_TRY(weir__inherited_open(address, ret_fd));
+    else
+        WEIR_TRY(open_listening(address, &options, ret_fd));
     return NULL;
 }
 

@@ -10,6 +10,8 @@ libweir_core_la_SOURCES += \
 	core/net/datagram_io.c \
 	core/net/datagram_task.c \
 	core/net/fd_wait.c \
+	core/net/inherited.c \
+	core/net/inherited.h \
 	core/net/listen.c \
 	core/net/net.c \
 	core/net/net.h \
@@ -29,11 +31,19 @@ libweir_core_la_SOURCES += \
 	core/net/server.c \
 	core/net/server.h \
 	core/net/server_accept.c \
+	core/net/socket_options.c \
+	core/net/socket_options.h \
 	core/net/stream.c \
 	core/net/stream.h \
 	core/net/stream_buffer.c \
 	core/net/stream_read.c \
 	core/net/stream_write.c \
+	core/net/tls.h \
+	core/net/tls_certificate.c \
+	core/net/tls_certificate.h \
+	core/net/tls_context.c \
+	core/net/tls_engine.c \
+	core/net/tls_engine.h \
 	core/net/transport.c \
 	core/net/transport.h \
 	core/net/transport_info.c \

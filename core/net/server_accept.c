@@ -151,6 +151,7 @@ static void take_connection(weir_server *server, int fd, const struct sockaddr *
         .peer = peer,
         .peer_length = length,
         .site = server->file.site,
+        .nagle = server->nagle,
         .state = server->options.tls ? TRANSPORT_HANDSHAKE : TRANSPORT_CONNECTING,
     };
     char name[ADDRESS_NAME_MAX];

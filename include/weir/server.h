@@ -50,6 +50,7 @@
 #ifndef WEIR_SERVER_H
 #define WEIR_SERVER_H
 
+#include <weir/socket.h>
 #include <weir/transport.h>
 
 WEIR_BEGIN_DECLS
@@ -72,16 +73,31 @@ typedef struct weir_server_options {
     weir_error *(*accepted)(weir_transport *transport, const weir_protocol **protocol,
                             const void **config, void *arg);
     void *arg;
+    const weir_socket_options *socket; /**< of the connections; socket.h. Copied */
+    bool v6_only;               /**< "*" and a bare port hear IPv6 only; "[::]" does anyway */
+    weir_duration defer_accept; /**< connections come when they have bytes, or after so long */
 } weir_server_options;
 
 /**
  * Opens a listening socket: "127.0.0.1:8080", "[::1]:8080", "*:8080" or "8080" (dual stack),
- * "unix:/run/x.sock". Port 0 lets the kernel choose. Blocks for no name: hosts must be literals.
- * The descriptor is non-blocking and close-on-exec. Any thread.
- * Errors: EADDRINUSE and other errno values, WEIR_EINVAL for the text.
+ * "unix:/run/x.sock", "unix:@name" (abstract). Port 0 lets the kernel choose. Blocks for no name:
+ * hosts must be literals. The file of a Unix socket on which nobody listens any more is replaced;
+ * what is no socket, or answers, is EADDRINUSE (T66). Sockets that the process was started with are
+ * duplicated, and stay the program's: "fd:3", "systemd:web" (the one that has this name; its options
+ * are its owner's). The descriptor is non-blocking and close-on-exec. Any thread.
+ * Errors: EADDRINUSE and other errno values, WEIR_EINVAL for the text and for a descriptor that is no
+ * listening stream socket, ENOENT systemd passed no such socket.
  */
 WEIR_PUBLIC weir_error *weir_listen_socket(const char *address, const weir_server_options *options,
                                            int *ret_fd) WEIR_MUST_USE;
+/**
+ * The descriptors that systemd passed under a FileDescriptorName (LISTEN_PID, LISTEN_FDS,
+ * LISTEN_FDNAMES; "unknown" without a name): as many as fit `fds`; `ret_count` is how many there are.
+ * They stay the program's. Errors: ENOENT none; the message lists the names that were passed. Any
+ * thread that does not change the environment.
+ */
+WEIR_PUBLIC weir_error *weir_inherited_sockets(const char *name, int *fds, size_t size,
+                                               size_t *ret_count) WEIR_MUST_USE;
 /** "127.0.0.1:8080" of a bound socket, into `buffer`. Any thread. */
 WEIR_PUBLIC weir_error *weir_socket_name(int fd, char *buffer, size_t size) WEIR_MUST_USE;
 

@@ -44,6 +44,7 @@
 #include <weir/chunk.h>
 #include <weir/error.h>
 #include <weir/loop.h>
+#include <weir/socket.h>
 
 struct sockaddr;
 
@@ -211,14 +212,15 @@ typedef struct weir_connect_options {
     weir_duration timeout;     /**< name, connect and TLS together; 0: 30 s */
     weir_tls_context *tls;     /**< client context; NULL: plain. Referenced for the connection */
     const char *server_name;   /**< to verify; NULL: the target's host */
-    const char *local_address; /**< to bind to; may be NULL */
+    const char *local_address; /**< to bind to, without a port; only for targets of its family */
+    const weir_socket_options *socket; /**< socket.h; NULL: the defaults. Copied */
 } weir_connect_options;
 
 /** A connection attempt under way. */
 typedef struct weir_connecting weir_connecting;
 
 /**
- * Connects to "host:port", "[2001:db8::1]:443" or "unix:/run/x.sock"; names through the loop's
+ * Connects to "host:port", "[2001:db8::1]:443", "unix:/run/x.sock" or "unix:@name"; names through the loop's
  * resolver, several addresses by happy eyeballs. Calls `done` exactly once, never inside this call:
  * with a transport whose protocol had its connection_made and whose reading is paused (the taker
  * resumes), or with the error, which it owns. The transport then belongs to its protocol.

@@ -57,3 +57,7 @@ unit_tests += tests/unit/net/test_datagram
 tests_unit_net_test_datagram_SOURCES = tests/unit/net/test_datagram.c $(net_support)
 tests_unit_net_test_datagram_LDADD = $(CORE_TEST_LDADD)
 
+
+unit_tests += tests/unit/net/test_endpoints
+tests_unit_net_test_endpoints_SOURCES = tests/unit/net/test_endpoints.c $(net_support)
+tests_unit_net_test_endpoints_LDADD = $(CORE_TEST_LDADD)
