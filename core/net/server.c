@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <weir/scope.h>
@@ -19,6 +18,7 @@
 #include "core/base/backtrace.h"
 #include "core/base/error.h"
 #include "core/net/address.h"
+#include "core/net/socket_options.h"
 #include "core/net/tls.h"
 #include "core/net/transport.h"
 
@@ -64,6 +64,21 @@ void weir__server_connection_lost(weir_server *server)
         weir__server_update_accepting(server);
 }
 
+/* Connections inherit them; of a socket that was handed in, as far as they can be set. */
+static void apply_options(weir_server *server, int fd)
+{
+    weir_socket_options settings = weir__socket_options_of(server->options.socket);
+    socklen_t length = sizeof(int);
+    const char *what;
+    int family = AF_UNSPEC;
+
+    weir_tls_context_ref(server->options.tls);
+    if (server->options.socket && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0)
+        (void)weir__socket_options_apply(fd, family, true, &settings, &what);
+    server->nagle = settings.nagle;
+    server->options.socket = NULL;
+}
+
 weir_error *weir_server_new_at(const weir_site *site, weir_loop *loop, int fd,
                                const weir_server_options *options, const weir_protocol *protocol,
                                const void *config, weir_server **ret)
@@ -97,7 +112,7 @@ weir_error *weir_server_new_at(const weir_site *site, weir_loop *loop, int fd,
         memcpy(&server->options, options,
                options->size && options->size < sizeof(*options) ? options->size
                                                                  : sizeof(*options));
-    weir_tls_context_ref(server->options.tls);
+    apply_options(server, own);
     list_init(&server->transports);
     list_init(&server->waits);
     job_init(&server->closed_job, run_closed, site);
@@ -135,30 +150,13 @@ weir_error *weir_serve_at(const weir_site *site, weir_loop *loop, const char *ad
 
 weir_error *weir__server_own_path(weir_server *server, const char *address)
 {
-    const char *path = address + strlen(UNIX_PREFIX);
-    struct stat status;
+    struct address path;
 
     if (strncmp(address, UNIX_PREFIX, strlen(UNIX_PREFIX)) != 0)
         return NULL;
-    server->path = weir__strdup(path);
-    if (!server->path)
-        return weir_raise(WEIR_ENOMEM, "server");
-    if (stat(path, &status) == 0) {
-        server->path_device = status.st_dev;
-        server->path_inode = status.st_ino;
-    }
+    WEIR_TRY(weir__address_unix(address + strlen(UNIX_PREFIX), &path));
+    WEIR_TRY(weir__unix_path_own(&server->path, &path));
     return NULL;
-}
-
-static void remove_path(weir_server *server)
-{
-    struct stat status;
-
-    if (server->path && lstat(server->path, &status) == 0 && status.st_dev == server->path_device &&
-        status.st_ino == server->path_inode)
-        unlink(server->path);
-    weir__free(server->path);
-    server->path = NULL;
 }
 
 static void stop(weir_server *server)
@@ -168,7 +166,7 @@ static void stop(weir_server *server)
     server->closed = true;
     weir__server_say_hidden(server);
     weir__timer_stop(server->net->loop, &server->retry);
-    remove_path(server);
+    weir__unix_path_remove(&server->path);
     io->ops->close(io, &server->file, false);
     if (server->reserve >= 0)
         close(server->reserve);

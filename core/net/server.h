@@ -6,6 +6,7 @@
 #include <weir/server.h>
 
 #include "core/net/net.h"
+#include "core/net/unix_path.h"
 #include "core/task/wait.h"
 
 #define SERVER_MAGIC WEIR_MAGIC('s', 'r', 'v', 'r')
@@ -28,6 +29,7 @@ struct weir_server {
     struct list transports;
     size_t count;
     weir_server_options options;
+    bool nagle;
     const weir_protocol *protocol;
     const void *config;
     struct timer retry;
@@ -44,8 +46,7 @@ struct weir_server {
     weir_backtrace *created; /* debug mode */
     bool closed;             /* accepts no more */
     bool over;               /* closed, and the last connection is lost */
-    char *path;              /* of the Unix socket file to remove */
-    uint64_t path_device, path_inode;
+    struct unix_path path;   /* the Unix socket file to remove */
     char name[];
 };
 
