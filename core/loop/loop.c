@@ -19,8 +19,8 @@
 #include <weir/debug.h>
 
 #include "core/base/alloc.h"
-#include "core/base/crash.h"
 #include "core/base/backtrace.h"
+#include "core/base/crash.h"
 #include "core/base/error.h"
 #include "core/base/mutate.h"
 #include "core/base/text.h"
