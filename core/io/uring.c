@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -115,7 +116,19 @@ static bool files_reach(struct uring_backend *ur, int fd)
     return true;
 }
 
-/* The ring would wait for a regular file to be "ready" as little as epoll does. */
+/* Some devices are never "ready" (/dev/null), which only epoll says. */
+static int check_device(int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    int epfd = epoll_create1(EPOLL_CLOEXEC);
+    int code = epfd < 0 || epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event) != 0 ? errno : 0;
+
+    if (epfd >= 0)
+        close(epfd);
+    return code;
+}
+
+/* The ring would wait for a regular file as little as epoll does. */
 static int kind_of_descriptor(int fd, bool *ret_socket)
 {
     struct stat status;
@@ -123,7 +136,10 @@ static int kind_of_descriptor(int fd, bool *ret_socket)
     if (fstat(fd, &status) != 0)
         return errno;
     *ret_socket = S_ISSOCK(status.st_mode);
-    return S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) ? EPERM : 0;
+    if (S_ISCHR(status.st_mode))
+        return check_device(fd);
+    return S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) || S_ISBLK(status.st_mode) ? EPERM
+                                                                                         : 0;
 }
 
 weir_error *weir__uring_register(struct uring_backend *ur, struct io_file *file)
@@ -147,7 +163,6 @@ weir_error *weir__uring_register(struct uring_backend *ur, struct io_file *file)
     ur->records++;
     uf->file = file;
     uf->refs = 1;
-    uf->held_end = &uf->held;
     file->backend_data = uf;
     file->registered = 1;
     file->no_socket = !socket;

@@ -51,14 +51,13 @@ struct uring_file {
     uint16_t inflight;    /* bits by enum uring_kind */
     bool cancelling : 1;  /* the multishot in flight was asked to end */
     bool ended : 1;       /* the stream is over; `result` waits to be delivered */
-    bool half_hung : 1;   /* hangups seen while receiving was stopped: the peer sends no more, */
-    bool hung : 1;        /* the connection is over */
+    bool hung : 1;        /* seen while receiving was stopped: the connection is over */
     bool accepts : 1;     /* the poll in flight is of a listener */
     int result;
     uint32_t taken;   /* bytes delivered in this iteration */
     uint32_t took_at; /* the iteration of `taken` */
     uint16_t nheld;
-    struct uring_held *held, **held_end;
+    struct uring_held *held, *last_held;
     unsigned polled; /* events of the poll in flight */
 };
 

@@ -25,7 +25,7 @@ void weir__uring_connect(struct io_backend *backend, struct io_file *file,
     struct io_uring_sqe *sqe = weir__uring_entry(ur);
 
     /* An unconnected socket is "hung up": what was said before does not count. */
-    uf->half_hung = uf->hung = false;
+    uf->hung = false;
     list_remove(&file->ready);
     file->connecting = 1;
     io_uring_prep_connect(sqe, file->fd, address, length);

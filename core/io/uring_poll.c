@@ -183,6 +183,18 @@ void weir__uring_idle(struct uring_backend *ur, struct io_file *file)
         list_append(&ur->idle, &file->ready);
 }
 
+/* The kernel tells of RDHUP whether asked or not, so a poll of one shot would come back at once until
+   HUP follows. This one stays, and tells of each change. */
+static void watch_for_hangup(struct uring_backend *ur, struct io_file *file)
+{
+    struct uring_file *uf = uring_file_of(file);
+    struct io_uring_sqe *sqe = weir__uring_entry(ur);
+
+    io_uring_prep_poll_multishot(sqe, file->fd, POLLRDHUP);
+    uf->polled = POLLRDHUP;
+    weir__uring_begin(uf, sqe, URING_POLL);
+}
+
 void weir__uring_watch_idle(struct uring_backend *ur)
 {
     while (!list_empty(&ur->idle)) {
@@ -192,7 +204,7 @@ void weir__uring_watch_idle(struct uring_backend *ur)
         list_remove(&file->ready);
         if (!file->receiving && !file->connecting && !uf->hung &&
             !uring_inflight(uf, URING_RECEIVE) && !uring_inflight(uf, URING_POLL))
-            arm(ur, uf, uf->half_hung ? 0 : (unsigned)POLLRDHUP);
+            watch_for_hangup(ur, file);
     }
 }
 
@@ -209,12 +221,17 @@ static void polled_socket(struct uring_backend *ur, struct io_file *file, unsign
 {
     struct uring_file *uf = uring_file_of(file);
 
-    if (!(events & (BROKEN | POLLRDHUP)) || file->receiving || file->connecting)
-        return; /* the receive will tell, or has told */
-    uf->half_hung = true;
+    if (file->receiving || file->connecting) {
+        /* The receive tells. When it stops, what there is will be told by a new poll. */
+        if (uring_inflight(uf, URING_POLL))
+            weir__uring_cancel(ur, uf, URING_POLL);
+        return;
+    }
     if (events & BROKEN)
         uf->hung = true;
-    if (weir__uring_hung_up(ur, file, 0) && !file->receiving)
+    if ((events & (BROKEN | POLLRDHUP)) && !weir__uring_hung_up(ur, file, 0))
+        return;
+    if (!file->receiving)
         weir__uring_idle(ur, file);
 }
 

@@ -16,6 +16,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/base/alloc.h"
@@ -116,10 +117,25 @@ void weir__uring_buffers_refill(struct uring_backend *ur)
 
 /* Held bytes */
 
+/* A little that comes behind a little goes with it: many small pieces do not hold a chunk each. */
+static bool join(struct uring_file *uf, weir_chunk *chunk, size_t len)
+{
+    struct uring_held *last = uf->last_held;
+
+    if (!uf->held || len > WEIR_CHUNK_SIZE / 4 || last->len + len > WEIR_CHUNK_SIZE)
+        return false;
+    memcpy(chunk_bytes(last->chunk) + last->len, chunk_bytes(chunk), len);
+    last->len += len;
+    weir_chunk_unref(chunk);
+    return true;
+}
+
 static bool hold(struct uring_backend *ur, struct uring_file *uf, weir_chunk *chunk, size_t len)
 {
     struct uring_held *held = ur->spare;
 
+    if (join(uf, chunk, len))
+        return true;
     if (held)
         ur->spare = held->next;
     else
@@ -127,8 +143,11 @@ static bool hold(struct uring_backend *ur, struct uring_file *uf, weir_chunk *ch
     if (!held)
         return false;
     *held = (struct uring_held){.chunk = chunk, .len = len};
-    *uf->held_end = held;
-    uf->held_end = &held->next;
+    if (uf->held)
+        uf->last_held->next = held;
+    else
+        uf->held = held;
+    uf->last_held = held;
     uf->nheld++;
     return true;
 }
@@ -138,8 +157,6 @@ static struct uring_held unhold(struct uring_backend *ur, struct uring_file *uf)
     struct uring_held *first = uf->held, held = *first;
 
     uf->held = first->next;
-    if (!uf->held)
-        uf->held_end = &uf->held;
     uf->nheld--;
     first->next = ur->spare;
     ur->spare = first;
@@ -302,7 +319,6 @@ static void received_last(struct uring_backend *ur, struct uring_file *uf, int r
     uf->ended = true;
     uf->result = result;
     if (!file->receiving) {
-        uf->half_hung = true;
         uf->hung = result < 0;
         if (weir__uring_hung_up(ur, file, result))
             weir__uring_idle(ur, file);

@@ -8,10 +8,12 @@
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "core/net/address.h"
+#include "core/testing/kit.h"
 
 void note(struct record *record, const char *format, ...)
 {
@@ -152,6 +154,23 @@ ssize_t receive_some(int fd, void *buffer, size_t size)
     if (n < 0)
         return errno == EAGAIN ? -1 : -2;
     return n;
+}
+
+size_t unread(int fd)
+{
+    int n = 0;
+
+    return ioctl(fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : 0;
+}
+
+size_t chunks_in_ring(void)
+{
+    const struct kit_io *kit = (struct kit_io *)weir__loop_io(weir_loop_current());
+    const char *backend = weir_loop_backend(weir_loop_current());
+
+    if (strcmp(backend, "test") == 0)
+        backend = kit->real->ops->name;
+    return strcmp(backend, "io_uring") == 0 ? 128 : 0;
 }
 
 int raw_connect(const char *name)

@@ -47,6 +47,9 @@
             CHECK_OK(weir_sleep(WEIR_NS(0)));         \
     } while (0)
 
+/* Sends leave with the iteration, on epoll even at once. */
+#define SENT(transport) UNTIL(weir_transport_write_buffer_size(transport) == 0)
+
 /* What a recording protocol is to do, and what it was told. Its configuration. */
 struct record {
     /* to do */
@@ -78,6 +81,10 @@ weir_transport *fd_transport(const weir_protocol *protocol, const void *config, 
 bool send_all(int fd, const char *text);
 /* What can be read now: bytes, 0 the end, -1 nothing, -2 an error. */
 ssize_t receive_some(int fd, void *buffer, size_t size);
+/* Bytes that can be read now. */
+size_t unread(int fd);
+/* So many chunks may be held above a limit, by what the kernel completed before it was stopped. */
+size_t chunks_in_ring(void);
 /* A connected, non-blocking socket to "127.0.0.1:port" or "unix:path"; -1. */
 int raw_connect(const char *name);
 /* Makes closing `fd` a reset. */

@@ -373,6 +373,7 @@ static weir_error *T40_write_waits_for_room_cancellably_and_then_queues_nothing(
     CHECK(s);
     do {
         CHECK_OK(weir_stream_write(s, block, sizeof(block)));
+        SETTLE();
         queued = weir_transport_write_buffer_size(s->transport);
     } while (queued <= 64 * 1024);
     {

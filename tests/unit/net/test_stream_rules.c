@@ -371,6 +371,7 @@ static weir_error *writev_sends_the_pieces_as_one(void *arg)
     s = pair_stream(&peer);
     CHECK(s);
     CHECK_OK(weir_stream_writev(s, pieces, 4));
+    SENT(s->transport);
     CHECK(receive_some(peer, got, sizeof(got)) == 13 && memcmp(got, "one two three", 13) == 0);
     CHECK_OK(weir_stream_writev(s, NULL, 0));
     weir_stream_abort(s);
@@ -437,7 +438,7 @@ static weir_error *T79_a_slow_reader_bounds_the_memory_of_a_proxy(void *arg)
     } while (n);
     CHECK(total == PROXIED);
     /* Three connections: what each collects and what each has queued, of 1,536 chunks in all. */
-    CHECK(most <= 64);
+    CHECK(most <= 64 + 2 * chunks_in_ring());
     CHECK_OK(weir_stream_close(s));
     CHECK_OK(weir_server_shutdown(proxy, WEIR_S(5)));
     CHECK_OK(weir_server_shutdown(origin, WEIR_S(5)));

@@ -183,6 +183,7 @@ static weir_error *T58_eof_kept_open_still_writes(void *arg)
     CHECK(shutdown(peer, SHUT_WR) == 0);
     UNTIL(record.eof);
     CHECK_OK(weir_transport_write(t, WEIR_SLICE("late")));
+    SENT(t);
     CHECK(receive_some(peer, text, sizeof(text)) == 4);
     CHECK(!record.lost);
     weir_transport_close(t);
@@ -207,6 +208,7 @@ static weir_error *T58_write_eof_still_receives_and_both_ends_close_it(void *arg
     CHECK_OK(weir_transport_write(t, WEIR_SLICE("q")));
     CHECK_OK(weir_transport_write_eof(t));
     CHECK_CODE(weir_transport_write(t, WEIR_SLICE("x")), WEIR_ECLOSED);
+    SENT(t);
     CHECK(receive_some(peer, text, sizeof(text)) == 1);
     CHECK(receive_some(peer, text, sizeof(text)) == 0);
     CHECK(send_all(peer, "answer"));
@@ -571,6 +573,7 @@ static weir_error *names_and_counters_tell_of_both_ends(void *arg)
     UNTIL(record.received == 5);
     t = record.transport;
     CHECK_OK(weir_transport_write(t, WEIR_SLICE("123")));
+    SENT(t);
 
     CHECK_OK(weir_socket_name(peer, name, sizeof(name)));
     CHECK(strcmp(weir_transport_peer_name(t), name) == 0);
