@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The life of a transport: one allocation with the protocol's state in it, a
- * table of states, and the two phases of its end. Losing it closes the
- * descriptor and drops what was queued at once, so that nothing more can
- * happen; connection_lost comes from the loop, alone and last, however deep in
- * callbacks the loss was found. The loop's reference keeps the memory up to
- * there.
+ * The life of a transport: one allocation with the protocol's state in it, a table of states, and
+ * the two phases of its end. Losing it closes the descriptor and drops what was queued at once, so
+ * that nothing more can happen; connection_lost comes from the loop, alone and last, however deep in
+ * callbacks the loss was found. The loop's reference keeps the memory up to there.
  */
 #include "config.h"
 
@@ -24,11 +22,11 @@
 #include "core/net/tls.h"
 
 #define DISCARD_AT_CLOSE ((size_t)256 * 1024)
-#define DISCARD_PIECE ((size_t)8 * 1024)
+#define DISCARD_PIECE    ((size_t)8 * 1024)
 
 struct old_state {
-  struct old_state *next;
-  void *data[] __attribute__((aligned(16)));
+    struct old_state *next;
+    void *data[] __attribute__((aligned(16)));
 };
 
 #define S(name) (1u << TRANSPORT_##name)
@@ -39,32 +37,36 @@ static const uint8_t followers[] = {
 };
 #undef S
 
-WEIR_STATIC_ASSERT(sizeof(struct weir_transport) <= 416,
-                   "an idle connection stays small");
+WEIR_STATIC_ASSERT(sizeof(struct weir_transport) <= 416, "an idle connection stays small");
 
-static weir_transport *transport_of(struct io_file *file) {
-  return container_of(file, weir_transport, file);
+static weir_transport *transport_of(struct io_file *file)
+{
+    return container_of(file, weir_transport, file);
 }
 
-static void on_received(struct io_file *file, weir_chunk *take_chunk,
-                        size_t offset, size_t len) {
-  weir__transport_received(transport_of(file), take_chunk, offset, len);
+static void on_received(struct io_file *file, weir_chunk *take_chunk, size_t offset, size_t len)
+{
+    weir__transport_received(transport_of(file), take_chunk, offset, len);
 }
 
-static void on_receive_ended(struct io_file *file, int result) {
-  weir__transport_receive_ended(transport_of(file), result);
+static void on_receive_ended(struct io_file *file, int result)
+{
+    weir__transport_receive_ended(transport_of(file), result);
 }
 
-static void on_sent(struct io_file *file, ssize_t result) {
-  weir__transport_sent(transport_of(file), result);
+static void on_sent(struct io_file *file, ssize_t result)
+{
+    weir__transport_sent(transport_of(file), result);
 }
 
-static void on_hangup(struct io_file *file) {
-  weir__transport_hangup(transport_of(file));
+static void on_hangup(struct io_file *file)
+{
+    weir__transport_hangup(transport_of(file));
 }
 
-static void on_connected(struct io_file *file, int result) {
-  weir__attempt_connected(transport_of(file), result);
+static void on_connected(struct io_file *file, int result)
+{
+    weir__attempt_connected(transport_of(file), result);
 }
 
 static const struct io_file_ops transport_file_ops = {
@@ -75,339 +77,356 @@ static const struct io_file_ops transport_file_ops = {
     .connected = on_connected,
 };
 
-void weir__transport_set_state(weir_transport *t, enum transport_state state) {
-  weir_assert(followers[t->status] & (1u << state));
-  t->status = (uint8_t)state;
+void weir__transport_set_state(weir_transport *t, enum transport_state state)
+{
+    weir_assert(followers[t->status] & (1u << state));
+    t->status = (uint8_t)state;
 }
 
 /* Birth */
 
-static size_t state_size_of(const weir_protocol *protocol) {
-  return protocol->serve ? weir__stream_protocol.state_size
-                         : protocol->state_size;
+static size_t state_size_of(const weir_protocol *protocol)
+{
+    return protocol->serve ? weir__stream_protocol.state_size : protocol->state_size;
 }
 
-static const weir_protocol *calls_of(const weir_protocol *protocol) {
-  return protocol->serve ? &weir__stream_protocol : protocol;
+static const weir_protocol *calls_of(const weir_protocol *protocol)
+{
+    return protocol->serve ? &weir__stream_protocol : protocol;
 }
 
-static void set_peer(weir_transport *t, const struct sockaddr *peer,
-                     socklen_t length) {
-  if (!peer || length < sizeof(sa_family_t))
-    return;
-  t->peer.any.sa_family = peer->sa_family;
-  if (peer->sa_family == AF_INET && length >= sizeof(t->peer.in))
-    memcpy(&t->peer.in, peer, sizeof(t->peer.in));
-  else if (peer->sa_family == AF_INET6 && length >= sizeof(t->peer.in6))
-    memcpy(&t->peer.in6, peer, sizeof(t->peer.in6));
+static void set_peer(weir_transport *t, const struct sockaddr *peer, socklen_t length)
+{
+    if (!peer || length < sizeof(sa_family_t))
+        return;
+    t->peer.any.sa_family = peer->sa_family;
+    if (peer->sa_family == AF_INET && length >= sizeof(t->peer.in))
+        memcpy(&t->peer.in, peer, sizeof(t->peer.in));
+    else if (peer->sa_family == AF_INET6 && length >= sizeof(t->peer.in6))
+        memcpy(&t->peer.in6, peer, sizeof(t->peer.in6));
 }
 
-static void set_no_delay(const weir_transport *t) {
-  int on = 1;
+static void set_no_delay(const weir_transport *t)
+{
+    int on = 1;
 
-  if (t->peer.any.sa_family == AF_INET || t->peer.any.sa_family == AF_INET6)
-    (void)setsockopt(t->file.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (t->peer.any.sa_family == AF_INET || t->peer.any.sa_family == AF_INET6)
+        (void)setsockopt(t->file.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-weir_error *weir__transport_new(const struct transport_new *options,
-                                weir_transport **ret) {
-  size_t state_size = state_size_of(options->protocol);
-  struct net *net = options->net;
-  weir_transport *t;
-  weir_error *error;
+weir_error *weir__transport_new(const struct transport_new *options, weir_transport **ret)
+{
+    size_t state_size = state_size_of(options->protocol);
+    struct net *net = options->net;
+    weir_transport *t;
+    weir_error *error;
 
-  t = weir__calloc(1, sizeof(*t) + state_size);
-  if (!t)
-    return weir_raise(WEIR_ENOMEM, "transport");
-  t->magic = TRANSPORT_MAGIC;
-  t->refs = 1;
-  t->net = weir__net_ref(net);
-  t->protocol = options->protocol;
-  t->calls = calls_of(options->protocol);
-  t->state = t->embedded_state;
-  t->config = options->config;
-  t->queue_end = &t->queue;
-  t->high = WRITE_HIGH_DEFAULT;
-  t->low = WRITE_HIGH_DEFAULT / 4;
-  t->hard = WRITE_HARD_DEFAULT;
-  t->status = (uint8_t)options->state;
-  job_init(&t->job, weir__transport_run_deferred, options->site);
-  list_init(&t->link);
-  set_peer(t, options->peer, options->peer_length);
-  io_file_init(&t->file, &transport_file_ops, options->fd, options->site);
-  error = net->io->ops->add(net->io, &t->file);
-  if (error) {
-    weir__net_unref(net);
-    weir__free(t);
-    return weir_error_trace(error, WEIR_HERE);
-  }
-  if (weir_unlikely(weir__thread_debug) && weir__transport_extra(t))
-    t->extra->created = weir__backtrace_capture();
-  t->id = weir__net_id(net);
-  if (!options->nagle)
-    set_no_delay(t);
-  transport_active(t);
-  list_append(&net->transports, &t->link);
-  net->live++;
-  *ret = t;
-  return NULL;
+    t = weir__calloc(1, sizeof(*t) + state_size);
+    if (!t)
+        return weir_raise(WEIR_ENOMEM, "transport");
+    t->magic = TRANSPORT_MAGIC;
+    t->refs = 1;
+    t->net = weir__net_ref(net);
+    t->protocol = options->protocol;
+    t->calls = calls_of(options->protocol);
+    t->state = t->embedded_state;
+    t->config = options->config;
+    t->queue_end = &t->queue;
+    t->high = WRITE_HIGH_DEFAULT;
+    t->low = WRITE_HIGH_DEFAULT / 4;
+    t->hard = WRITE_HARD_DEFAULT;
+    t->status = (uint8_t)options->state;
+    job_init(&t->job, weir__transport_run_deferred, options->site);
+    list_init(&t->link);
+    set_peer(t, options->peer, options->peer_length);
+    io_file_init(&t->file, &transport_file_ops, options->fd, options->site);
+    error = net->io->ops->add(net->io, &t->file);
+    if (error) {
+        weir__net_unref(net);
+        weir__free(t);
+        return weir_error_trace(error, WEIR_HERE);
+    }
+    if (weir_unlikely(weir__thread_debug) && weir__transport_extra(t))
+        t->extra->created = weir__backtrace_capture();
+    t->id = weir__net_id(net);
+    if (!options->nagle)
+        set_no_delay(t);
+    transport_active(t);
+    list_append(&net->transports, &t->link);
+    net->live++;
+    *ret = t;
+    return NULL;
 }
 
-weir_error *weir__transport_install(weir_transport *t,
-                                    const weir_protocol *protocol,
-                                    const void *config) {
-  size_t size = state_size_of(protocol);
-  struct old_state *state =
-      size ? weir__calloc(1, sizeof(*state) + size) : NULL;
+weir_error *weir__transport_install(weir_transport *t, const weir_protocol *protocol,
+                                    const void *config)
+{
+    size_t size = state_size_of(protocol);
+    struct old_state *state = size ? weir__calloc(1, sizeof(*state) + size) : NULL;
 
-  if (size && !state)
-    return weir_raise(WEIR_ENOMEM, "protocol state");
-  if (state) {
-    state->next = t->states;
-    t->states = state;
-  }
-  t->state = state ? state->data : (void *)t->embedded_state;
-  t->protocol = protocol;
-  t->calls = calls_of(protocol);
-  t->config = config;
-  return NULL;
+    if (size && !state)
+        return weir_raise(WEIR_ENOMEM, "protocol state");
+    if (state) {
+        state->next = t->states;
+        t->states = state;
+    }
+    t->state = state ? state->data : (void *)t->embedded_state;
+    t->protocol = protocol;
+    t->calls = calls_of(protocol);
+    t->config = config;
+    return NULL;
 }
 
-void weir__transport_open(weir_transport *t) {
-  weir_error *error = NULL;
+void weir__transport_open(weir_transport *t)
+{
+    weir_error *error = NULL;
 
-  weir__transport_set_state(t, TRANSPORT_OPEN);
-  t->made = true;
-  TRANSPORT_TRACE(t, "connected");
-  if (t->calls->connection_made)
-    error = t->calls->connection_made(t, t->state, t->config);
-  if (error && t->server)
-    t->refused = true;
-  if (error)
-    weir__transport_callback_failed(t, error);
-  else
-    weir__transport_unstop(t, 0);
+    weir__transport_set_state(t, TRANSPORT_OPEN);
+    t->made = true;
+    TRANSPORT_TRACE(t, "connected");
+    if (t->calls->connection_made)
+        error = t->calls->connection_made(t, t->state, t->config);
+    if (error && t->server)
+        t->refused = true;
+    if (error)
+        weir__transport_callback_failed(t, error);
+    else
+        weir__transport_unstop(t, 0);
 }
 
 /* The end */
 
-static void log_callback_error(weir_transport *t) {
-  weir_error *error = WEIR_TAKE(t->reason);
-  bool peers_fault = weir_error_is(error, WEIR_EPROTOCOL) ||
-                     weir_error_is(error, WEIR_ELIMIT) ||
-                     weir_error_is(error, WEIR_EINCOMPLETE);
+static void log_callback_error(weir_transport *t)
+{
+    weir_error *error = WEIR_TAKE(t->reason);
+    bool peers_fault = weir_error_is(error, WEIR_EPROTOCOL) || weir_error_is(error, WEIR_ELIMIT) ||
+                       weir_error_is(error, WEIR_EINCOMPLETE);
 
-  if (weir__net_is_quiet(error))
-    weir_ignore(error);
-  else
-    weir_log_error(t->net->logger, peers_fault ? WEIR_LOG_INFO : WEIR_LOG_ERROR,
-                   error, "%s: connection %llu from %s failed",
-                   t->protocol->name ? t->protocol->name : "protocol",
-                   (unsigned long long)t->id, weir_transport_peer_name(t));
+    if (weir__net_is_quiet(error))
+        weir_ignore(error);
+    else
+        weir_log_error(t->net->logger, peers_fault ? WEIR_LOG_INFO : WEIR_LOG_ERROR, error,
+                       "%s: connection %llu from %s failed",
+                       t->protocol->name ? t->protocol->name : "protocol",
+                       (unsigned long long)t->id, weir_transport_peer_name(t));
 }
 
-static void unlink_transport(weir_transport *t) {
-  list_remove(&t->link);
-  t->net->live--;
+static void unlink_transport(weir_transport *t)
+{
+    list_remove(&t->link);
+    t->net->live--;
 }
 
-void weir__transport_leave_server(weir_transport *t) {
-  if (!t->server || t->left_server || t->status != TRANSPORT_DEAD ||
-      (t->extra && !list_empty(&t->extra->tasks)))
-    return;
-  t->left_server = true;
-  weir__server_connection_lost(t->server);
+void weir__transport_leave_server(weir_transport *t)
+{
+    if (!t->server || t->left_server || t->status != TRANSPORT_DEAD ||
+        (t->extra && !list_empty(&t->extra->tasks)))
+        return;
+    t->left_server = true;
+    weir__server_connection_lost(t->server);
 }
 
 /* Phase two, from the loop. */
-static void finish(weir_transport *t) {
-  weir__transport_set_state(t, TRANSPORT_DEAD);
-  if (t->tls)
-    weir__tls_lost(t->tls, t->reason);
-  if (t->made && t->calls->connection_lost)
-    t->calls->connection_lost(t, t->state, t->reason);
-  weir__transport_cancel_tasks(t);
-  TRANSPORT_TRACE(t, "lost");
-  if (t->refused)
-    weir__server_refused(t->server, t, WEIR_TAKE(t->reason));
-  else if (t->by_callback)
-    log_callback_error(t);
-  unlink_transport(t);
-  weir__transport_leave_server(t);
-  weir_transport_unref(t);
+static void finish(weir_transport *t)
+{
+    weir__transport_set_state(t, TRANSPORT_DEAD);
+    if (t->tls)
+        weir__tls_lost(t->tls, t->reason);
+    if (t->made && t->calls->connection_lost)
+        t->calls->connection_lost(t, t->state, t->reason);
+    weir__transport_cancel_tasks(t);
+    TRANSPORT_TRACE(t, "lost");
+    if (t->refused)
+        weir__server_refused(t->server, t, WEIR_TAKE(t->reason));
+    else if (t->by_callback)
+        log_callback_error(t);
+    unlink_transport(t);
+    weir__transport_leave_server(t);
+    weir_transport_unref(t);
 }
 
-weir_error *weir__transport_run_deferred(struct job *job) {
-  weir_transport *t = container_of(job, weir_transport, job);
+weir_error *weir__transport_run_deferred(struct job *job)
+{
+    weir_transport *t = container_of(job, weir_transport, job);
 
-  if (t->status == TRANSPORT_LOST)
-    finish(t);
-  else if (t->status == TRANSPORT_OPEN || t->status == TRANSPORT_HANDSHAKE)
-    weir__transport_run_input(t);
-  return NULL;
+    if (t->status == TRANSPORT_LOST)
+        finish(t);
+    else if (t->status == TRANSPORT_OPEN || t->status == TRANSPORT_HANDSHAKE)
+        weir__transport_run_input(t);
+    return NULL;
 }
 
-/* Bytes that nobody will read would turn an orderly end into a reset, which may
-   cost the peer what it has not read yet. What has come is thrown away, as far
-   as it is little. */
-static void discard_unread(const weir_transport *t) {
-  struct io_backend *io = t->net->io;
-  char bytes[DISCARD_PIECE];
-  ssize_t n = (ssize_t)sizeof bytes;
+/* Bytes that nobody will read would turn an orderly end into a reset, which may cost the peer what
+   it has not read yet. What has come is thrown away, as far as it is little. */
+static void discard_unread(const weir_transport *t)
+{
+    struct io_backend *io = t->net->io;
+    char bytes[DISCARD_PIECE];
+    ssize_t n = (ssize_t)sizeof bytes;
 
-  if (t->file.closed || t->file.no_socket || !io->ops->has_unread(io, &t->file))
-    return;
-  for (size_t left = DISCARD_AT_CLOSE; left && n == (ssize_t)sizeof bytes;
-       left -= sizeof bytes)
-    n = recv(t->file.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (t->file.closed || t->file.no_socket || !io->ops->has_unread(io, &t->file))
+        return;
+    for (size_t left = DISCARD_AT_CLOSE; left && n == (ssize_t)sizeof bytes; left -= sizeof bytes)
+        n = recv(t->file.fd, bytes, sizeof bytes, MSG_DONTWAIT);
 }
 
 /* Gives back everything but the memory. */
-static void shut_down(weir_transport *t) {
-  struct io_backend *io = t->net->io;
+static void shut_down(weir_transport *t)
+{
+    struct io_backend *io = t->net->io;
 
-  io->ops->close(io, &t->file, false);
-  if (t->sending)
-    weir__net_vector_free(t->net, WEIR_TAKE(t->sending));
-  if (t->extra)
-    weir__timer_stop(t->net->loop, &t->extra->idle);
-  if (t->tls)
-    weir__tls_stop(t->tls);
-  weir__queue_drop(t);
-  weir__transport_drop_input(t);
+    io->ops->close(io, &t->file, false);
+    if (t->sending)
+        weir__net_vector_free(t->net, WEIR_TAKE(t->sending));
+    if (t->extra)
+        weir__timer_stop(t->net->loop, &t->extra->idle);
+    if (t->tls)
+        weir__tls_stop(t->tls);
+    weir__queue_drop(t);
+    weir__transport_drop_input(t);
 }
 
-void weir__transport_lose(weir_transport *t, weir_error *take_reason) {
-  bool orderly = t->status == TRANSPORT_CLOSING || t->eof_sent;
+void weir__transport_lose(weir_transport *t, weir_error *take_reason)
+{
+    bool orderly = t->status == TRANSPORT_CLOSING || t->eof_sent;
 
-  if (t->status >= TRANSPORT_LOST) {
-    weir_ignore(take_reason);
-    return;
-  }
-  weir__transport_set_state(t, TRANSPORT_LOST);
-  if (t->reason)
-    weir_ignore(take_reason);
-  else
-    t->reason = take_reason;
-  if (orderly && !t->reason)
-    discard_unread(t);
-  shut_down(t);
-  weir__loop_ready(t->net->loop, &t->job);
-}
-
-void weir__transport_callback_failed(weir_transport *t,
-                                     weir_error *take_error) {
-  if (t->status < TRANSPORT_LOST && !t->reason)
-    t->by_callback = true;
-  weir__transport_lose(t, take_error);
-}
-
-void weir__transport_leave(weir_transport *t) {
-  bool lost = t->status == TRANSPORT_LOST;
-
-  if (!lost)
+    if (t->status >= TRANSPORT_LOST) {
+        weir_ignore(take_reason);
+        return;
+    }
     weir__transport_set_state(t, TRANSPORT_LOST);
-  weir__job_cancel(&t->job);
-  if (!lost)
+    if (t->reason)
+        weir_ignore(take_reason);
+    else
+        t->reason = take_reason;
+    if (orderly && !t->reason)
+        discard_unread(t);
     shut_down(t);
-  weir__transport_set_state(t, TRANSPORT_DEAD);
-  unlink_transport(t);
-  weir_transport_unref(t);
+    weir__loop_ready(t->net->loop, &t->job);
 }
 
-void weir_transport_close(weir_transport *t) {
-  weir_check(t, TRANSPORT_MAGIC);
-  if (!transport_allows(t) || t->status >= TRANSPORT_CLOSING)
-    return;
-  if (t->status != TRANSPORT_OPEN || t->reason) {
-    weir__transport_lose(t, NULL);
-    return;
-  }
-  weir__transport_set_state(t, TRANSPORT_CLOSING);
-  weir__transport_drop_input(t);
-  weir__transport_stop(t, 0);
-  t->corks = 0;
-  if (t->tls)
-    weir__tls_close_notify(t->tls);
-  weir__transport_flush(t);
-  if (t->status == TRANSPORT_CLOSING &&
-      (!t->extra || !timer_running(&t->extra->idle)))
-    weir_transport_set_idle_timeout(t, CLOSE_FLUSH_LIMIT);
+void weir__transport_callback_failed(weir_transport *t, weir_error *take_error)
+{
+    if (t->status < TRANSPORT_LOST && !t->reason)
+        t->by_callback = true;
+    weir__transport_lose(t, take_error);
 }
 
-/* A peer that reads up to the end of the connection must not take an abort for
- * it: TCP says reset. */
-static void make_close_reset(const weir_transport *t) {
-  struct linger at_once = {.l_onoff = 1};
+void weir__transport_leave(weir_transport *t)
+{
+    bool lost = t->status == TRANSPORT_LOST;
 
-  if (t->status == TRANSPORT_OPEN || t->status == TRANSPORT_CLOSING)
-    (void)setsockopt(t->file.fd, SOL_SOCKET, SO_LINGER, &at_once,
-                     sizeof(at_once));
+    if (!lost)
+        weir__transport_set_state(t, TRANSPORT_LOST);
+    weir__job_cancel(&t->job);
+    if (!lost)
+        shut_down(t);
+    weir__transport_set_state(t, TRANSPORT_DEAD);
+    unlink_transport(t);
+    weir_transport_unref(t);
 }
 
-void weir_transport_abort(weir_transport *t, weir_error *take_reason) {
-  weir_check(t, TRANSPORT_MAGIC);
-  if (!transport_allows(t)) {
-    weir_ignore(take_reason);
-    return;
-  }
-  make_close_reset(t);
-  weir__transport_lose(t, take_reason);
+void weir_transport_close(weir_transport *t)
+{
+    weir_check(t, TRANSPORT_MAGIC);
+    if (!transport_allows(t) || t->status >= TRANSPORT_CLOSING)
+        return;
+    if (t->status != TRANSPORT_OPEN || t->reason) {
+        weir__transport_lose(t, NULL);
+        return;
+    }
+    weir__transport_set_state(t, TRANSPORT_CLOSING);
+    weir__transport_drop_input(t);
+    weir__transport_stop(t, 0);
+    t->corks = 0;
+    if (t->tls)
+        weir__tls_close_notify(t->tls);
+    weir__transport_flush(t);
+    if (t->status == TRANSPORT_CLOSING && (!t->extra || !timer_running(&t->extra->idle)))
+        weir_transport_set_idle_timeout(t, CLOSE_FLUSH_LIMIT);
 }
 
-bool weir_transport_is_closing(const weir_transport *t) {
-  weir_check(t, TRANSPORT_MAGIC);
-  return t->status >= TRANSPORT_CLOSING || t->reason;
+/* A peer that reads up to the end of the connection must not take an abort for it: TCP says reset. */
+static void make_close_reset(const weir_transport *t)
+{
+    struct linger at_once = {.l_onoff = 1};
+
+    if (t->status == TRANSPORT_OPEN || t->status == TRANSPORT_CLOSING)
+        (void)setsockopt(t->file.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
+void weir_transport_abort(weir_transport *t, weir_error *take_reason)
+{
+    weir_check(t, TRANSPORT_MAGIC);
+    if (!transport_allows(t)) {
+        weir_ignore(take_reason);
+        return;
+    }
+    make_close_reset(t);
+    weir__transport_lose(t, take_reason);
+}
+
+bool weir_transport_is_closing(const weir_transport *t)
+{
+    weir_check(t, TRANSPORT_MAGIC);
+    return t->status >= TRANSPORT_CLOSING || t->reason;
 }
 
 /* References */
 
-weir_transport *weir_transport_ref(weir_transport *t) {
-  if (!t)
+weir_transport *weir_transport_ref(weir_transport *t)
+{
+    if (!t)
+        return NULL;
+    weir_check(t, TRANSPORT_MAGIC);
+    if (!transport_allows(t))
+        return NULL;
+    t->refs++;
+    return t;
+}
+
+static void free_states(weir_transport *t)
+{
+    while (t->states) {
+        struct old_state *state = t->states;
+
+        t->states = state->next;
+        weir__free(state);
+    }
+}
+
+static void drop_transport(void *t)
+{
+    weir_transport_unref(t);
+}
+
+static weir_error *release_transport(void *t)
+{
+    weir_transport_unref(t);
     return NULL;
-  weir_check(t, TRANSPORT_MAGIC);
-  if (!transport_allows(t))
-    return NULL;
-  t->refs++;
-  return t;
 }
 
-static void free_states(weir_transport *t) {
-  while (t->states) {
-    struct old_state *state = t->states;
-
-    t->states = state->next;
-    weir__free(state);
-  }
-}
-
-static void drop_transport(void *t) { weir_transport_unref(t); }
-
-static weir_error *release_transport(void *t) {
-  weir_transport_unref(t);
-  return NULL;
-}
-
-void weir_transport_unref(weir_transport *t) {
-  if (!t)
-    return;
-  weir_check(t, TRANSPORT_MAGIC);
-  if (t->net->loop && t->net->loop != weir__thread_loop) {
-    weir__net_release_elsewhere(t->net, release_transport, drop_transport, t);
-    return;
-  }
-  if (--t->refs)
-    return;
-  weir_assert(t->status == TRANSPORT_DEAD);
-  if (t->context_drop)
-    t->context_drop(t->context);
-  weir_ignore(t->reason);
-  weir__tls_free(t->tls);
-  free_states(t);
-  weir__transport_extra_free(t);
-  weir__free(t->peer_name);
-  weir__server_release(t->server);
-  weir__net_unref(t->net);
-  weir_magic_clear(t);
-  weir__free(t);
+void weir_transport_unref(weir_transport *t)
+{
+    if (!t)
+        return;
+    weir_check(t, TRANSPORT_MAGIC);
+    if (t->net->loop && t->net->loop != weir__thread_loop) {
+        weir__net_release_elsewhere(t->net, release_transport, drop_transport, t);
+        return;
+    }
+    if (--t->refs)
+        return;
+    weir_assert(t->status == TRANSPORT_DEAD);
+    if (t->context_drop)
+        t->context_drop(t->context);
+    weir_ignore(t->reason);
+    weir__tls_free(t->tls);
+    free_states(t);
+    weir__transport_extra_free(t);
+    weir__free(t->peer_name);
+    weir__server_release(t->server);
+    weir__net_unref(t->net);
+    weir_magic_clear(t);
+    weir__free(t);
 }

@@ -5,11 +5,10 @@
  *     CONNECTING ──> HANDSHAKE ──> OPEN ──> CLOSING ──> LOST ──> DEAD
  *          └───────────────────────┘ ^─────── start_tls ───┘ (OPEN ⇄ HANDSHAKE)
  *
- * Who reads it: the backend hands over chunks; they reach the protocol at once,
- * or wait in `input` while something in `stops` holds reading. Who writes it:
- * bytes go to the kernel at once, or wait in `queue` while a send is pending.
- * Losing it has two phases: LOST closes the descriptor, the loop then calls
- * connection_lost and drops its reference.
+ * Who reads it: the backend hands over chunks; they reach the protocol at once, or wait in `input`
+ * while something in `stops` holds reading. Who writes it: bytes go to the kernel at once, or wait
+ * in `queue` while a send is pending. Losing it has two phases: LOST closes the descriptor, the
+ * loop then calls connection_lost and drops its reference.
  */
 #ifndef WEIR_CORE_NET_TRANSPORT_H
 #define WEIR_CORE_NET_TRANSPORT_H
@@ -23,47 +22,44 @@
 
 #define WRITE_HIGH_DEFAULT ((uint32_t)64 * 1024)
 #define WRITE_HARD_DEFAULT ((uint32_t)16 * 1024 * 1024)
-/* Chunks of a connection that may be queued anywhere before it receives no
- * more. */
+/* Chunks of a connection that may be queued anywhere before it receives no more. */
 #define CHUNK_LIMIT 4
-/* A closing transport that nobody gave an idle timeout is aborted when no byte
- * moves for so long. */
+/* A closing transport that nobody gave an idle timeout is aborted when no byte moves for so long. */
 #define CLOSE_FLUSH_LIMIT WEIR_S(60)
 
 /* Each state and those that may follow it. */
-#define TRANSPORT_STATES(X)                                                    \
-  X(CONNECTING, S(HANDSHAKE) | S(OPEN) | S(LOST))                              \
-  X(HANDSHAKE, S(OPEN) | S(LOST))                                              \
-  X(OPEN, S(HANDSHAKE) | S(CLOSING) | S(LOST))                                 \
-  X(CLOSING, S(LOST))                                                          \
-  X(LOST, S(DEAD))                                                             \
-  X(DEAD, 0)
+#define TRANSPORT_STATES(X)                         \
+    X(CONNECTING, S(HANDSHAKE) | S(OPEN) | S(LOST)) \
+    X(HANDSHAKE, S(OPEN) | S(LOST))                 \
+    X(OPEN, S(HANDSHAKE) | S(CLOSING) | S(LOST))    \
+    X(CLOSING, S(LOST))                             \
+    X(LOST, S(DEAD))                                \
+    X(DEAD, 0)
 
 enum transport_state {
 
 #define TRANSPORT_STATE_ENUM_(name, next) TRANSPORT_##name,
-  TRANSPORT_STATES(TRANSPORT_STATE_ENUM_)
+    TRANSPORT_STATES(TRANSPORT_STATE_ENUM_)
 #undef TRANSPORT_STATE_ENUM_
 };
 
 /* Why nothing is received now. */
 enum read_stop {
-  STOP_PROTOCOL = 1, /* pause_reading() */
-  STOP_CHUNKS = 2,   /* CHUNK_LIMIT of its chunks wait somewhere to be sent */
-  STOP_HANDOVER = 4, /* the rest of a slice goes to another protocol first */
-  STOP_EOF = 8,      /* the peer ended */
+    STOP_PROTOCOL = 1, /* pause_reading() */
+    STOP_CHUNKS = 2,   /* CHUNK_LIMIT of its chunks wait somewhere to be sent */
+    STOP_HANDOVER = 4, /* the rest of a slice goes to another protocol first */
+    STOP_EOF = 8,      /* the peer ended */
 };
 
 /* Received bytes that wait: plaintext for the protocol, ciphertext for TLS. */
 struct input {
-  struct input *next;
-  weir_chunk *chunk; /* a reference */
-  size_t offset, len;
+    struct input *next;
+    weir_chunk *chunk; /* a reference */
+    size_t offset, len;
 };
 
 /* Always takes; NULL without memory. */
-struct input *weir__input_new(weir_chunk *take_chunk, size_t offset,
-                              size_t len);
+struct input *weir__input_new(weir_chunk *take_chunk, size_t offset, size_t len);
 void weir__input_free(struct input *input);
 void weir__input_append(struct input **list, struct input *input);
 
@@ -72,99 +68,92 @@ struct connection_task;
 
 /* What most connections never need. */
 struct transport_extra {
-  struct timer idle;
-  weir_duration idle_limit;
-  weir_transport *transport;
-  struct list tasks; /* of weir_transport_spawn() */
-  char *local_name;
-  weir_backtrace *created; /* debug mode */
+    struct timer idle;
+    weir_duration idle_limit;
+    weir_transport *transport;
+    struct list tasks; /* of weir_transport_spawn() */
+    char *local_name;
+    weir_backtrace *created; /* debug mode */
 };
 
-/* "192.0.2.1:80" or "[::1]:80", and where the IP stands in it; made when first
- * asked for. */
+/* "192.0.2.1:80" or "[::1]:80", and where the IP stands in it; made when first asked for. */
 struct peer_name {
-  uint8_t ip_at, ip_len;
-  char text[];
+    uint8_t ip_at, ip_len;
+    char text[];
 };
 
 struct weir_transport {
-  uint32_t magic;
-  uint32_t refs;
-  struct io_file file;
-  struct net *net;
-  const weir_protocol *protocol; /* as asked for */
-  const weir_protocol
-      *calls; /* whose callbacks run: the protocol's, or the stream's */
-  void *state;
-  const void *config;
-  struct list link; /* the server's or the loop's list */
-  struct job job;   /* what was put off: input to deliver, connection_lost */
-  struct write_entry *queue, **queue_end;
-  size_t queued; /* bytes in the queue */
-  struct send_vector *sending;
-  struct input *input;
-  struct tls_engine *tls;
-  struct transport_extra *extra;
-  struct old_state
-      *states; /* of protocols that set_protocol brought, newest first */
-  struct peer_name *peer_name;
-  weir_server *server;
-  struct attempt *attempt; /* while connecting */
-  weir_instance *instance;
-  void *context;
-  weir_drop_fn context_drop;
-  weir_error *reason; /* for connection_lost; while OPEN: a send failed, and
-                         reading goes on */
-  int64_t last_activity;
-  uint64_t id, received, sent;
-  uint32_t high, low, hard;
-  union address_small peer;
-  unsigned short corks;
-  unsigned short entries; /* in the queue */
-  uint8_t status;         /* enum transport_state */
-  uint8_t stops;          /* enum read_stop */
-  uint8_t held;           /* its chunks in queues */
-  bool made : 1;          /* connection_made has been called */
-  bool delivering : 1;    /* inside data_received */
-  bool write_paused : 1;
-  bool eof_seen : 1;
-  bool eof_told : 1;
-  bool eof_queued : 1; /* write_eof() */
-  bool eof_sent : 1;
-  bool refused : 1;     /* connection_made of a server's protocol failed */
-  bool by_callback : 1; /* the reason is an error that a callback returned */
-  bool tls_eof : 1;     /* close_notify came: no truncation */
-  bool left_server : 1;
-  bool read_only : 1; /* pipes: one direction was never open */
-  bool write_only : 1;
-  bool owned : 1; /* a process's pipe: the process is what is left unclosed */
-  void *embedded_state[] __attribute__((aligned(16)));
+    uint32_t magic;
+    uint32_t refs;
+    struct io_file file;
+    struct net *net;
+    const weir_protocol *protocol; /* as asked for */
+    const weir_protocol *calls;    /* whose callbacks run: the protocol's, or the stream's */
+    void *state;
+    const void *config;
+    struct list link; /* the server's or the loop's list */
+    struct job job;   /* what was put off: input to deliver, connection_lost */
+    struct write_entry *queue, **queue_end;
+    size_t queued; /* bytes in the queue */
+    struct send_vector *sending;
+    struct input *input;
+    struct tls_engine *tls;
+    struct transport_extra *extra;
+    struct old_state *states; /* of protocols that set_protocol brought, newest first */
+    struct peer_name *peer_name;
+    weir_server *server;
+    struct attempt *attempt; /* while connecting */
+    weir_instance *instance;
+    void *context;
+    weir_drop_fn context_drop;
+    weir_error *reason; /* for connection_lost; while OPEN: a send failed, and reading goes on */
+    int64_t last_activity;
+    uint64_t id, received, sent;
+    uint32_t high, low, hard;
+    union address_small peer;
+    unsigned short corks;
+    unsigned short entries; /* in the queue */
+    uint8_t status;         /* enum transport_state */
+    uint8_t stops;          /* enum read_stop */
+    uint8_t held;           /* its chunks in queues */
+    bool made : 1;          /* connection_made has been called */
+    bool delivering : 1;    /* inside data_received */
+    bool write_paused : 1;
+    bool eof_seen : 1;
+    bool eof_told : 1;
+    bool eof_queued : 1; /* write_eof() */
+    bool eof_sent : 1;
+    bool refused : 1;     /* connection_made of a server's protocol failed */
+    bool by_callback : 1; /* the reason is an error that a callback returned */
+    bool tls_eof : 1;     /* close_notify came: no truncation */
+    bool left_server : 1;
+    bool read_only : 1; /* pipes: one direction was never open */
+    bool write_only : 1;
+    bool owned : 1; /* a process's pipe: the process is what is left unclosed */
+    void *embedded_state[] __attribute__((aligned(16)));
 };
 
 /* Life (transport.c) */
 
 struct transport_new {
-  struct net *net;
-  int fd; /* moves in on success */
-  const weir_protocol *protocol;
-  const void *config;
-  const struct sockaddr *peer; /* may be NULL */
-  socklen_t peer_length;
-  const weir_site *site;
-  enum transport_state state; /* to begin in */
-  bool nagle;                 /* TCP_NODELAY stays off */
+    struct net *net;
+    int fd; /* moves in on success */
+    const weir_protocol *protocol;
+    const void *config;
+    const struct sockaddr *peer; /* may be NULL */
+    socklen_t peer_length;
+    const weir_site *site;
+    enum transport_state state; /* to begin in */
+    bool nagle;                 /* TCP_NODELAY stays off */
 };
 
-/* One reference, the loop's, given back after connection_lost. Registered with
- * the backend. */
+/* One reference, the loop's, given back after connection_lost. Registered with the backend. */
 weir_error *weir__transport_new(const struct transport_new *options,
                                 weir_transport **ret) WEIR_MUST_USE;
 /* Makes room for the protocol's state and decides whose callbacks run. */
-weir_error *weir__transport_install(weir_transport *t,
-                                    const weir_protocol *protocol,
+weir_error *weir__transport_install(weir_transport *t, const weir_protocol *protocol,
                                     const void *config) WEIR_MUST_USE;
-/* connection_made, then reading; a failure aborts. The transport is OPEN
- * afterwards, or lost. */
+/* connection_made, then reading; a failure aborts. The transport is OPEN afterwards, or lost. */
 void weir__transport_open(weir_transport *t);
 void weir__transport_set_state(weir_transport *t, enum transport_state state);
 /* Phase one. Always takes; nothing happens when it is lost already. */
@@ -183,14 +172,14 @@ weir_error *weir__transport_run_deferred(struct job *job);
 /* Says so, when nobody has closed it (repr.c). */
 void weir__transport_warn_unclosed(const weir_transport *t);
 
-static inline void transport_active(weir_transport *t) {
-  t->last_activity = weir__loop_now(t->net->loop);
+static inline void transport_active(weir_transport *t)
+{
+    t->last_activity = weir__loop_now(t->net->loop);
 }
 
 /* Reading (transport_read.c) */
 
-void weir__transport_received(weir_transport *t, weir_chunk *take_chunk,
-                              size_t offset, size_t len);
+void weir__transport_received(weir_transport *t, weir_chunk *take_chunk, size_t offset, size_t len);
 void weir__transport_receive_ended(weir_transport *t, int result);
 /* The peer has gone while nothing is received. */
 void weir__transport_hangup(weir_transport *t);
@@ -212,26 +201,21 @@ void weir__transport_sent(weir_transport *t, ssize_t result);
 /* Starts to send what is queued, unless corked or under way. */
 void weir__transport_flush(weir_transport *t);
 void weir__queue_drop(weir_transport *t);
-/* Where the bytes now lie, contiguous, until they are sent; NULL without
-   memory. A slice of the pool is referenced, others copied. */
+/* Where the bytes now lie, contiguous, until they are sent; NULL without memory. A slice of the pool
+   is referenced, others copied. */
 const void *weir__queue_add(weir_transport *t, weir_slice data);
-weir_error *weir__queue_add_owned(weir_transport *t, weir_slice data,
-                                  weir_drop_fn release,
+weir_error *weir__queue_add_owned(weir_transport *t, weir_slice data, weir_drop_fn release,
                                   void *owner) WEIR_MUST_USE;
 bool weir__queue_copy(weir_transport *t, const void *data, size_t len);
 void weir__queue_consume(weir_transport *t, size_t n);
 int weir__queue_vector(const weir_transport *t, struct iovec *iov);
-/* After queueing and sending: calls pause_writing or resume_writing when a mark
- * was passed. */
+/* After queueing and sending: calls pause_writing or resume_writing when a mark was passed. */
 void weir__transport_marks(weir_transport *t);
 /* NULL: bytes may be written. `operation` is the public call. */
-weir_error *weir__transport_writable(const weir_transport *t,
-                                     const char *operation) WEIR_MUST_USE;
+weir_error *weir__transport_writable(const weir_transport *t, const char *operation) WEIR_MUST_USE;
 
-/* For calls that cannot say no: whether this is the thread of the transport's
- * loop; reported. */
-#define transport_allows(t)                                                    \
-  (!(t)->net->loop || weir__loop_allows((t)->net->loop))
+/* For calls that cannot say no: whether this is the thread of the transport's loop; reported. */
+#define transport_allows(t) (!(t)->net->loop || weir__loop_allows((t)->net->loop))
 
 /* Tasks (transport_task.c) */
 
