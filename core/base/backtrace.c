@@ -105,9 +105,12 @@ void weir__backtrace_forget(void)
 /* Frames within the depth, once those of ours at the inner end are left out. */
 static void print_addresses(struct text *text, void *const *addresses, unsigned count)
 {
-    static _Thread_local struct frame frames[FRAMES_MAX];
-    size_t n = weir__symbols_find(addresses, count, true, frames, FRAMES_MAX), inner = 0, end;
+    struct frame *frames = weir__calloc(FRAMES_MAX, sizeof(*frames));
+    size_t n, inner = 0, end;
 
+    if (!frames)
+        return;
+    n = weir__symbols_find(addresses, count, true, frames, FRAMES_MAX);
     while (inner < n && frames[inner].internal)
         inner++;
     if (inner == n)
@@ -118,6 +121,7 @@ static void print_addresses(struct text *text, void *const *addresses, unsigned 
         weir__frame_print(text, &frames[i]);
         text_add(text, "\n");
     }
+    weir__free(frames);
 }
 
 void weir__backtrace_print(struct text *text, const weir_backtrace *backtrace)

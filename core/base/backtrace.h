@@ -15,7 +15,7 @@
 #include "core/base/text.h"
 
 #define BACKTRACE_DEPTH     10 /* as asyncio's DEBUG_STACK_DEPTH */
-#define BACKTRACE_DEPTH_MAX 32
+#define BACKTRACE_DEPTH_MAX 64
 #define BACKTRACE_INNER     8 /* frames of ours below the user's, when they cannot be told apart */
 
 struct weir_backtrace {

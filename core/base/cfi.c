@@ -48,8 +48,8 @@ static _Unwind_Reason_Code plain_step(struct _Unwind_Context *context, void *arg
 static __attribute__((noinline)) int walk_plain(void **addresses, int max, uintptr_t skip,
                                                 uintptr_t skip_end)
 {
-    void *all[64];
-    struct plain_walk walk = {all, 0, 64, 0, 0, false};
+    void *all[96];
+    struct plain_walk walk = {all, 0, 96, 0, 0, false};
     struct plain_walk kept = {addresses, 0, max, skip, skip_end, true};
 
     _Unwind_Backtrace(plain_step, &walk);

@@ -8,7 +8,7 @@
 
 #include "core/base/text.h"
 
-#define FRAMES_MAX 64
+#define FRAMES_MAX 96
 
 struct frame {
     char function[96]; /* "?": unknown */

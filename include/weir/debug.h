@@ -55,7 +55,7 @@ typedef struct weir_backtrace weir_backtrace;
  *  WEIR_DEV. Read at each call. Any thread. (A1, A2) */
 WEIR_PUBLIC bool weir_debug_default(void);
 
-/** How many frames a creation backtrace keeps from now on: 1 to 32; 0: 10 again. Any thread. */
+/** How many frames a creation backtrace keeps from now on: 1 to 64; 0: 10 again. Any thread. */
 WEIR_PUBLIC void weir_debug_set_backtrace_depth(unsigned frames);
 
 /** What a warning is about. (A6) */
