@@ -70,6 +70,7 @@ void weir_host_free(weir_host *host)
 {
     if (!host)
         return;
+    weir_watchdog_stop();
     weir__generation_free(host);
     if (host->executor) {
         weir_ignore(weir_executor_shutdown(host->executor, WEIR_S(5)));
@@ -89,26 +90,32 @@ void weir_host_free(weir_host *host)
     free(host);
 }
 
-bool weir_host_load(weir_host *host)
+/* In a guard: whatever allocates from the configuration may end it. */
+static void load(void *arg)
 {
+    weir_host *host = arg;
     struct generation *g = &host->generation;
 
-    if (host->state != HOST_NEW)
-        return false;
-    host->state = HOST_REFUSED;
     if (!weir__config_load(g->config))
-        return false;
+        return;
     g->top = weir_config_alloc(g->config, sizeof *g->top);
-    weir__schema_begin(host->registry);
     weir__schema_load_plugins(g->config, weir__config_root(g->config));
     weir__config_parse(g->config, weir__config_root(g->config), weir__top_options, g->top);
     weir__host_settle(host);
     weir__generation_build(host);
-    weir__schema_begin(NULL);
-    if (weir__config_error_count(g->config))
+    if (weir__config_error_count(g->config) == 0)
+        host->state = HOST_LOADED;
+}
+
+bool weir_host_load(weir_host *host)
+{
+    if (host->state != HOST_NEW)
         return false;
-    host->state = HOST_LOADED;
-    return true;
+    host->state = HOST_REFUSED;
+    weir__schema_begin(host->registry);
+    (void)weir__config_guard(host->generation.config, load, host);
+    weir__schema_begin(NULL);
+    return host->state == HOST_LOADED;
 }
 
 bool weir_host_prepare(weir_host *host)

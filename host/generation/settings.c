@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <weir/debug.h>
 #include <weir/log.h>
 
 #include "host/generation/generation.h"
@@ -86,16 +87,6 @@ unsigned weir__processor_count(void)
     return count < 1 ? 1 : count >= HOST_MAX_LOOPS ? HOST_MAX_LOOPS - 1 : count;
 }
 
-static bool environment_debug(void)
-{
-    const char *text = getenv("WEIR_DEBUG");
-
-    if (!text)
-        text = getenv("WEIR_DEV");
-    return text && *text && strcmp(text, "0") != 0 && strcmp(text, "off") != 0 &&
-           strcmp(text, "no") != 0 && strcmp(text, "false") != 0;
-}
-
 void weir__host_settle(weir_host *host)
 {
     const struct config_top *top = host->generation.top;
@@ -106,7 +97,7 @@ void weir__host_settle(weir_host *host)
         .shutdown_grace = top->runtime.shutdown_grace,
         .threads = threads < 1 ? weir__processor_count() : (unsigned)threads,
         .backend = top->runtime.backend == BACKEND_EPOLL ? "epoll" : "auto",
-        .debug = top->debug ? top->debug->enabled : environment_debug(),
+        .debug = top->debug ? top->debug->enabled : weir_debug_default(),
     };
     /* One share of every part for each traffic loop. */
     host->generation.n_loops = host->settings.threads;
@@ -180,10 +171,27 @@ static weir_error *apply_limits(weir_host *host)
     return NULL;
 }
 
+/* The watchdog runs in every mode: it costs a few looks a second. */
+static weir_error *apply_debug(weir_host *host)
+{
+    const struct debug_config *debug = host->generation.top->debug;
+
+    if (debug && debug->enabled) {
+        weir_debug_set_backtrace_depth(debug->backtrace_depth);
+        /* The default leaves what WEIR_DEV and WEIR_WARNINGS say. */
+        for (int i = WEIR_WARNING_RESOURCE; i <= WEIR_WARNING_DEPRECATION; i++) {
+            if (debug->warnings != WEIR_WARNING_ONCE)
+                weir_warnings_set((weir_warning)i, (weir_warning_action)debug->warnings);
+        }
+    }
+    return weir_watchdog_start(NULL);
+}
+
 weir_error *weir_host_apply(weir_host *host)
 {
     if (host->state < HOST_LOADED)
         return weir_raise(WEIR_EINVALSTATE, "the configuration is not loaded");
     WEIR_TRY(apply_log(host));
+    WEIR_TRY(apply_debug(host));
     return apply_limits(host);
 }

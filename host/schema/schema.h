@@ -27,6 +27,8 @@ struct log_config {
 struct debug_config {
     bool enabled;
     weir_duration slow_callback;
+    uint32_t backtrace_depth;
+    int warnings; /* a weir_warning_action, of all categories */
 };
 
 #define BACKEND_EPOLL 1
@@ -86,7 +88,7 @@ struct plugin_config {
 };
 
 struct server_config {
-    weir_address address;
+    weir_option_address address;
 };
 
 struct upstream_tls_config {
@@ -126,7 +128,7 @@ struct route_config {
 
 struct listener_config {
     const char *name;
-    weir_array bind; /* of weir_address */
+    weir_array bind; /* of weir_option_address */
     const char *protocol_name;
     const struct listener_tls_config *tls;
     struct listener_timeouts_config timeouts;

@@ -27,6 +27,8 @@ static const char *const backends[] = {"auto", "epoll", NULL};
 static const char *const backends_planned[] = {"io_uring", NULL};
 static const char *const executor_types[] = {"threads", NULL};
 static const char *const executor_types_planned[] = {"processes", NULL};
+/* In the order of weir_warning_action. */
+static const char *const warning_actions[] = {"ignore", "once", "always", "abort", NULL};
 static const char *const on_full_words[] = {"wait", "reject", NULL};
 static const char *const tls_profiles[] = {"intermediate", "modern", NULL};
 static const char *const tls_profiles_planned[] = {"custom", NULL};
@@ -72,8 +74,12 @@ WEIR_OPTIONS(debug_options,
                               .primary = true),
              WEIR_OPTION_DURATION(struct debug_config, slow_callback, "100ms",
                                   "A callback that takes this long is logged"),
-             WEIR_OPTION_PLANNED("backtrace_depth", "Frames kept of where tasks were made"),
-             WEIR_OPTION_PLANNED("warnings", "What happens when something is left unclosed"),
+             WEIR_OPTION_INT(struct debug_config, backtrace_depth, "8",
+                             "Frames kept of where tasks, coroutines and futures were made",
+                             .min = 1, .max = 64),
+             WEIR_OPTION_ENUM(struct debug_config, warnings, warning_actions, "once",
+                              "What happens when something is left unclosed, unread or never "
+                              "awaited; once: for each line that made it"),
              WEIR_OPTION_PLANNED("plugins", "Only these plugins"));
 
 WEIR_OPTIONS(limits_options,

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <weir/debug.h>
 #include <weir/host.h>
 
 #include "host/generation/generation.h"
@@ -136,7 +137,7 @@ static void settings_are_read(void **state)
     assert_true(
         load("version: 1\n"
              "log: { level: debug, levels: { tls: trace, plugin.good: off }, format: json }\n"
-             "debug: { slow_callback: 50ms }\n"
+             "debug: { slow_callback: 50ms, backtrace_depth: 5, warnings: abort }\n"
              "runtime: { threads: 3, shutdown_grace: 5s, limits: { connections: 100 } }\n"
              "resolver: { servers: 10.0.0.1, cache: { max_ttl: 5m } }\n"
              "executors: { default: { threads: 2, on_full: reject } }\n"));
@@ -147,6 +148,8 @@ static void settings_are_read(void **state)
     assert_string_equal(top->log.output, "auto");
     assert_true(top->debug->enabled);
     assert_int_equal(top->debug->slow_callback.ns, WEIR_MS(50).ns);
+    assert_int_equal(top->debug->backtrace_depth, 5);
+    assert_int_equal(top->debug->warnings, WEIR_WARNING_ABORT);
     assert_int_equal(weir_host_settings_of(host)->threads, 3);
     assert_int_equal(top->runtime.limits.connections, 100);
     assert_int_equal(top->resolver.servers.count, 1);
