@@ -5,6 +5,7 @@
 
 lint_tests += \
 	tests/lint/banned \
+	tests/lint/behaviour \
 	tests/lint/counting \
 	tests/lint/dist \
 	tests/lint/example_headers \
@@ -20,7 +21,6 @@ lint_tests += \
 EXTRA_DIST += \
 	$(lint_tests) \
 	tests/lint/banned.conf \
-	tests/lint/behaviour \
 	tests/lint/common.py \
 	tests/lint/examples.conf \
 	tests/lint/installed \
