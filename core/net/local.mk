@@ -38,12 +38,6 @@ libweir_core_la_SOURCES += \
 	core/net/stream_buffer.c \
 	core/net/stream_read.c \
 	core/net/stream_write.c \
-	core/net/tls.h \
-	core/net/tls_certificate.c \
-	core/net/tls_certificate.h \
-	core/net/tls_context.c \
-	core/net/tls_engine.c \
-	core/net/tls_engine.h \
 	core/net/transport.c \
 	core/net/transport.h \
 	core/net/transport_info.c \
@@ -54,3 +48,4 @@ libweir_core_la_SOURCES += \
 	core/net/unix_path.h \
 	core/net/write_queue.c
 
+include core/net/tls.mk

@@ -17,6 +17,7 @@
 
 #define TLS_CONTEXT_MAGIC     WEIR_MAGIC('t', 'l', 's', 'c')
 #define TLS_HANDSHAKE_TIMEOUT WEIR_S(10)
+#define TLS_SHUTDOWN_TIMEOUT  WEIR_S(5)
 #define TLS_ALPN_MAX          64
 
 /* Certificates for the same names: one RSA and one ECDSA, of which OpenSSL picks. */
@@ -38,6 +39,7 @@ struct weir_tls_context {
     size_t identity_count;
     unsigned char *alpn; /* as on the wire: length, bytes, … */
     unsigned alpn_len;
+    weir_duration shutdown_timeout;
 };
 
 struct tls_engine;
@@ -71,6 +73,8 @@ weir_error *weir__tls_write(struct tls_engine *engine, const weir_slice *slices,
                             size_t total) WEIR_MUST_USE;
 /* Queues close_notify. */
 void weir__tls_close_notify(struct tls_engine *engine);
+/* Everything is sent: whether the end of the peer is to be waited for, and begins to. */
+bool weir__tls_waits_for_end(struct tls_engine *engine);
 /* Nothing comes any more: timers and input go; then, from phase two, `done` if it waits. */
 void weir__tls_stop(struct tls_engine *engine);
 void weir__tls_lost(struct tls_engine *engine, const weir_error *reason);

@@ -334,6 +334,8 @@ static weir_error *context_new(const weir_tls_options *options, bool server, wei
     context->magic = TLS_CONTEXT_MAGIC;
     atomic_init(&context->refs, 1);
     context->server = server;
+    context->shutdown_timeout =
+        mine.shutdown_timeout.ns ? mine.shutdown_timeout : TLS_SHUTDOWN_TIMEOUT;
     error = context_fill(context, &mine);
     if (error)
         weir_tls_context_unref(context);

@@ -18,23 +18,13 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "core/base/alloc.h"
 #include "core/base/chunk.h"
 
-/* Output that answers to the peer (alerts, key updates, tickets) above the hard limit. */
-#define OUTPUT_SLACK ((size_t)128 * 1024)
 /* Without a free chunk: when to look again. */
 #define STARVED_RETRY WEIR_MS(10)
-
-static void engine_fail(struct tls_engine *e, weir_error *take_error)
-{
-    /* The alert that says why may wait in the queue. */
-    weir__transport_flush(e->transport);
-    weir__transport_lose(e->transport, take_error);
-}
 
 static weir_error *tls_error(const struct tls_engine *e, const char *what)
 {
@@ -103,6 +93,7 @@ static void handshake(struct tls_engine *e)
     int result, error;
 
     ERR_clear_error();
+    e->wrote = false;
     result = SSL_do_handshake(e->ssl);
     if (result == 1) {
         weir__transport_flush(e->transport);
@@ -112,10 +103,11 @@ static void handshake(struct tls_engine *e)
     }
     error = SSL_get_error(e->ssl, result);
     if (error != SSL_ERROR_WANT_READ)
-        engine_fail(e, e->ended && !e->input ? weir_raise(WEIR_ETLS, "TLS handshake: the peer left")
-                                             : tls_error(e, "TLS handshake"));
+        weir__tls_fail(e, e->ended && !e->input
+                              ? weir_raise(WEIR_ETLS, "TLS handshake: the peer left")
+                              : tls_error(e, "TLS handshake"));
     else if (e->ended)
-        engine_fail(e, weir_raise(WEIR_ETLS, "TLS handshake: the peer left"));
+        weir__tls_fail(e, weir_raise(WEIR_ETLS, "TLS handshake: the peer left"));
     else
         weir__transport_flush(e->transport);
 }
@@ -129,7 +121,7 @@ static void starved(struct tls_engine *e)
         weir__timer_start(loop, &e->timer, weir_instant_after(weir_loop_time(loop), STARVED_RETRY));
 
     if (error)
-        engine_fail(e, error);
+        weir__tls_fail(e, error);
 }
 
 /* SSL_read gave nothing: why. */
@@ -144,7 +136,7 @@ static void read_stopped(struct tls_engine *e, int error)
         weir__transport_lose(
             t, WEIR_RAISE_FAST(WEIR_ETLSTRUNCATED, "the peer ended without close_notify"));
     } else if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
-        engine_fail(e, tls_error(e, "TLS"));
+        weir__tls_fail(e, tls_error(e, "TLS"));
     }
 }
 
@@ -163,6 +155,7 @@ static void read_plaintext(struct tls_engine *e)
             return;
         }
         ERR_clear_error();
+        e->wrote = false;
         if (SSL_read_ex(e->ssl, chunk_bytes(chunk), WEIR_CHUNK_SIZE, &n) != 1) {
             read_stopped(e, SSL_get_error(e->ssl, 0));
             break;
@@ -274,89 +267,17 @@ weir_error *weir__tls_write(struct tls_engine *e, const weir_slice *slices, size
     return NULL;
 }
 
-void weir__tls_close_notify(struct tls_engine *e)
-{
-    if (!e->ssl || e->handshaking || e->notified)
-        return;
-    e->notified = true;
-    ERR_clear_error();
-    if (SSL_shutdown(e->ssl) < 0)
-        ERR_clear_error();
-}
-
-/* The BIO */
-
-static int bio_write(BIO *bio, const char *data, size_t len, size_t *ret_n)
-{
-    struct tls_engine *e = BIO_get_data(bio);
-    weir_transport *t = e->transport;
-
-    BIO_clear_retry_flags(bio);
-    if (t->queued + len > (size_t)t->hard + t->hard / 8 + OUTPUT_SLACK)
-        return 0;
-    if (t->status >= TRANSPORT_LOST || !weir__queue_copy(t, data, len))
-        return 0;
-    *ret_n = len;
-    return 1;
-}
-
-static int bio_read(BIO *bio, char *buffer, size_t len, size_t *ret_n)
-{
-    struct tls_engine *e = BIO_get_data(bio);
-    size_t done = 0;
-
-    BIO_clear_retry_flags(bio);
-    while (done < len && e->input) {
-        struct input *input = e->input;
-        size_t n = len - done < input->len ? len - done : input->len;
-
-        memcpy(buffer + done, chunk_bytes(input->chunk) + input->offset, n);
-        done += n;
-        input->offset += n;
-        input->len -= n;
-        if (!input->len) {
-            e->input = input->next;
-            weir__input_free(input);
-        }
-    }
-    *ret_n = done;
-    if (done)
-        return 1;
-    BIO_set_retry_read(bio);
-    return 0;
-}
-
-static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
-{
-    (void)bio;
-    (void)number;
-    (void)pointer;
-    return command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP;
-}
-
-static BIO_METHOD *bio_method;
-static pthread_once_t bio_once = PTHREAD_ONCE_INIT;
-
-static void make_bio_method(void)
-{
-    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "weir");
-
-    if (method && BIO_meth_set_write_ex(method, bio_write) &&
-        BIO_meth_set_read_ex(method, bio_read) && BIO_meth_set_ctrl(method, bio_ctrl))
-        bio_method = method;
-    else
-        BIO_meth_free(method);
-}
-
 /* Life */
 
 static weir_error *timer_fired(struct timer *timer)
 {
     struct tls_engine *e = container_of(timer, struct tls_engine, timer);
 
+    if (weir__tls_close_expired(e))
+        return NULL;
     if (e->handshaking)
-        engine_fail(e, weir_raise(ETIMEDOUT, "TLS handshake: not done after %lld ms",
-                                  (long long)(e->limit.ns / 1000000)));
+        weir__tls_fail(e, weir_raise(ETIMEDOUT, "TLS handshake: not done after %lld ms",
+                                     (long long)(e->limit.ns / 1000000)));
     else
         weir__tls_run(e);
     return NULL;
@@ -390,15 +311,12 @@ static weir_error *engine_setup(struct tls_engine *e, const struct tls_start *st
     weir_loop *loop = e->transport->net->loop;
     BIO *bio;
 
-    pthread_once(&bio_once, make_bio_method);
     e->ssl = SSL_new(start->context->identities[0].ctx);
-    bio = bio_method ? BIO_new(bio_method) : NULL;
+    bio = weir__tls_bio_new(e);
     if (!e->ssl || !bio) {
         BIO_free(bio);
         return weir_raise(WEIR_ENOMEM, "TLS");
     }
-    BIO_set_data(bio, e);
-    BIO_set_init(bio, 1);
     SSL_set_bio(e->ssl, bio, bio);
     if (start->context->server) {
         SSL_set_accept_state(e->ssl);
@@ -470,12 +388,7 @@ weir_error *weir__transport_start_tls(weir_transport *t, weir_tls_context *conte
 void weir__tls_stop(struct tls_engine *e)
 {
     weir__timer_stop(e->transport->net->loop, &e->timer);
-    while (e->input) {
-        struct input *input = e->input;
-
-        e->input = input->next;
-        weir__input_free(input);
-    }
+    weir__tls_drop_input(e);
 }
 
 void weir__tls_lost(struct tls_engine *e, const weir_error *reason)

@@ -24,6 +24,17 @@ struct tls_engine {
     bool ended;       /* the TCP stream has ended */
     bool peer_closed; /* close_notify has come */
     bool notified;    /* ours is queued */
+    bool wrote;       /* OpenSSL has written something in this call */
+    bool failed;      /* refused the peer, and says why before the connection is lost */
+    bool waits;       /* for the peer's end; what comes is thrown away */
 };
+
+/* Ends the connection for this reason; what OpenSSL wrote in this call, the alert, is sent first. */
+void weir__tls_fail(struct tls_engine *e, weir_error *take_error);
+void weir__tls_drop_input(struct tls_engine *e);
+/* The limit of a wait for the peer has passed, if that is what the timer was for. */
+bool weir__tls_close_expired(struct tls_engine *e);
+/* NULL: out of memory. */
+BIO *weir__tls_bio_new(struct tls_engine *e);
 
 #endif

@@ -30,7 +30,7 @@
 /* Each state and those that may follow it. */
 #define TRANSPORT_STATES(X)                         \
     X(CONNECTING, S(HANDSHAKE) | S(OPEN) | S(LOST)) \
-    X(HANDSHAKE, S(OPEN) | S(LOST))                 \
+    X(HANDSHAKE, S(OPEN) | S(CLOSING) | S(LOST))    \
     X(OPEN, S(HANDSHAKE) | S(CLOSING) | S(LOST))    \
     X(CLOSING, S(LOST))                             \
     X(LOST, S(DEAD))                                \
@@ -125,11 +125,11 @@ struct weir_transport {
     bool eof_sent : 1;
     bool refused : 1;     /* connection_made of a server's protocol failed */
     bool by_callback : 1; /* the reason is an error that a callback returned */
-    bool tls_eof : 1;     /* close_notify came: no truncation */
     bool left_server : 1;
     bool read_only : 1; /* pipes: one direction was never open */
     bool write_only : 1;
-    bool owned : 1; /* a process's pipe: the process is what is left unclosed */
+    bool discards : 1; /* CLOSING: what comes is thrown away, up to the peer's end */
+    bool owned : 1;    /* a process's pipe: the process is what is left unclosed */
     void *embedded_state[] __attribute__((aligned(16)));
 };
 
@@ -192,6 +192,8 @@ void weir__transport_deliver(weir_transport *t, weir_slice data);
 /* Delivers what waits, and the end; for the deferred job. */
 void weir__transport_run_input(weir_transport *t);
 void weir__transport_drop_input(weir_transport *t);
+/* A closing transport receives and throws away; the end of the peer is its end. */
+void weir__transport_discard(weir_transport *t);
 /* The peer has ended in order. */
 void weir__transport_eof(weir_transport *t);
 

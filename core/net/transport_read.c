@@ -22,6 +22,8 @@ static bool wants_bytes(const weir_transport *t)
 {
     if (t->status == TRANSPORT_HANDSHAKE)
         return !(t->stops & STOP_EOF);
+    if (t->status == TRANSPORT_CLOSING)
+        return t->discards;
     return t->status == TRANSPORT_OPEN && !t->stops;
 }
 
@@ -103,6 +105,12 @@ void weir__input_append(struct input **list, struct input *input)
     while (*list)
         list = &(*list)->next;
     *list = input;
+}
+
+void weir__transport_discard(weir_transport *t)
+{
+    t->discards = true;
+    update_receiving(t);
 }
 
 void weir__transport_drop_input(weir_transport *t)
@@ -192,6 +200,8 @@ void weir__transport_eof(weir_transport *t)
 
 void weir__transport_receive_ended(weir_transport *t, int result)
 {
+    if (t->status == TRANSPORT_CLOSING && t->discards)
+        weir__transport_lose(t, NULL);
     if (t->status >= TRANSPORT_CLOSING)
         return;
     if (t->reason)

@@ -61,6 +61,8 @@ static void flushed(weir_transport *t)
         t->eof_sent = true;
         t->net->io->ops->shutdown(t->net->io, &t->file);
     }
+    if (t->status == TRANSPORT_CLOSING && t->tls && weir__tls_waits_for_end(t->tls))
+        return;
     if (t->status == TRANSPORT_CLOSING || (t->eof_sent && t->eof_told))
         weir__transport_lose(t, NULL);
 }

@@ -46,6 +46,7 @@ typedef struct weir_tls_options {
     const char *ca_file;     /**< to verify the peer with; NULL: the system's (client) */
     bool verify_client;      /**< server: ask for and require a certificate that ca_file signed */
     bool no_verify;          /**< client: accept any certificate */
+    weir_duration shutdown_timeout; /**< how long a close waits for the peer's end; 0: 5 s */
 } weir_tls_options;
 
 /** Blocks: reads files, so off the loop. Any thread. Errors name the file and what is wrong. */

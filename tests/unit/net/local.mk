@@ -61,3 +61,5 @@ tests_unit_net_test_datagram_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/net/test_endpoints
 tests_unit_net_test_endpoints_SOURCES = tests/unit/net/test_endpoints.c $(net_support)
 tests_unit_net_test_endpoints_LDADD = $(CORE_TEST_LDADD)
+
+include tests/unit/net/tls.mk

@@ -13,122 +13,7 @@
 #include "core/base/chunk.h"
 #include "core/net/stream.h"
 #include "core/net/tls_engine.h"
-#include "tests/unit/net/net_test.h"
-#include "tests/unit/net/test_certificate.h"
-
-static struct test_certificate ca, ec, rsa, other, wild, expired, stranger;
-
-static int make_certificates(void **state)
-{
-    (void)state;
-    return test_certificate_make(&ca, "ca.test", false, NULL, 10) &&
-                   test_certificate_make(&ec, "a.test,127.0.0.1", false, &ca, 10) &&
-                   test_certificate_make(&rsa, "a.test,127.0.0.1", true, &ca, 10) &&
-                   test_certificate_make(&other, "b.test", false, &ca, 10) &&
-                   test_certificate_make(&wild, "*.wild.test", false, &ca, 10) &&
-                   test_certificate_make(&expired, "a.test", false, &ca, -1) &&
-                   test_certificate_make(&stranger, "a.test", false, NULL, 10)
-               ? 0
-               : 1;
-}
-
-static int drop_certificates(void **state)
-{
-    struct test_certificate *all[] = {&ca, &ec, &rsa, &other, &wild, &expired, &stranger};
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        test_certificate_done(all[i]);
-    return 0;
-}
-
-static weir_tls_certificate pair_of(const struct test_certificate *certificate)
-{
-    return (weir_tls_certificate){certificate->certificate, certificate->private_key};
-}
-
-static weir_error *server_context(const struct test_certificate *certificate,
-                                  weir_tls_context **ret)
-{
-    weir_tls_certificate pair = pair_of(certificate);
-    weir_tls_options options = {WEIR_SIZED(weir_tls_options), .certificates = &pair,
-                                .certificate_count = 1};
-
-    return weir_tls_server_context_new(&options, ret);
-}
-
-static weir_error *client_context(const char *ca_text, weir_tls_context **ret)
-{
-    weir_tls_options options = {WEIR_SIZED(weir_tls_options), .ca_file = ca_text};
-
-    return weir_tls_client_context_new(&options, ret);
-}
-
-static weir_error *serve_tls(weir_tls_context *context, const weir_protocol *protocol,
-                             const void *config, weir_server **ret)
-{
-    weir_server_options options = {WEIR_SIZED(weir_server_options), .tls = context};
-
-    return weir_serve(weir_loop_current(), "127.0.0.1:0", &options, protocol, config, ret);
-}
-
-static weir_error *connect_tls(weir_server *server, weir_tls_context *context, const char *name,
-                               weir_stream **ret)
-{
-    weir_connect_options options = {WEIR_SIZED(weir_connect_options), .tls = context,
-                                    .server_name = name};
-
-    return weir_connect(weir_server_name(server), &options, ret);
-}
-
-static weir_error *end_server(weir_server *server)
-{
-    weir_server_close(server);
-    weir_server_abort_connections(server);
-    CHECK_OK(weir_server_wait_closed(server));
-    weir_server_unref(server);
-    return NULL;
-}
-
-/* Echoes until the end, then says goodbye. */
-static weir_error *echo(weir_stream *stream, const void *config)
-{
-    (void)config;
-    for (;;) {
-        weir_slice slice;
-
-        WEIR_TRY(weir_stream_read_slice(stream, &slice));
-        if (!slice.len)
-            return weir_stream_write(stream, "bye", 3);
-        WEIR_TRY(weir_stream_write_slice(stream, slice));
-    }
-}
-
-static const weir_protocol echo_protocol = {WEIR_SIZED(weir_protocol), .name = "echo",
-                                            .serve = echo};
-
-/* A server of one certificate and a client that trusts our CA. */
-struct both {
-    weir_tls_context *server_side, *client_side;
-    weir_server *server;
-};
-
-static weir_error *both_begin(struct both *both, const struct test_certificate *certificate,
-                              const weir_protocol *protocol, const void *config)
-{
-    CHECK_OK(server_context(certificate, &both->server_side));
-    CHECK_OK(client_context(ca.certificate, &both->client_side));
-    CHECK_OK(serve_tls(both->server_side, protocol, config, &both->server));
-    return NULL;
-}
-
-static weir_error *both_end(struct both *both)
-{
-    CHECK_OK(end_server(both->server));
-    weir_tls_context_unref(both->server_side);
-    weir_tls_context_unref(both->client_side);
-    return NULL;
-}
+#include "tests/unit/net/tls_test.h"
 
 static weir_error *T71_echo_over_tls_ends_with_close_notify_both_ways(void *arg)
 {
@@ -494,10 +379,12 @@ static weir_error *large_transfer_arrives_whole_with_back_pressure(void *arg)
     struct both both;
     weir_task *task;
     weir_stream *s;
+    size_t idle;
 
     (void)arg;
     WEIR_TRY(both_begin(&both, &ec, &echo_protocol, NULL));
     CHECK_OK(connect_tls(both.server, both.client_side, NULL, &s));
+    idle = s->transport->net->io->pool->live; /* what a ring holds, with io_uring */
     fill_pattern(big, size, 0);
     reader.stream = s;
     CHECK_OK(weir_spawn(reads_pattern, &reader, &task));
@@ -507,7 +394,7 @@ static weir_error *large_transfer_arrives_whole_with_back_pressure(void *arg)
     weir_task_unref(task);
     free(big);
     CHECK(reader.total == size);
-    CHECK(s->transport->net->io->pool->live < 64);
+    CHECK(s->transport->net->io->pool->live < idle + 64);
     CHECK_OK(weir_stream_close(s));
     return both_end(&both);
 }
@@ -519,12 +406,13 @@ static weir_error *paused_reader_stops_the_peer(void *arg)
     struct record record = {.no_text = true};
     struct both both;
     weir_stream *s;
-    size_t sent = 0, before;
+    size_t sent = 0, idle;
 
     (void)arg;
     WEIR_TRY(both_begin(&both, &ec, &recording, &record));
     CHECK_OK(connect_tls(both.server, both.client_side, NULL, &s));
     UNTIL(record.made);
+    idle = record.transport->net->io->pool->live;
     weir_transport_pause_reading(record.transport);
     for (;;) {
         WEIR_TIMEOUT(soon, WEIR_MS(30));
@@ -538,8 +426,7 @@ static weir_error *paused_reader_stops_the_peer(void *arg)
         CHECK(sent < 64u * 1024 * 1024);
     }
     CHECK(record.received == 0);
-    before = record.transport->net->io->pool->live;
-    CHECK(before < 40);
+    CHECK(record.transport->net->io->pool->live < idle + 40);
     weir_transport_resume_reading(record.transport);
     UNTIL(record.received == sent);
     CHECK_OK(weir_stream_close(s));
@@ -675,5 +562,5 @@ int main(void)
         ON_MAIN_TEST(bad_files_are_named_with_what_is_wrong),
     };
 
-    return cmocka_run_group_tests_name("tls", tests, make_certificates, drop_certificates);
+    return cmocka_run_group_tests_name("tls", tests, tls_test_begin, tls_test_end);
 }

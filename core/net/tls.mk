@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+libweir_core_la_SOURCES += \
+	core/net/tls.h \
+	core/net/tls_bio.c \
+	core/net/tls_certificate.c \
+	core/net/tls_certificate.h \
+	core/net/tls_close.c \
+	core/net/tls_context.c \
+	core/net/tls_engine.c \
+	core/net/tls_engine.h

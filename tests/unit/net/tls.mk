@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+tls_support = tests/unit/net/test_certificate.c tests/unit/net/test_certificate.h \
+	tests/unit/net/tls_test.c tests/unit/net/tls_test.h $(net_support)
+
+unit_tests += tests/unit/net/test_tls
+tests_unit_net_test_tls_SOURCES = tests/unit/net/test_tls.c $(tls_support)
+tests_unit_net_test_tls_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/net/test_tls_end
+tests_unit_net_test_tls_end_SOURCES = tests/unit/net/test_tls_end.c $(tls_support)
+tests_unit_net_test_tls_end_LDADD = $(CORE_TEST_LDADD)
