@@ -2,6 +2,7 @@
 
 check_LTLIBRARIES =
 include tests/unit/base/local.mk
+include tests/unit/io/local.mk
 include tests/unit/loop/local.mk
 include tests/unit/task/local.mk
 include tests/unit/exec/local.mk

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 
-unit_tests += tests/unit/loop/test_epoll
-tests_unit_loop_test_epoll_SOURCES = tests/unit/loop/test_epoll.c tests/unit/base/base_test.h tests/unit/loop/loop_test.h
-tests_unit_loop_test_epoll_LDADD = $(CORE_TEST_LDADD)
-
 unit_tests += tests/unit/loop/test_loop
 tests_unit_loop_test_loop_SOURCES = tests/unit/loop/test_loop.c tests/unit/base/base_test.h tests/unit/loop/loop_test.h
 tests_unit_loop_test_loop_LDADD = $(CORE_TEST_LDADD)
