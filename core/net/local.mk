@@ -40,6 +40,7 @@ libweir_core_la_SOURCES += \
 	core/net/stream_write.c \
 	core/net/transport.c \
 	core/net/transport.h \
+	core/net/transport_buffered.c \
 	core/net/transport_info.c \
 	core/net/transport_read.c \
 	core/net/transport_task.c \

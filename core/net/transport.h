@@ -189,6 +189,10 @@ void weir__transport_unstop(weir_transport *t, enum read_stop reason);
 bool weir__transport_may_deliver(const weir_transport *t);
 /* Gives plaintext to the protocol. Borrows. */
 void weir__transport_deliver(weir_transport *t, weir_slice data);
+/* Into memory of a buffered protocol (transport_buffered.c). Borrows. */
+weir_error *weir__transport_fill(weir_transport *t, weir_slice data) WEIR_MUST_USE;
+/* The unused end of a slice, before everything else that waits. */
+weir_error *weir__transport_put_back(weir_transport *t, weir_slice rest) WEIR_MUST_USE;
 /* Delivers what waits, and the end; for the deferred job. */
 void weir__transport_run_input(weir_transport *t);
 void weir__transport_drop_input(weir_transport *t);

@@ -71,11 +71,14 @@ void weir__transport_deliver(weir_transport *t, weir_slice data)
     weir_transport *outer = net->delivering;
     weir_error *error;
 
-    if (!t->calls->data_received)
+    if (!t->calls->data_received && !t->calls->get_buffer)
         return;
     net->delivering = t;
     t->delivering = true;
-    error = t->calls->data_received(t, t->state, data);
+    if (weir_unlikely(t->calls->get_buffer != NULL))
+        error = weir__transport_fill(t, data);
+    else
+        error = t->calls->data_received(t, t->state, data);
     t->delivering = false;
     net->delivering = outer;
     if (weir_unlikely(error != NULL))
@@ -283,8 +286,7 @@ bool weir_transport_is_reading(const weir_transport *t)
     return t->status == TRANSPORT_OPEN && !(t->stops & (STOP_PROTOCOL | STOP_EOF));
 }
 
-/* The unused end of a slice, before everything else that waits. */
-static weir_error *put_back(weir_transport *t, weir_slice rest)
+weir_error *weir__transport_put_back(weir_transport *t, weir_slice rest)
 {
     weir_chunk *chunk = weir_chunk_of(rest);
     struct input *first = NULL, **end = &first;
@@ -325,7 +327,7 @@ weir_error *weir_transport_set_protocol(weir_transport *t, const weir_protocol *
     WEIR_TRY(weir__loop_check_thread(t->net->loop));
     if (t->status != TRANSPORT_OPEN)
         return WEIR_RAISE_FAST(WEIR_ECLOSED, "set_protocol on a closed connection");
-    WEIR_TRY(put_back(t, rest));
+    WEIR_TRY(weir__transport_put_back(t, rest));
     error = weir__transport_install(t, protocol, config);
     if (error) {
         weir__transport_lose(t, weir_raise(WEIR_ENOMEM, "set_protocol"));

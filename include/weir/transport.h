@@ -99,6 +99,16 @@ typedef struct weir_protocol {
     /** Extension kinds this protocol's routes may use as actions and filters ("http.action"). */
     const char *action_kind, *filter_kind;
     bool routes_required; /**< a listener of this protocol needs at least one route */
+
+    /**
+     * Buffered style, in place of data_received: bytes go into memory that the protocol supplies.
+     * `hint` bytes are there; a smaller buffer is filled and asked for again. A buffer of no bytes
+     * is an error that ends the connection (T63). Then buffer_updated says how many were put at its
+     * start. Set both or neither.
+     */
+    weir_error *(*get_buffer)(weir_transport *transport, void *state, size_t hint,
+                              void **ret_buffer, size_t *ret_size);
+    weir_error *(*buffer_updated)(weir_transport *transport, void *state, size_t n);
 } weir_protocol;
 
 WEIR_PUBLIC weir_transport *weir_transport_ref(weir_transport *transport);
@@ -214,6 +224,10 @@ typedef struct weir_connect_options {
     const char *server_name;   /**< to verify; NULL: the target's host */
     const char *local_address; /**< to bind to, without a port; only for targets of its family */
     const weir_socket_options *socket; /**< socket.h; NULL: the defaults. Copied */
+    /** RFC 8305: the next address is tried when the last one had this long; 0: 250 ms; at least
+     *  10 ms; WEIR_FOREVER: only when it has failed. */
+    weir_duration attempt_delay;
+    unsigned interleave; /**< so many addresses of the first family before turns begin; 0: 1 */
 } weir_connect_options;
 
 /** A connection attempt under way. */

@@ -57,9 +57,12 @@ unit_tests += tests/unit/net/test_datagram
 tests_unit_net_test_datagram_SOURCES = tests/unit/net/test_datagram.c $(net_support)
 tests_unit_net_test_datagram_LDADD = $(CORE_TEST_LDADD)
 
+include tests/unit/net/tls.mk
 
 unit_tests += tests/unit/net/test_endpoints
 tests_unit_net_test_endpoints_SOURCES = tests/unit/net/test_endpoints.c $(net_support)
 tests_unit_net_test_endpoints_LDADD = $(CORE_TEST_LDADD)
 
-include tests/unit/net/tls.mk
+unit_tests += tests/unit/net/test_buffered
+tests_unit_net_test_buffered_SOURCES = tests/unit/net/test_buffered.c $(net_support)
+tests_unit_net_test_buffered_LDADD = $(CORE_TEST_LDADD)
