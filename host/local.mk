@@ -28,6 +28,7 @@ libweir_host_core_la_SOURCES += \
 	host/config/include.c \
 	host/config/internal.h \
 	host/config/load.c \
+	host/config/node.c \
 	host/config/overlay.c \
 	host/config/position.c \
 	host/config/reference.c \

@@ -32,7 +32,7 @@ static bool parse_number(const char *text, unsigned max, unsigned *ret)
     return true;
 }
 
-static const char *parse_unix(weir_config_context *c, const char *path, weir_address *ret)
+static const char *parse_unix(weir_config_context *c, const char *path, weir_option_address *ret)
 {
     if (*path != '/' && *path != '@')
         return "the path of a Unix socket begins with `/`";
@@ -43,7 +43,7 @@ static const char *parse_unix(weir_config_context *c, const char *path, weir_add
     return NULL;
 }
 
-static const char *parse_port(const char *text, bool listen, weir_address *ret)
+static const char *parse_port(const char *text, bool listen, weir_option_address *ret)
 {
     if (!parse_number(text, 65535, &ret->port))
         return "a port is a number from 0 to 65535";
@@ -72,7 +72,7 @@ static const char *check_host(const char *host, bool listen)
 }
 
 static const char *parse_bracketed(weir_config_context *c, const char *text, bool listen,
-                                   weir_address *ret)
+                                   weir_option_address *ret)
 {
     const char *end = strchr(text, ']'), *zone;
     struct in6_addr unused;
@@ -91,7 +91,7 @@ static const char *parse_bracketed(weir_config_context *c, const char *text, boo
 }
 
 static const char *parse_inet(weir_config_context *c, const char *text, bool listen,
-                              weir_address *ret)
+                              weir_option_address *ret)
 {
     const char *colon = strchr(text, ':');
     const char *problem;
@@ -120,9 +120,9 @@ static const char *parse_inet(weir_config_context *c, const char *text, bool lis
 }
 
 const char *weir__address_parse(weir_config_context *c, const char *text, bool listen,
-                                weir_address *ret)
+                                weir_option_address *ret)
 {
-    weir_address address = {.kind = WEIR_ADDRESS_NONE};
+    weir_option_address address = {.kind = WEIR_ADDRESS_NONE};
     const char *problem = NULL;
 
     if (strncmp(text, "unix:", 5) == 0) {
@@ -151,7 +151,7 @@ const char *weir__address_parse(weir_config_context *c, const char *text, bool l
 }
 
 bool weir__fill_address(weir_config_context *c, const weir_option *option,
-                        const weir_config_node *node, weir_address *ret)
+                        const weir_config_node *node, weir_option_address *ret)
 {
     const char *problem;
 

@@ -7,6 +7,7 @@
  * doubles what the array needs.
  */
 #include <config.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,18 +21,23 @@ struct arena_block {
     max_align_t data[];
 };
 
-static void no_memory(size_t size)
+void weir__arena_exhausted(struct arena *arena, size_t size)
 {
+    if (arena->escape)
+        longjmp(*arena->escape, 1);
     fprintf(stderr, "weir: out of memory: %zu bytes for the configuration\n", size);
     abort();
 }
 
 static void *new_block(struct arena *arena, size_t size)
 {
-    struct arena_block *block = calloc(1, sizeof *block + size);
+    struct arena_block *block = NULL;
 
+    if (!arena->limit || size <= arena->limit - arena->total)
+        block = calloc(1, sizeof *block + size);
     if (!block)
-        no_memory(size);
+        weir__arena_exhausted(arena, size);
+    arena->total += size;
     block->next = arena->blocks;
     arena->blocks = block;
     return block->data;
@@ -42,7 +48,7 @@ void *weir__arena_alloc(struct arena *arena, size_t size)
     unsigned char *piece;
 
     if (size > SIZE_MAX / 2)
-        no_memory(size);
+        weir__arena_exhausted(arena, size);
     size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (size == 0)
         size = ALIGNMENT;

@@ -20,6 +20,7 @@
       "Tags, several documents in a file and keys that are not words are refused.")               \
     X(10, MERGE, "A merge key `<<` takes a map or a list of maps.")                               \
     X(11, INDENT, "The lines of one map begin in the same column; this one does not.")            \
+    X(12, MEMORY, "The configuration needs more memory than the system gives, or than 1 GiB.")    \
     X(20, CONFLICT, "Two files set the same value; files have no order of precedence.")           \
     X(21, INCLUDE, "An included file is missing, includes itself, or is nested too deeply.")      \
     X(22, VERSION, "The main file states the version of the format: `version: 1`.")               \

@@ -35,7 +35,8 @@ struct config_settings {
     const char *const *sets;      /* "log.level=debug", from --set */
     const char *const *set_names; /* NULL, or how each was written: "--log-level" */
     size_t n_sets;
-    int64_t version; /* not 0: `version` must not be greater, and stand in the main file */
+    size_t memory_limit; /* bytes; 0: 1 GiB */
+    int64_t version;     /* not 0: `version` must not be greater, and stand in the main file */
     const char *(*getenv)(void *arg, const char *name); /* NULL: the process's */
     void *getenv_arg;
 };
@@ -74,11 +75,11 @@ struct config_choice {
 struct config_reference {
     void **field;
     const char *kind;
-    const char *name;     /* NULL when it is an address */
-    const char *scheme;   /* "http", "https" or "" */
-    weir_address address; /* when name is NULL */
-    const char *url_path; /* after the authority of a URL; "" or "/…" */
-    const void *target;   /* the NAMED entry's struct, after weir__config_resolve() */
+    const char *name;            /* NULL when it is an address */
+    const char *scheme;          /* "http", "https" or "" */
+    weir_option_address address; /* when name is NULL */
+    const char *url_path;        /* after the authority of a URL; "" or "/…" */
+    const void *target;          /* the NAMED entry's struct, after weir__config_resolve() */
     const weir_config_node *node;
 };
 
@@ -90,6 +91,11 @@ weir_error *weir__config_new(const struct config_settings *settings,
 weir_config_context *weir__config_ref(weir_config_context *context);
 void weir__config_unref(weir_config_context *context);
 WEIR_DEFINE_CLEANUP(weir_config_context, weir__config_unref)
+
+/* Runs `fn(arg)`, in which running out of memory for this configuration is an error in its report
+ * (W0012) instead of the end of the process: then what was under way is given up where it was, and
+ * this gives false. Everything that fills a configuration belongs into one; guards may nest. */
+bool weir__config_guard(weir_config_context *context, void (*fn)(void *arg), void *arg);
 
 void weir__config_set_lookup(weir_config_context *context, const struct config_lookup *lookup);
 

@@ -17,19 +17,11 @@
 
 #include "host/config/internal.h"
 
-struct anchor {
-    const char *name;
-    weir_config_node *node;
-    bool finished;
-};
-
 struct reader {
     weir_config_context *c;
     struct source *source;
-    yaml_parser_t parser;
-    struct anchor *anchors;
-    size_t n_anchors, anchors_room;
-    size_t written; /* nodes of this file */
+    yaml_parser_t *parser;     /* the context knows it too, for the guard */
+    weir_config_node *anchors; /* a map: the last node of each name */
     bool failed;
 };
 
@@ -44,68 +36,24 @@ static struct span span_of(const struct reader *r, const yaml_event_t *event)
     return span;
 }
 
-weir_config_node *weir__node_new(weir_config_context *c, weir_config_node_kind kind,
-                                 struct span span)
-{
-    weir_config_node *node = CONFIG_NEW(c, weir_config_node);
-
-    node->kind = kind;
-    node->span = span;
-    node->text = "";
-    node->weight = 1;
-    return node;
-}
-
-static void adopt(weir_config_node *parent, const weir_config_node *child)
-{
-    parent->weight += child->weight;
-    if (child->height + 1 > parent->height)
-        parent->height = (uint16_t)(child->height + 1);
-}
-
-void weir__node_append(weir_config_context *c, weir_config_node *list, weir_config_node *item)
-{
-    list->items = weir__arena_grow(&c->arena, list->items, list->count, &list->capacity,
-                                   sizeof(weir_config_node *));
-    list->items[list->count++] = item;
-    adopt(list, item);
-}
-
-void weir__node_put(weir_config_context *c, weir_config_node *map, weir_config_node *key,
-                    weir_config_node *value)
-{
-    size_t room = map->capacity;
-
-    map->items = weir__arena_grow(&c->arena, map->items, map->count, &map->capacity,
-                                  sizeof(weir_config_node *));
-    map->keys =
-        weir__arena_grow(&c->arena, map->keys, map->count, &room, sizeof(weir_config_node *));
-    map->keys[map->count] = key;
-    map->items[map->count++] = value;
-    adopt(map, value);
-    map->weight++;
-}
-
 static bool next(struct reader *r, yaml_event_t *event)
 {
     struct yaml_problem problem;
 
     if (r->failed)
         return false;
-    if (yaml_parser_parse(&r->parser, event))
+    if (yaml_parser_parse(r->parser, event))
         return true;
     r->failed = true;
-    if (r->parser.error == YAML_MEMORY_ERROR) {
-        fprintf(stderr, "weir: out of memory while reading %s\n", r->source->name);
-        abort();
-    }
-    problem.problem = r->parser.problem ? r->parser.problem : "cannot be read";
-    problem.context = r->parser.context;
-    problem.line = (uint32_t)r->parser.problem_mark.line;
-    problem.column = (uint32_t)r->parser.problem_mark.column;
-    problem.context_line = (uint32_t)r->parser.context_mark.line;
-    problem.context_column = (uint32_t)r->parser.context_mark.column;
-    problem.has_context = r->parser.context != NULL;
+    if (r->parser->error == YAML_MEMORY_ERROR)
+        weir__arena_exhausted(&r->c->arena, 0);
+    problem.problem = r->parser->problem ? r->parser->problem : "cannot be read";
+    problem.context = r->parser->context;
+    problem.line = (uint32_t)r->parser->problem_mark.line;
+    problem.column = (uint32_t)r->parser->problem_mark.column;
+    problem.context_line = (uint32_t)r->parser->context_mark.line;
+    problem.context_column = (uint32_t)r->parser->context_mark.column;
+    problem.has_context = r->parser->context != NULL;
     weir__yaml_report(r->c, r->source, &problem);
     return false;
 }
@@ -120,71 +68,61 @@ static void refuse(struct reader *r, int code, struct span span, const char *mes
     r->failed = true;
 }
 
-static struct anchor *find_anchor(struct reader *r, const char *name)
+/* What `*name` stands for from here on, up to the next anchor of that name. */
+static void add_anchor(struct reader *r, const yaml_char_t *name, weir_config_node *node)
 {
-    for (size_t i = r->n_anchors; i > 0; i--) {
-        if (strcmp(r->anchors[i - 1].name, name) == 0)
-            return &r->anchors[i - 1];
-    }
-    return NULL;
-}
-
-/* The anchor's place in the array; SIZE_MAX without one. */
-static size_t add_anchor(struct reader *r, const yaml_char_t *name, weir_config_node *node)
-{
-    struct anchor *anchor;
+    weir_config_node *key;
+    ptrdiff_t at;
 
     if (!name)
-        return SIZE_MAX;
-    r->anchors = weir__arena_grow(&r->c->arena, r->anchors, r->n_anchors, &r->anchors_room,
-                                  sizeof *r->anchors);
-    anchor = &r->anchors[r->n_anchors];
-    anchor->name = weir__arena_dup(&r->c->arena, (const char *)name, strlen((const char *)name));
-    anchor->node = node;
-    anchor->finished = false;
-    return r->n_anchors++;
-}
-
-static void finish_anchor(struct reader *r, size_t index)
-{
-    if (index != SIZE_MAX)
-        r->anchors[index].finished = true;
+        return;
+    node->open = true;
+    at = weir__node_index(r->anchors, (const char *)name);
+    if (at >= 0) {
+        r->anchors->items[at] = node;
+        return;
+    }
+    key = weir__node_new(r->c, WEIR_NODE_SCALAR, node->span);
+    key->len = strlen((const char *)name);
+    key->text = weir__arena_dup(&r->c->arena, (const char *)name, key->len);
+    weir__node_put(r->c, r->anchors, key, node);
 }
 
 static weir_config_node *compose_alias(struct reader *r, const yaml_event_t *event, unsigned depth)
 {
     const char *name = (const char *)event->data.alias.anchor;
-    struct anchor *anchor = find_anchor(r, name);
+    ptrdiff_t at = weir__node_index(r->anchors, name);
     struct span span = span_of(r, event);
     weir_config_node *node;
 
-    if (!anchor) {
+    if (at < 0) {
         struct suggestion s;
         struct diagnostic *d =
             weir__diagnose(r->c, CONFIG_ALIAS, span, "`*%s` names no anchor of this file", name);
 
         weir__suggest_begin(&s, name);
-        for (size_t i = 0; i < r->n_anchors; i++)
-            weir__suggest_offer(&s, r->anchors[i].name);
+        for (size_t i = 0; i < r->anchors->count; i++)
+            weir__suggest_offer(&s, r->anchors->keys[i]->text);
         weir__diagnostic_label(r->c, d, "no `&%s` before this", name);
         if (s.best)
             weir__diagnostic_help(r->c, d, "did you mean `*%s`?", s.best);
         r->failed = true;
         return NULL;
     }
-    if (!anchor->finished) {
+    if (r->anchors->items[at]->open) {
         node = weir__node_new(r->c, WEIR_NODE_MAP, span);
         node->recursive = true;
         return node;
     }
-    if (depth + anchor->node->height > CONFIG_MAX_DEPTH ||
-        r->written + anchor->node->weight > CONFIG_MAX_NODES) {
+    node = r->anchors->items[at];
+    if (depth + node->height > CONFIG_MAX_DEPTH ||
+        r->c->written + node->weight > CONFIG_MAX_NODES) {
         refuse(r, CONFIG_TOO_LARGE, span, "this alias expands to too much",
                "more than 1,000,000 values or 64 levels");
         return NULL;
     }
-    r->written += anchor->node->weight;
-    return anchor->node;
+    r->c->written += node->weight;
+    return node;
 }
 
 static weir_config_node *compose_scalar(struct reader *r, const yaml_event_t *event)
@@ -194,7 +132,8 @@ static weir_config_node *compose_scalar(struct reader *r, const yaml_event_t *ev
     node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     node->len = event->data.scalar.length;
     node->text = weir__arena_dup(&r->c->arena, (const char *)event->data.scalar.value, node->len);
-    finish_anchor(r, add_anchor(r, event->data.scalar.anchor, node));
+    add_anchor(r, event->data.scalar.anchor, node);
+    node->open = false;
     return node;
 }
 
@@ -214,9 +153,9 @@ static void drop_last(weir_config_node *parent)
 static weir_config_node *compose_list(struct reader *r, const yaml_event_t *start, unsigned depth)
 {
     weir_config_node *list = weir__node_new(r->c, WEIR_NODE_LIST, span_of(r, start));
-    size_t anchor = add_anchor(r, start->data.sequence_start.anchor, list);
     yaml_event_t event;
 
+    add_anchor(r, start->data.sequence_start.anchor, list);
     list->flow = start->data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE;
     while (next(r, &event)) {
         weir_config_node *item;
@@ -233,45 +172,17 @@ static weir_config_node *compose_list(struct reader *r, const yaml_event_t *star
     }
     if (r->failed)
         drop_last(list);
-    finish_anchor(r, anchor);
+    list->open = false;
     return list;
 }
 
-static int compare_keys(const void *left, const void *right)
+static void mark_duplicates(weir_config_node *map)
 {
-    const weir_config_node *a = *(weir_config_node *const *)left;
-    const weir_config_node *b = *(weir_config_node *const *)right;
-    int order = strcmp(a->text, b->text);
-
-    if (order)
-        return order;
-    if (a->span.line != b->span.line)
-        return a->span.line < b->span.line ? -1 : 1;
-    return a->span.column < b->span.column ? -1 : a->span.column > b->span.column;
-}
-
-static void mark_duplicates(weir_config_context *c, weir_config_node *map)
-{
-    weir_config_node **keys;
-
-    if (map->count < 2)
-        return;
-    if (map->count <= 8) {
-        for (size_t i = 1; i < map->count; i++) {
-            for (size_t j = 0; j < i && !map->keys[i]->duplicate_of; j++) {
-                if (strcmp(map->keys[i]->text, map->keys[j]->text) == 0)
-                    map->keys[i]->duplicate_of = map->keys[j];
-            }
-        }
-        return;
-    }
-    keys = weir__arena_alloc(&c->arena, map->count * sizeof *keys);
-    memcpy(keys, map->keys, map->count * sizeof *keys);
-    qsort(keys, map->count, sizeof *keys, compare_keys);
     for (size_t i = 1; i < map->count; i++) {
-        if (strcmp(keys[i]->text, keys[i - 1]->text) == 0)
-            keys[i]->duplicate_of =
-                keys[i - 1]->duplicate_of ? keys[i - 1]->duplicate_of : keys[i - 1];
+        const weir_config_node *first = map->keys[weir__node_index(map, map->keys[i]->text)];
+
+        if (first != map->keys[i])
+            map->keys[i]->duplicate_of = first;
     }
 }
 
@@ -323,10 +234,10 @@ static weir_config_node *compose_key(struct reader *r, yaml_event_t *event, unsi
 static weir_config_node *compose_map(struct reader *r, const yaml_event_t *start, unsigned depth)
 {
     weir_config_node *map = weir__node_new(r->c, WEIR_NODE_MAP, span_of(r, start));
-    size_t anchor = add_anchor(r, start->data.mapping_start.anchor, map);
     weir_config_node *merged = NULL;
     yaml_event_t event;
 
+    add_anchor(r, start->data.mapping_start.anchor, map);
     map->flow = start->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE;
     while (next(r, &event)) {
         weir_config_node *key, *value = NULL;
@@ -351,10 +262,10 @@ static weir_config_node *compose_map(struct reader *r, const yaml_event_t *start
     }
     if (r->failed)
         drop_last(map);
-    mark_duplicates(r->c, map);
+    mark_duplicates(map);
     if (merged)
         merge(r, map, merged);
-    finish_anchor(r, anchor);
+    map->open = false;
     return map;
 }
 
@@ -380,7 +291,7 @@ static weir_config_node *compose(struct reader *r, yaml_event_t *event, unsigned
 {
     if (!check_tag(r, event))
         return NULL;
-    if (depth > CONFIG_MAX_DEPTH || ++r->written > CONFIG_MAX_NODES) {
+    if (depth > CONFIG_MAX_DEPTH || ++r->c->written > CONFIG_MAX_NODES) {
         refuse(r, CONFIG_TOO_LARGE, span_of(r, event),
                depth > CONFIG_MAX_DEPTH ? "nested more than 64 levels deep"
                                         : "more than 1,000,000 values",
@@ -426,39 +337,24 @@ static weir_config_node *read_documents(struct reader *r)
 weir_config_node *weir__document_parse(weir_config_context *c, struct source *source)
 {
     struct reader r = {.c = c, .source = source};
+    yaml_parser_t *parser;
     weir_config_node *root;
 
     if (source->broken)
         return NULL;
-    if (!yaml_parser_initialize(&r.parser)) {
-        fprintf(stderr, "weir: out of memory while reading %s\n", source->name);
-        abort();
-    }
-    yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&r.parser, (const unsigned char *)source->text, source->len);
+    r.anchors = weir__node_new(c, WEIR_NODE_MAP, weir__span_file(source));
+    parser = CONFIG_NEW(c, yaml_parser_t);
+    if (!yaml_parser_initialize(parser))
+        weir__arena_exhausted(&c->arena, 0);
+    c->parser = r.parser = parser;
+    yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(parser, (const unsigned char *)source->text, source->len);
     root = read_documents(&r);
-    yaml_parser_delete(&r.parser);
+    c->parser = NULL;
+    yaml_parser_delete(parser);
     if (r.failed) {
         source->broken = true;
         c->incomplete = true;
     }
     return root;
-}
-
-/* Public view of nodes. */
-
-ptrdiff_t weir__node_index(const weir_config_node *map, const char *key)
-{
-    if (map && map->kind == WEIR_NODE_MAP) {
-        for (size_t i = 0; i < map->count; i++) {
-            if (strcmp(map->keys[i]->text, key) == 0)
-                return (ptrdiff_t)i;
-        }
-    }
-    return -1;
-}
-
-bool weir__node_is_empty(const weir_config_node *node)
-{
-    return node->kind == WEIR_NODE_SCALAR && node->plain && node->len == 0 && !node->expanded;
 }

@@ -57,9 +57,19 @@ weir_slice weir__span_text(struct span span)
     return weir_slice_of(text + from, to - from);
 }
 
+/* A reference in a node's text. Its span is looked for only when it is reported. */
+struct place {
+    const weir_config_node *node;
+    const char *text;
+    size_t len;
+};
+
 /* Where a reference stands inside its node's text; the whole node when it cannot be told. */
-static struct span span_inside(const weir_config_node *node, const char *reference, size_t len)
+static struct span span_inside(const struct place *place)
 {
+    const weir_config_node *node = place->node;
+    const char *reference = place->text;
+    size_t len = place->len;
     struct span span = node->span;
     weir_slice text;
     const char *bytes, *found;
@@ -82,7 +92,8 @@ static struct span span_inside(const weir_config_node *node, const char *referen
     return span;
 }
 
-static bool expand_env(weir_config_context *c, struct text *out, const char *what, struct span span)
+static bool expand_env(weir_config_context *c, struct text *out, const char *what,
+                       const struct place *place)
 {
     const char *fallback = strstr(what, ":-");
     const char *value;
@@ -99,14 +110,15 @@ static bool expand_env(weir_config_context *c, struct text *out, const char *wha
         append(c, out, fallback + 2, strlen(fallback + 2));
         return true;
     }
-    d = weir__diagnose(c, CONFIG_UNSET, span, "the environment variable `%s` is not set", name);
+    d = weir__diagnose(c, CONFIG_UNSET, span_inside(place),
+                       "the environment variable `%s` is not set", name);
     weir__diagnostic_label(c, d, "not set, and no default");
     weir__diagnostic_help(c, d, "give it a default: ${env:%s:-value}", name);
     return false;
 }
 
 static bool read_secret(weir_config_context *c, struct text *out, const char *path,
-                        struct span span, bool check_mode)
+                        const struct place *place, bool check_mode)
 {
     char *text, buffer[128];
     struct diagnostic *d;
@@ -115,7 +127,7 @@ static bool read_secret(weir_config_context *c, struct text *out, const char *pa
     int error = weir__read_file(path, CONFIG_MAX_SECRET_FILE, &c->arena, &text, &len, &mode);
 
     if (error || memchr(text, '\0', len)) {
-        d = weir__diagnose(c, CONFIG_UNSET, span, "cannot read `%s`: %s", path,
+        d = weir__diagnose(c, CONFIG_UNSET, span_inside(place), "cannot read `%s`: %s", path,
                            !error           ? "it holds a zero byte"
                            : error == EFBIG ? "larger than 64 KiB"
                                             : strerror_r(error, buffer, sizeof buffer));
@@ -123,7 +135,7 @@ static bool read_secret(weir_config_context *c, struct text *out, const char *pa
         return false;
     }
     if (check_mode && (mode & (S_IRGRP | S_IROTH))) {
-        d = weir__diagnose(c, CONFIG_SECRET_FILE, span, "others can read `%s`", path);
+        d = weir__diagnose(c, CONFIG_SECRET_FILE, span_inside(place), "others can read `%s`", path);
         weir__diagnostic_help(c, d, "chmod 600 %s", path);
     }
     while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
@@ -133,20 +145,20 @@ static bool read_secret(weir_config_context *c, struct text *out, const char *pa
 }
 
 static bool expand_file(weir_config_context *c, struct text *out, const char *path,
-                        struct span span)
+                        const struct place *place)
 {
     if (*path != '/') {
-        struct diagnostic *d =
-            weir__diagnose(c, CONFIG_EXPANSION, span, "`${file:…}` takes an absolute path");
+        struct diagnostic *d = weir__diagnose(c, CONFIG_EXPANSION, span_inside(place),
+                                              "`${file:…}` takes an absolute path");
 
         weir__diagnostic_label(c, d, "does not begin with `/`");
         return false;
     }
-    return read_secret(c, out, path, span, true);
+    return read_secret(c, out, path, place, true);
 }
 
 static bool expand_credential(weir_config_context *c, struct text *out, const char *name,
-                              struct span span)
+                              const struct place *place)
 {
     const char *folder = c->settings.getenv
                              ? c->settings.getenv(c->settings.getenv_arg, "CREDENTIALS_DIRECTORY")
@@ -154,34 +166,39 @@ static bool expand_credential(weir_config_context *c, struct text *out, const ch
     struct diagnostic *d;
 
     if (!*name || strchr(name, '/')) {
-        d = weir__diagnose(c, CONFIG_EXPANSION, span, "a credential is named without a path");
+        d = weir__diagnose(c, CONFIG_EXPANSION, span_inside(place),
+                           "a credential is named without a path");
         weir__diagnostic_label(c, d, "not a name");
         return false;
     }
     if (!folder || !*folder) {
-        d = weir__diagnose(c, CONFIG_UNSET, span, "there is no credential `%s`", name);
+        d = weir__diagnose(c, CONFIG_UNSET, span_inside(place), "there is no credential `%s`",
+                           name);
         weir__diagnostic_label(c, d, "CREDENTIALS_DIRECTORY is not set");
         weir__diagnostic_help(c, d, "systemd sets it: LoadCredential=%s:/path in the unit", name);
         return false;
     }
-    return read_secret(c, out, weir__arena_format(&c->arena, "%s/%s", folder, name), span, false);
+    return read_secret(c, out, weir__arena_format(&c->arena, "%s/%s", folder, name), place, false);
 }
 
 /* One `${…}` whose inside is `what`. */
 static bool expand_one(weir_config_context *c, weir_config_node *node, struct text *out,
-                       const char *what, struct span span)
+                       const char *what, const struct place *place)
 {
     struct diagnostic *d;
 
-    if (strncmp(what, "env:", 4) == 0)
-        return expand_env(c, out, what + 4, span);
+    if (strncmp(what, "env:", 4) == 0) {
+        node->variable = weir__arena_dup(&c->arena, what + 4, strcspn(what + 4, ":"));
+        return expand_env(c, out, what + 4, place);
+    }
     if (strncmp(what, "file:", 5) == 0 || strncmp(what, "cred:", 5) == 0) {
         node->redaction = what;
         node->secret = true;
-        return *what == 'f' ? expand_file(c, out, what + 5, span)
-                            : expand_credential(c, out, what + 5, span);
+        return *what == 'f' ? expand_file(c, out, what + 5, place)
+                            : expand_credential(c, out, what + 5, place);
     }
-    d = weir__diagnose(c, CONFIG_EXPANSION, span, "`${%s}` does not say where it comes from", what);
+    d = weir__diagnose(c, CONFIG_EXPANSION, span_inside(place),
+                       "`${%s}` does not say where it comes from", what);
     weir__diagnostic_label(c, d, "expected env:, file: or cred:");
     weir__diagnostic_help(c, d, "write `${env:NAME}` for an environment variable, `$$` for a `$`");
     return false;
@@ -210,8 +227,9 @@ static bool expand_text(weir_config_context *c, weir_config_node *node, bool tem
         }
         end = dollar[1] == '{' ? strchr(dollar, '}') : NULL;
         if (dollar[1] == '{' && !end) {
-            struct diagnostic *d = weir__diagnose(c, CONFIG_EXPANSION, span_inside(node, dollar, 2),
-                                                  "`${` is never closed");
+            struct place place = {node, dollar, 2};
+            struct diagnostic *d =
+                weir__diagnose(c, CONFIG_EXPANSION, span_inside(&place), "`${` is never closed");
 
             weir__diagnostic_label(c, d, "write `$$` for a dollar sign");
             return false;
@@ -224,7 +242,7 @@ static bool expand_text(weir_config_context *c, weir_config_node *node, bool tem
         if (template_words && !has_scheme(what))
             append(c, out, dollar, (size_t)(end + 1 - dollar));
         else if (!expand_one(c, node, out, what,
-                             span_inside(node, dollar, (size_t)(end + 1 - dollar))))
+                             &(struct place){node, dollar, (size_t)(end + 1 - dollar)}))
             return false;
         dollar = end + 1;
     }

@@ -157,6 +157,19 @@ static weir_config_node *merge_roots(weir_config_context *c, weir_config_node *r
     return !more ? root : !root ? more : merge_maps(c, root, more, "");
 }
 
+static int compare_paths(const void *left, const void *right)
+{
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+static void note_skipped(weir_config_context *c, const struct source *from, const char *path)
+{
+    c->skipped = weir__arena_grow(&c->arena, c->skipped, c->n_skipped, &c->skipped_room,
+                                  sizeof(const char *));
+    c->skipped[c->n_skipped++] =
+        shown_name(c, from, weir__arena_dup(&c->arena, path, strlen(path)));
+}
+
 static weir_config_node *include_pattern(weir_config_context *c, const struct source *from,
                                          const weir_config_node *node, weir_config_node *root,
                                          unsigned depth)
@@ -165,29 +178,29 @@ static weir_config_node *include_pattern(weir_config_context *c, const struct so
     bool wild = strpbrk(text, "*?[") != NULL;
     const char *path =
         *text == '/' ? text : weir__arena_format(&c->arena, "%s/%s", from->folder, text);
-    glob_t found;
+    struct found *found = CONFIG_NEW(c, struct found);
+    glob_t *files = &found->glob;
 
     if (!wild)
         return merge_roots(c, root, include_file(c, from, path, &node->span, depth));
-    if (glob(path, GLOB_NOSORT, NULL, &found) != 0)
+    if (glob(path, GLOB_NOSORT, NULL, files) != 0)
         return root;
-    for (size_t i = 1; i < found.gl_pathc; i++) { /* bytewise, whatever the locale */
-        for (size_t j = i; j > 0 && strcmp(found.gl_pathv[j], found.gl_pathv[j - 1]) < 0; j--) {
-            char *swap = found.gl_pathv[j];
-
-            found.gl_pathv[j] = found.gl_pathv[j - 1];
-            found.gl_pathv[j - 1] = swap;
-        }
-    }
-    for (size_t i = 0; i < found.gl_pathc; i++) {
-        if (!skip_name(found.gl_pathv[i]))
+    found->outer = c->found;
+    c->found = found;
+    /* bytewise, whatever the locale */
+    qsort(files->gl_pathv, files->gl_pathc, sizeof *files->gl_pathv, compare_paths);
+    for (size_t i = 0; i < files->gl_pathc; i++) {
+        if (skip_name(files->gl_pathv[i]))
+            note_skipped(c, from, files->gl_pathv[i]);
+        else
             root = merge_roots(c, root,
                                include_file(c, from,
-                                            weir__arena_dup(&c->arena, found.gl_pathv[i],
-                                                            strlen(found.gl_pathv[i])),
+                                            weir__arena_dup(&c->arena, files->gl_pathv[i],
+                                                            strlen(files->gl_pathv[i])),
                                             &node->span, depth));
     }
-    globfree(&found);
+    c->found = found->outer;
+    globfree(files);
     return root;
 }
 

@@ -12,6 +12,8 @@
 #ifndef WEIR_HOST_CONFIG_INTERNAL_H
 #define WEIR_HOST_CONFIG_INTERNAL_H
 
+#include <glob.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 
@@ -22,7 +24,8 @@
 
 /* Limits against hostile files. */
 #define CONFIG_MAX_FILE          ((size_t)16 * 1024 * 1024)
-#define CONFIG_MAX_NODES         ((size_t)1000000)
+#define CONFIG_MAX_NODES         ((size_t)1000000) /* of all files together */
+#define CONFIG_MAX_MEMORY        ((size_t)1 << 30)
 #define CONFIG_MAX_DEPTH         64
 #define CONFIG_MAX_INCLUDE_DEPTH 8
 #define CONFIG_MAX_FILES         4096
@@ -32,14 +35,19 @@
 #define CONFIG_MAX_PARTS         12
 #define CONFIG_MAX_FIELDS        256
 
-/* arena.c: memory that goes all at once. Running out of memory ends the process with a message:
- * a configuration is read off the loops, and nothing useful can be said without memory. */
+/* arena.c: memory that goes all at once. When there is no more, or more than the limit is taken,
+ * control goes back to weir__config_guard(), which makes a report of it; without a guard the process
+ * ends with a message. */
 struct arena_block;
 
 struct arena {
     struct arena_block *blocks;
     size_t used, room;
+    size_t total, limit; /* bytes of all blocks; a limit of 0 is none */
+    jmp_buf *escape;
 };
+
+_Noreturn void weir__arena_exhausted(struct arena *arena, size_t size);
 
 void *weir__arena_alloc(struct arena *arena, size_t size); /* zeroed, aligned for anything */
 char *weir__arena_dup(struct arena *arena, const char *text, size_t len);
@@ -79,16 +87,20 @@ struct weir_config_node {
     bool recursive : 1; /* stands for an alias that contains itself */
     bool expanded : 1;  /* `text` is what the `${…}` gave */
     bool failed : 1;    /* its expansion was reported */
+    bool open : 1;      /* its end is not read yet: an alias to it contains itself */
     bool secret : 1;    /* is not shown */
     uint16_t height;    /* levels below */
     struct span span;
     const char *text; /* of a scalar, NUL-ended */
     size_t len;
     const char *redaction;           /* "cred:site.key" where the text came from such a place */
+    const char *variable;            /* "LOG_LEVEL" where it came from the environment */
     size_t weight;                   /* nodes, with aliases counted as often as they are used */
     struct weir_config_node **items; /* of a list; of a map the values */
     struct weir_config_node **keys;
     size_t count, capacity;
+    uint32_t *slots; /* of a large map: hash table of places in `keys` plus 1, 0 is free */
+    size_t n_slots;
     const weir_config_node *duplicate_of; /* of a key: the first one */
 };
 
@@ -171,6 +183,11 @@ void weir__yaml_report(weir_config_context *c, struct source *source,
                        const struct yaml_problem *problem);
 
 /* include.c, overlay.c */
+struct found { /* the files of a pattern, while they are read */
+    glob_t glob;
+    struct found *outer;
+};
+
 weir_config_node *weir__include_all(weir_config_context *c, struct source *main_source);
 void weir__overlay_apply(weir_config_context *c, const char *setting, const char *name);
 
@@ -230,10 +247,10 @@ const weir_option *weir__option_at(weir_config_context *c, const weir_option *co
 bool weir__fill_scalar(weir_config_context *c, const weir_option *option,
                        const weir_config_node *node, void *field);
 bool weir__fill_address(weir_config_context *c, const weir_option *option,
-                        const weir_config_node *node, weir_address *ret);
+                        const weir_config_node *node, weir_option_address *ret);
 /* The message to give, or NULL; `shown` needs no redaction there. */
 const char *weir__address_parse(weir_config_context *c, const char *text, bool listen,
-                                weir_address *ret);
+                                weir_option_address *ret);
 const char *weir__duration_parse(const char *text, int64_t *ret_ns);
 const char *weir__size_parse(const char *text, uint64_t *ret);
 bool weir__choose_word(const char *const *words, const char *text, size_t *ret_index);
@@ -283,8 +300,14 @@ struct weir_config_context {
     struct diagnostic **diagnostics;
     size_t n_diagnostics, diagnostics_room;
     size_t n_errors, n_warnings, n_cli_errors;
-    bool incomplete; /* a file is broken: what is missing may stand there */
-    bool no_main;    /* the main file cannot be read */
+    bool incomplete;              /* a file is broken: what is missing may stand there */
+    bool no_main;                 /* the main file cannot be read */
+    size_t written;               /* nodes, with aliases counted as often as they are used */
+    const char *memory_problem;   /* not NULL: reading ended for want of memory */
+    struct yaml_parser_s *parser; /* what is open while reading, for the guard to close */
+    struct found *found;
+    const char **skipped; /* files that an include passed over */
+    size_t n_skipped, skipped_room;
     struct diagnostic *last;
     struct diagnostic scratch;
     struct frame *frame;

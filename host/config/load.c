@@ -5,6 +5,7 @@
 #include <config.h>
 #include <stdlib.h>
 #include <string.h>
+#include <yaml.h>
 
 #include "host/config/internal.h"
 
@@ -16,6 +17,7 @@ weir_error *weir__config_new(const struct config_settings *settings, weir_config
         return weir_raise(WEIR_ENOMEM, "configuration");
     atomic_init(&c->refs, 1);
     c->settings = *settings;
+    c->arena.limit = settings->memory_limit ? settings->memory_limit : CONFIG_MAX_MEMORY;
     *ret = c;
     return NULL;
 }
@@ -32,6 +34,31 @@ void weir__config_unref(weir_config_context *c)
         return;
     weir__arena_done(&c->arena);
     free(c);
+}
+
+bool weir__config_guard(weir_config_context *c, void (*fn)(void *arg), void *arg)
+{
+    jmp_buf here, *outer = c->arena.escape;
+
+    if (setjmp(here) == 0) {
+        c->arena.escape = &here;
+        fn(arg);
+        c->arena.escape = outer;
+        return !c->memory_problem;
+    }
+    c->arena.escape = outer;
+    if (c->parser)
+        yaml_parser_delete(c->parser);
+    c->parser = NULL;
+    for (; c->found; c->found = c->found->outer)
+        globfree(&c->found->glob);
+    c->frame = NULL;
+    if (!c->memory_problem)
+        c->n_errors++;
+    c->memory_problem = "out of memory while the configuration was read";
+    if (c->arena.total >= c->arena.limit / 8 * 7)
+        c->memory_problem = "the configuration needs more memory than it may have";
+    return false;
 }
 
 void weir__config_set_lookup(weir_config_context *c, const struct config_lookup *lookup)

@@ -150,6 +150,8 @@ static void report_missing(weir_config_context *c, const struct config_reference
 
     d = weir__value_error(c, CONFIG_NO_SUCH_PART, node, "%s `%s` does not exist", reference->kind,
                           weir__node_shown(c, node));
+    if (d == &c->scratch) /* above the limit: nobody sees what would be suggested */
+        return;
     weir__diagnostic_label(c, d, "no such %s", reference->kind);
     weir__suggest_begin(&s, reference->name);
     for (size_t i = 0; i < c->n_definitions; i++) {

@@ -53,18 +53,13 @@ static int compare(const void *left, const void *right)
     return a->d->order < b->d->order ? -1 : 1;
 }
 
-static struct ranked *sorted(const weir_config_context *c)
+static void sort(const weir_config_context *c, struct ranked *all)
 {
-    struct ranked *all = calloc(c->n_diagnostics + 1, sizeof *all);
-
-    if (!all)
-        abort();
     for (size_t i = 0; i < c->n_diagnostics; i++) {
         all[i].d = c->diagnostics[i];
         all[i].rank = source_rank(c, all[i].d->primary.span.source);
     }
     qsort(all, c->n_diagnostics, sizeof *all, compare);
-    return all;
 }
 
 static void print_text(const weir_config_context *c, const struct diagnostic *d, FILE *out,
@@ -149,13 +144,27 @@ static void print_json(const struct diagnostic *d, FILE *out)
     fputs("]}\n", out);
 }
 
+/* Made without memory, so it is no diagnostic among the others. */
+static void print_memory(const weir_config_context *c, FILE *out, enum config_format format)
+{
+    struct diagnostic d = {.code = CONFIG_MEMORY, .message = c->memory_problem};
+
+    if (format == CONFIG_FORMAT_GCC)
+        print_gcc(&d, out);
+    else if (format == CONFIG_FORMAT_JSON)
+        print_json(&d, out);
+    else
+        fprintf(out, "error[W%04d]: %s\n\n", d.code, d.message);
+}
+
 void weir__config_report(weir_config_context *c, FILE *out, enum config_format format, bool colour)
 {
     const char *no_colour = getenv("NO_COLOR");
-    struct ranked *all = sorted(c);
+    struct ranked all[CONFIG_MAX_KEPT];
     size_t shown_errors = 0;
 
     colour = colour && !(no_colour && *no_colour);
+    sort(c, all);
     for (size_t i = 0; i < c->n_diagnostics; i++) {
         const struct diagnostic *d = all[i].d;
 
@@ -170,7 +179,13 @@ void weir__config_report(weir_config_context *c, FILE *out, enum config_format f
     }
     if (c->n_errors > CONFIG_MAX_SHOWN && format == CONFIG_FORMAT_TEXT)
         fprintf(out, "the first %d errors are shown\n\n", CONFIG_MAX_SHOWN);
-    free(all);
+    for (size_t i = 0; i < c->n_skipped && format == CONFIG_FORMAT_TEXT; i++) {
+        fputs("note: ", out);
+        weir__print_clean(out, c->skipped[i]);
+        fputs(" is skipped: its name is that of a copy\n\n", out);
+    }
+    if (c->memory_problem)
+        print_memory(c, out, format);
 }
 
 void weir__config_summary(const weir_config_context *c, FILE *out, const char *consequence)
@@ -186,6 +201,8 @@ int weir__config_exit_code(const weir_config_context *c)
         return 0;
     if (c->no_main)
         return 66;
+    if (c->memory_problem)
+        return 71;
     return c->n_cli_errors == c->n_errors ? 64 : 78;
 }
 

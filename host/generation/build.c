@@ -51,7 +51,7 @@ static weir_error *build_plugin(weir_host *host, struct plugin *plugin)
 static weir_error *build_listener(weir_host *host, const struct listener_config *said,
                                   weir_listener **ret)
 {
-    const weir_address *addresses = said->bind.items;
+    const weir_option_address *addresses = said->bind.items;
     struct generation *g = &host->generation;
     weir_listener *listener;
     char path[200];
@@ -101,13 +101,13 @@ static void check_addresses(weir_host *host)
 
     for (size_t l = 0; l < g->n_listeners; l++) {
         for (size_t i = 0; i < g->listeners[l]->n_addresses; i++) {
-            const weir_address *mine = g->listeners[l]->addresses[i].field;
+            const weir_option_address *mine = g->listeners[l]->addresses[i].field;
 
             for (size_t k = 0; k <= l; k++) {
                 size_t n = k == l ? i : g->listeners[k]->n_addresses;
 
                 for (size_t j = 0; j < n; j++) {
-                    const weir_address *other = g->listeners[k]->addresses[j].field;
+                    const weir_option_address *other = g->listeners[k]->addresses[j].field;
 
                     if (!mine->text || !other->text || strcmp(mine->text, other->text) != 0 ||
                         (mine->kind == WEIR_ADDRESS_INET && mine->port == 0))

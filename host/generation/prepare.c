@@ -112,7 +112,7 @@ static void prepare_sockets(weir_host *host)
         weir_listener *listener = g->listeners[l];
 
         for (size_t i = 0; i < listener->n_addresses; i++) {
-            const weir_address *address = listener->addresses[i].field;
+            const weir_option_address *address = listener->addresses[i].field;
             weir_error *error = weir__listener_bind(listener, i, address->text);
             char text[300];
 

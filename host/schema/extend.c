@@ -64,8 +64,6 @@ static const char *text_at(weir_config_context *context, const weir_config_node 
 
     if (!value || weir_config_node_get_kind(value) != WEIR_NODE_SCALAR)
         return NULL;
-    if (type == WEIR_TYPE_STRING)
-        return weir_config_node_text(value);
     return weir_config_parse(context, value, &option, &text) ? text : NULL;
 }
 

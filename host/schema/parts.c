@@ -81,8 +81,8 @@ WEIR_OPTIONS(timeouts_options,
                                   "For the TLS handshake", .min = WEIR_OPTION_MS(1)));
 
 const weir_option *const weir__listener_options[] = {
-    WEIR_OPTION_LIST(struct listener_config, bind, weir_address,
-                     WEIR_ELEMENT(WEIR_TYPE_ADDRESS, weir_address, .listen = true,
+    WEIR_OPTION_LIST(struct listener_config, bind, weir_option_address,
+                     WEIR_ELEMENT(WEIR_TYPE_ADDRESS, weir_option_address, .listen = true,
                                   .planned_words = binds_planned),
                      NULL, "Addresses to listen on: 443, 127.0.0.1:8080, [::1]:8080, unix:/path",
                      .optional = true, .reload = WEIR_RELOAD_SOCKET),

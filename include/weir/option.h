@@ -64,7 +64,7 @@ typedef enum weir_option_type {
     WEIR_TYPE_PATH,     /**< const char *: made absolute from the folder of the file
                            it stands in */
     WEIR_TYPE_PEM,      /**< weir_pem: a path, or the PEM text itself */
-    WEIR_TYPE_ADDRESS,  /**< weir_address: host:port, unix:/path; with `listen`
+    WEIR_TYPE_ADDRESS,  /**< weir_option_address: host:port, unix:/path; with `listen`
                            also a port, systemd:, fd: */
     WEIR_TYPE_MAP,      /**< a struct, or with `element_size` a pointer to one, NULL
                            when absent */
@@ -110,13 +110,13 @@ typedef enum weir_address_kind {
     WEIR_ADDRESS_FD       /**< port is the descriptor's number */
 } weir_address_kind;
 
-typedef struct weir_address {
+typedef struct weir_option_address {
     weir_address_kind kind;
     unsigned port;
     const char *host; /**< without brackets */
     const char *name;
     const char *text; /**< canonical, for logs: "[::1]:443", "unix:/run/a.sock" */
-} weir_address;
+} weir_option_address;
 
 /** Elements of one type, `count` of them. Walk with WEIR_ARRAY_EACH. */
 typedef struct weir_array {
@@ -266,9 +266,9 @@ struct weir_option {
 #define WEIR_OPTION_PEM(T, m, dflt, ...)                                                 \
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_PEM, WEIR_IS_(T, m, weir_pem), .default_text = dflt, \
                 .doc = __VA_ARGS__)
-#define WEIR_OPTION_ADDRESS(T, m, dflt, ...)                                                     \
-    WEIR_FIELD_(T, m, #m, WEIR_TYPE_ADDRESS, WEIR_IS_(T, m, weir_address), .default_text = dflt, \
-                .doc = __VA_ARGS__)
+#define WEIR_OPTION_ADDRESS(T, m, dflt, ...)                                      \
+    WEIR_FIELD_(T, m, #m, WEIR_TYPE_ADDRESS, WEIR_IS_(T, m, weir_option_address), \
+                .default_text = dflt, .doc = __VA_ARGS__)
 #define WEIR_OPTION_TEMPLATE(T, m, dflt, ...)                                                     \
     WEIR_FIELD_(T, m, #m, WEIR_TYPE_TEMPLATE, WEIR_IS_(T, m, const char *), .default_text = dflt, \
                 .doc = __VA_ARGS__)
@@ -341,7 +341,7 @@ struct weir_option {
         ((const weir_option[1]){{WEIR_SIZED(weir_option), .name = key, .type = ty, .offset = off, \
                                  .width = width_, __VA_ARGS__}})
 #endif
-/** What a list's element is: `WEIR_ELEMENT(WEIR_TYPE_ADDRESS, weir_address, .doc = "…")`. */
+/** What a list's element is: `WEIR_ELEMENT(WEIR_TYPE_ADDRESS, weir_option_address, .doc = "…")`. */
 #define WEIR_ELEMENT(type, E, ...) WEIR_ELEMENT_("", type, 0, sizeof(E), __VA_ARGS__)
 /** The same for the member of a NAMED entry: (type, E, member, …). */
 #define WEIR_ELEMENT_AT(type, E, m, ...) \

@@ -20,7 +20,7 @@ struct test_level {
 };
 
 struct test_server {
-    weir_address address;
+    weir_option_address address;
     int weight;
 };
 

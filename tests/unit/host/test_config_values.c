@@ -115,7 +115,7 @@ static void listen_addresses_have_all_their_forms(void **state)
 {
     struct sample s = load("version: 1\nlisteners: { w: { routes: { reject: {} }, bind: "
                            "[443, \"127.0.0.1:0\", \"unix:/r/x\", systemd:web, fd:3] } }\n");
-    const weir_address *a = listener(&s)->bind.items;
+    const weir_option_address *a = listener(&s)->bind.items;
 
     (void)state;
     assert_int_equal(listener(&s)->bind.count, 5);
