@@ -34,6 +34,7 @@
 #include "core/base/alloc.h"
 #include "core/base/chunk.h"
 #include "core/base/error.h"
+#include "core/base/fd.h"
 #include "core/base/invariant.h"
 #include "core/io/common.h"
 #include "core/io/syscall.h"
@@ -169,7 +170,7 @@ static void ep_close(struct io_backend *backend, struct io_file *file, bool keep
     if (ep->current == file)
         ep->current = NULL;
     if (!keep_fd)
-        close(file->fd);
+        weir__close(file->fd);
 }
 
 #define CALL_OUT(ep, file, call) IO_CALL_OUT(&(ep)->base, (ep)->current, file, call)

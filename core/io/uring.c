@@ -29,6 +29,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
+#include "core/base/fd.h"
 #include "core/base/invariant.h"
 
 /* Submitting */
@@ -232,7 +233,7 @@ static void ur_close(struct io_backend *backend, struct io_file *file, bool keep
     if (file->registered && uring_file_of(file)->inflight)
         end_operations(ur, file, !keep_fd);
     else if (!keep_fd)
-        close(file->fd);
+        weir__close(file->fd);
     if (file->registered)
         weir__uring_forget(ur, file);
 }
