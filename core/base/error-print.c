@@ -91,8 +91,25 @@ static void add_indent(struct text *text, int indent)
     text_printf(text, "\n%*s", indent, "");
 }
 
+/* Of a static error, what debug mode kept. */
+static void add_way(struct text *text, const weir_error *error, int indent)
+{
+    const weir_site *sites[ERROR_TRACE_MAX];
+    size_t count = weir__error_way(error, sites, ERROR_TRACE_MAX);
+
+    for (size_t i = 0; i < count; i++) {
+        add_indent(text, indent);
+        text_add(text, "at ");
+        text_add_site(text, sites[i]);
+    }
+}
+
 static void add_trace(struct text *text, const weir_error *error, int indent)
 {
+    if (error->kind == ERROR_STATIC) {
+        add_way(text, error, indent);
+        return;
+    }
     /* A sharer continues the way of what it shares. */
     if (error->shares && error->cause) {
         add_trace(text, error->cause, indent);

@@ -33,7 +33,6 @@
 #define ERROR_MAGIC WEIR_MAGIC('W', 'e', 'r', 'r')
 
 __thread bool weir__thread_debug;
-void (*weir__error_static_hook)(const weir_error *error, const weir_site *site);
 
 #define STATIC_ERROR(name, code_) \
     static weir_error name = {    \
@@ -199,6 +198,13 @@ static weir_error *error_format(const weir_site *site, weir_code code, const cha
     return error_with_text(site, code, message, len);
 }
 
+static weir_error *made_static(weir_error *error, const weir_site *site)
+{
+    if (weir_unlikely(weir__thread_debug))
+        weir__error_note(error, site, true);
+    return error;
+}
+
 weir_error *weir_raise_at(const weir_site *site, weir_code code, const char *format, ...)
 {
     weir_error *error;
@@ -207,7 +213,7 @@ weir_error *weir_raise_at(const weir_site *site, weir_code code, const char *for
     code = sane_code(code);
     error = static_error(code);
     if (error)
-        return error;
+        return made_static(error, site);
     va_start(args, format);
     error = error_format(site, code, format, args);
     va_end(args);
@@ -238,7 +244,7 @@ weir_error *weir_raise_fast_at(const weir_site *site, weir_code code, const char
     code = sane_code(code);
     error = static_error(code);
     if (error)
-        return error;
+        return made_static(error, site);
     error = error_cell(code, site);
     if (!error)
         return &static_no_memory;
@@ -301,8 +307,8 @@ weir_error *weir_error_trace(weir_error *take_error, const weir_site *site)
         return NULL;
     weir_check(error, ERROR_MAGIC);
     if (error->kind == ERROR_STATIC) {
-        if (weir__error_static_hook)
-            weir__error_static_hook(error, site);
+        if (weir_unlikely(weir__thread_debug))
+            weir__error_note(error, site, false);
         return error;
     }
     if (error->refs > 1) {

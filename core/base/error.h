@@ -41,8 +41,15 @@ struct weir_error {
 /* Debug mode of this thread: unread errors are warnings. Set by the loop. */
 extern __thread bool weir__thread_debug;
 
-/* Told each WEIR_TRY that a static error passes; debug mode keeps the last ones of each task. */
-extern void (*weir__error_static_hook)(const weir_error *error, const weir_site *site);
+/* The number of the task that runs on this thread, 0: none. Set by core/task. */
+extern uint64_t (*weir__running_task_number)(void);
+/* Debug mode: a static error was made, or passed a WEIR_TRY, in the running task. */
+void weir__error_note(const weir_error *error, const weir_site *site, bool made);
+/* Where the running task's static error was made and what it passed since; returns how many. */
+size_t weir__error_way(const weir_error *error, const weir_site **sites, size_t max);
+/* Until it is called again: errors printed on this thread are this task's (0: the running one's).
+   Returns what was in force. For reports of a task that has ended. */
+uint64_t weir__error_about(uint64_t task);
 
 /* weir_error_print() with a say in how backtraces are written. */
 void weir__error_print(struct text *text, const weir_error *error,

@@ -15,6 +15,7 @@ libweir_core_la_SOURCES += \
 	core/base/env.h \
 	core/base/error-codes.c \
 	core/base/error-print.c \
+	core/base/error-sites.c \
 	core/base/error.c \
 	core/base/error.h \
 	core/base/fd.c \

@@ -108,6 +108,11 @@ static bool running_task(char *name, size_t size, const weir_site **ret_site)
     return true;
 }
 
+static uint64_t running_number(void)
+{
+    return weir__current_task ? weir__current_task->number : 0;
+}
+
 static void on_fault(int signum, siginfo_t *info, void *context)
 {
     const weir_task *task = weir__current_task;
@@ -136,6 +141,7 @@ static void install(void)
     struct sigaction present;
 
     __atomic_store_n(&weir__running_task, running_task, __ATOMIC_RELAXED);
+    __atomic_store_n(&weir__running_task_number, running_number, __ATOMIC_RELAXED);
     sigemptyset(&action.sa_mask);
     pthread_mutex_lock(&install_lock);
     sigaction(SIGSEGV, NULL, &present);

@@ -53,8 +53,11 @@ static void report_future(weir_future *future, const char *message, const char *
         .subject = subject,
         .source_traceback = origin,
     };
+    uint64_t before;
 
+    before = weir__error_about(future->is_task ? task_of(future)->number : 0);
     report(future->home, &context);
+    weir__error_about(before);
 }
 
 void weir__task_report(weir_future *future, const char *message)

@@ -325,6 +325,68 @@ static void reading_a_wrapper_counts_for_its_cause(void **state)
     weir_error_unref(cause);
 }
 
+static weir_error *times_out(void)
+{
+    return weir_raise(WEIR_ETIMEDOUT, "its message is dropped");
+}
+
+static weir_error *passes(void)
+{
+    WEIR_TRY(times_out());
+    return NULL;
+}
+
+static weir_error *passes_further(void)
+{
+    WEIR_TRY(passes());
+    return NULL;
+}
+
+static uint64_t task_number;
+
+static uint64_t running_number(void)
+{
+    return task_number;
+}
+
+static void in_debug_mode_a_static_error_tells_the_way_it_came_in_this_task(void **state)
+{
+    uint64_t (*before)(void) = weir__running_task_number;
+    char text[1024], other[1024];
+    weir_error *timed_out = times_out();
+
+    (void)state;
+    weir__running_task_number = running_number;
+    weir__thread_debug = true;
+    task_number = 1;
+    weir_ignore(passes_further());
+    weir_ignore(passes_further()); /* what came before the last is not its way */
+    task_number = 2;
+    weir_ignore(times_out());
+    weir_error_print(times_out(), other, sizeof(other));
+    weir__error_about(1);
+    assert_int_equal(weir__error_about(0), 1);
+    task_number = 1;
+    weir_error_print(timed_out, text, sizeof(text));
+    weir__thread_debug = false;
+    weir__running_task_number = before;
+
+    assert_non_null(strstr(text, "timed out (WEIR_ETIMEDOUT)\n      at times_out ("));
+    assert_non_null(strstr(text, ")\n      at passes ("));
+    assert_non_null(strstr(text, ")\n      at passes_further ("));
+    assert_null(strstr(strstr(text, "at passes (") + 1, "at passes ("));
+    assert_null(strstr(other, "at passes"));
+}
+
+static void without_debug_mode_a_static_error_has_no_way(void **state)
+{
+    char text[256];
+
+    (void)state;
+    weir_error_print(passes_further(), text, sizeof(text));
+    assert_null(strstr(text, "at "));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +410,8 @@ int main(void)
         cmocka_unit_test(codes_have_names_texts_and_an_errno),
         cmocka_unit_test(try_returns_early_and_notes_its_line),
         cmocka_unit_test(reading_a_wrapper_counts_for_its_cause),
+        cmocka_unit_test(in_debug_mode_a_static_error_tells_the_way_it_came_in_this_task),
+        cmocka_unit_test(without_debug_mode_a_static_error_has_no_way),
     };
 
     return cmocka_run_group_tests_name("error", tests, NULL, NULL);
