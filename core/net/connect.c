@@ -6,8 +6,10 @@
  *     address 2       ├───────────── connected  or has had 250 ms (RFC 8305)
  *     address 3            ├─────── dropped
  *
- * Each attempt is the transport it may become. The first to connect wins; the others are dropped.
- * `done` is told from the loop's callbacks only, and this object is gone when it runs.
+ * The families take turns. Attempts begin with the addresses of the family that DNS answered first
+ * (the resolver gives IPv6 50 ms); those of the other are woven in when they come. Each attempt is the
+ * transport it may become. The first to connect wins; the others are dropped. `done` is told from the
+ * loop's callbacks only, and this object is gone when it runs.
  */
 #include "config.h"
 
@@ -24,10 +26,12 @@
 #include "core/net/stream.h"
 #include "core/net/tls.h"
 
-#define UNIX_PREFIX      "unix:"
-#define ATTEMPT_STAGGER  WEIR_MS(250)
-#define CONNECT_TIMEOUT  WEIR_S(30)
-#define CONNECTING_MAGIC WEIR_MAGIC('c', 'o', 'n', 'n')
+#define UNIX_PREFIX   "unix:"
+#define ATTEMPT_DELAY WEIR_MS(250)
+/* RFC 8305 §8: never less. */
+#define ATTEMPT_DELAY_MIN WEIR_MS(10)
+#define CONNECT_TIMEOUT   WEIR_S(30)
+#define CONNECTING_MAGIC  WEIR_MAGIC('c', 'o', 'n', 'n')
 
 struct attempt {
     struct list link;
@@ -47,11 +51,13 @@ struct weir_connecting {
     weir_duration timeout;
     weir_tls_context *tls;
     weir_socket_options socket;
-    char *server_name;    /* to verify; NULL: none */
-    struct address local; /* length 0: any */
-    struct address path;  /* of a Unix socket; length 0: none */
-    weir_addresses *addresses;
-    size_t next; /* address to try */
+    char *server_name;         /* to verify; NULL: none */
+    struct address local;      /* length 0: any */
+    struct address path;       /* of a Unix socket; length 0: none */
+    weir_addresses *addresses; /* in the order to try them; ours alone */
+    size_t next;               /* address to try */
+    unsigned interleave;       /* so many of the first family come first */
+    weir_duration attempt_delay;
     weir_resolving *resolving;
     struct list attempts;
     weir_transport *winner;  /* its TLS handshake runs */
@@ -142,16 +148,17 @@ static const char *attempt_name(const weir_connecting *c, const struct sockaddr 
 }
 
 static void note_failure(weir_connecting *c, const struct sockaddr *address, socklen_t length,
-                         int code)
+                         int code, const char *what)
 {
     char buffer[ADDRESS_NAME_MAX];
     const char *name = attempt_name(c, address, length, buffer, sizeof(buffer));
     weir_error *error;
 
     if (name)
-        error = weir_raise(code, "connect to %s (%s): %s", c->target, name, weir_code_text(code));
+        error = weir_raise(code, "connect to %s (%s): %s%s", c->target, name, what,
+                           weir_code_text(code));
     else
-        error = weir_raise(code, "connect to %s: %s", c->target, weir_code_text(code));
+        error = weir_raise(code, "connect to %s: %s%s", c->target, what, weir_code_text(code));
     if (c->error)
         weir_error_attach(c->error, error);
     else
@@ -159,7 +166,20 @@ static void note_failure(weir_connecting *c, const struct sockaddr *address, soc
 }
 
 /* 0, or errno. */
-static int open_attempt(weir_connecting *c, const struct sockaddr *address, socklen_t length)
+static int bind_local(const weir_connecting *c, int fd, sa_family_t family, const char **ret_what)
+{
+    if (!c->local.length)
+        return 0;
+    *ret_what = "the local address is of another family: ";
+    if (c->local.any.sa_family != family)
+        return EAFNOSUPPORT;
+    *ret_what = "cannot bind the local address: ";
+    return bind(fd, &c->local.any, c->local.length) == 0 ? 0 : errno;
+}
+
+/* 0, or errno. */
+static int open_attempt(weir_connecting *c, const struct sockaddr *address, socklen_t length,
+                        const char **ret_what)
 {
     struct io_backend *io = c->net->io;
     struct attempt *attempt = weir__calloc(1, sizeof(*attempt));
@@ -188,11 +208,10 @@ static int open_attempt(weir_connecting *c, const struct sockaddr *address, sock
     code = weir__socket_options_apply(options.fd, address->sa_family, false, &c->socket, &what);
     if (code)
         goto fail;
-    if (c->local.length && c->local.any.sa_family == address->sa_family &&
-        bind(options.fd, &c->local.any, c->local.length) != 0) {
-        code = errno;
+    code = bind_local(c, options.fd, address->sa_family, ret_what);
+    if (code)
         goto fail;
-    }
+    *ret_what = "";
     error = weir__transport_new(&options, &attempt->transport);
     if (error) {
         code = weir_code_errno(weir_error_code(error));
@@ -232,27 +251,36 @@ static bool more_addresses(const weir_connecting *c)
     return c->addresses && c->next < weir_addresses_count(c->addresses);
 }
 
-/* Starts the next attempt that can be started; without any under way it is over. */
+static void start_stagger(weir_connecting *c)
+{
+    if (!weir_is_forever(c->attempt_delay))
+        weir_ignore(
+            weir__timer_start(c->net->loop, &c->stagger,
+                              weir_instant_after(weir_loop_time(c->net->loop), c->attempt_delay)));
+}
+
+/* Starts the next attempt that can be started. Without any under way it is over, unless more
+   addresses may come. */
 static void try_next(weir_connecting *c)
 {
     const struct sockaddr *address;
     socklen_t length;
 
     while ((address = next_address(c, &length))) {
-        int code = open_attempt(c, address, length);
+        const char *what = "";
+        int code = open_attempt(c, address, length, &what);
 
         if (!code)
             break;
-        note_failure(c, address, length, code);
+        note_failure(c, address, length, code, what);
     }
     if (list_empty(&c->attempts)) {
-        finish(c, NULL, WEIR_TAKE(c->error));
+        if (!c->resolving)
+            finish(c, NULL, WEIR_TAKE(c->error));
         return;
     }
     if (more_addresses(c))
-        weir_ignore(
-            weir__timer_start(c->net->loop, &c->stagger,
-                              weir_instant_after(weir_loop_time(c->net->loop), ATTEMPT_STAGGER)));
+        start_stagger(c);
 }
 
 static weir_error *stagger_fired(struct timer *timer)
@@ -323,9 +351,9 @@ void weir__attempt_connected(weir_transport *t, int result)
     weir__timer_stop(c->net->loop, &c->stagger);
     if (result < 0) {
         if (c->path.length)
-            note_failure(c, &c->path.any, c->path.length, -result);
+            note_failure(c, &c->path.any, c->path.length, -result, "");
         else
-            note_failure(c, &t->peer.any, sizeof(t->peer), -result);
+            note_failure(c, &t->peer.any, sizeof(t->peer), -result, "");
         attempt_drop(attempt);
         try_next(c);
         return;
@@ -334,6 +362,8 @@ void weir__attempt_connected(weir_transport *t, int result)
     weir__free(attempt);
     t->attempt = NULL;
     drop_attempts(c);
+    if (c->resolving)
+        weir_resolving_cancel(WEIR_TAKE(c->resolving));
     t->stops |= STOP_PROTOCOL;
     transport_active(t);
     if (c->tls)
@@ -344,18 +374,77 @@ void weir__attempt_connected(weir_transport *t, int result)
 
 /* Start */
 
+/* `count` of the first family, then one of each by turns; those of a family in their order. */
+static void interleave(weir_addresses *addresses, unsigned count)
+{
+    size_t n = addresses->count, done = 0;
+    union address_small *list = addresses->list;
+
+    for (; done < n && done < count && list[done].any.sa_family == list[0].any.sa_family; done++)
+        ;
+    for (sa_family_t last = list[0].any.sa_family; done < n; last = list[done++].any.sa_family) {
+        union address_small next;
+        size_t k = done;
+
+        while (k < n && list[k].any.sa_family == last)
+            k++;
+        if (k == n)
+            return; /* one family is left */
+        next = list[k];
+        memmove(&list[done + 1], &list[done], (k - done) * sizeof(*list));
+        list[done] = next;
+    }
+}
+
+/* Leaves out what was tried. */
+static void drop_tried(weir_addresses *addresses, const weir_addresses *old, size_t tried)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < addresses->count; i++) {
+        bool was = false;
+
+        for (size_t k = 0; k < tried && !was; k++)
+            was = weir__address_same(&addresses->list[i].any, &old->list[k].any);
+        if (!was)
+            addresses->list[kept++] = addresses->list[i];
+    }
+    addresses->count = kept;
+}
+
+static void use_addresses(weir_connecting *c, weir_addresses *take)
+{
+    if (c->addresses)
+        drop_tried(take, c->addresses, c->next);
+    if (take->count)
+        interleave(take, c->addresses ? 1 : c->interleave);
+    weir_addresses_unref(c->addresses);
+    c->addresses = take;
+    c->next = 0;
+    /* What runs already has its time, and its timer only when there was a next one. */
+    if (list_empty(&c->attempts))
+        try_next(c);
+    else if (more_addresses(c) && !timer_running(&c->stagger))
+        start_stagger(c);
+}
+
+static void some_resolved(weir_addresses *take, void *arg)
+{
+    use_addresses(arg, take);
+}
+
 static void resolved(weir_addresses *take, weir_error *take_error, void *arg)
 {
     weir_connecting *c = arg;
 
     c->resolving = NULL;
-    c->addresses = take;
-    if (weir_error_is(take_error, WEIR_ETIMEDOUT))
+    if (weir_error_is(take_error, WEIR_ETIMEDOUT)) {
         fail(c, weir_raise(ETIMEDOUT, "name resolution timed out"));
-    else if (take_error)
+    } else if (take_error) {
         fail(c, take_error);
-    else
-        try_next(c);
+    } else {
+        use_addresses(c, take);
+    }
 }
 
 static weir_error *begin_name(weir_connecting *c, const weir_connect_options *options)
@@ -370,15 +459,25 @@ static weir_error *begin_name(weir_connecting *c, const weir_connect_options *op
         if (!c->server_name)
             return weir_raise(WEIR_ENOMEM, "connect");
     }
-    WEIR_TRY(
-        weir_resolve_start(c->net->loop, parsed.host, parsed.port, resolved, c, &c->resolving));
-    return NULL;
+    return weir__resolve_start(c->net->loop,
+                               &(struct resolve_request){.host = parsed.host,
+                                                         .port = parsed.port,
+                                                         .some = some_resolved,
+                                                         .done = resolved,
+                                                         .arg = c},
+                               &c->resolving);
 }
 
 static weir_error *apply_options(weir_connecting *c, const weir_connect_options *options)
 {
     if (options->timeout.ns)
         c->timeout = options->timeout;
+    if (options->attempt_delay.ns)
+        c->attempt_delay = options->attempt_delay;
+    if (c->attempt_delay.ns < ATTEMPT_DELAY_MIN.ns)
+        c->attempt_delay = ATTEMPT_DELAY_MIN;
+    if (options->interleave)
+        c->interleave = options->interleave;
     c->tls = weir_tls_context_ref(options->tls);
     c->socket = weir__socket_options_of(options->socket);
     if (c->tls && options->server_name && *options->server_name) {
@@ -431,6 +530,8 @@ weir_error *weir_connect_start_at(const weir_site *site, weir_loop *loop, const 
     c->done = done;
     c->arg = arg;
     c->timeout = CONNECT_TIMEOUT;
+    c->attempt_delay = ATTEMPT_DELAY;
+    c->interleave = 1;
     if (weir_unlikely(weir__thread_debug))
         c->created = weir__backtrace_capture();
     list_init(&c->attempts);

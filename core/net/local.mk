@@ -28,6 +28,11 @@ libweir_core_la_SOURCES += \
 	core/net/resolver_ares.c \
 	core/net/resolver_cache.c \
 	core/net/resolver_files.c \
+	core/net/resolver_lookup.c \
+	core/net/resolver_order.c \
+	core/net/resolver_query.c \
+	core/net/resolver_resolve.c \
+	core/net/resolver_wire.c \
 	core/net/server.c \
 	core/net/server.h \
 	core/net/server_accept.c \

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Asking name servers through c-ares. The channel is told everything (servers, search list, DNS
- * only), so that it opens no file. Its sockets are polled by the backend, its timeouts are one timer
- * of ours. A and AAAA are two queries of one look-up; it ends when both have.
+ * Asking name servers through c-ares: it finds servers, retries, goes on to TCP when an answer was
+ * truncated, and drops what does not match its question. It is told everything, so that it opens no
+ * file; what the message says is for resolver_wire.c. Its sockets are polled by the backend, its
+ * timeouts are one timer of ours.
  *
  * c-ares calls back from inside whatever we call, so sockets that it closes while one of them is
- * being served are freed afterwards.
+ * being served are freed afterwards, and so is the channel itself.
  */
 #include "config.h"
 
 #include <arpa/inet.h>
-#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/base/alloc.h"
@@ -21,14 +20,18 @@
 
 #define TIMEOUT_DEFAULT WEIR_S(2)
 #define TRIES_DEFAULT   3
+#define CLASS_IN        1
 
 struct dns {
+    struct list link; /* among the retired */
     weir_loop *loop;
     ares_channel channel;
     struct list sockets;
     struct list closed; /* sockets to be freed */
     struct timer timer;
+    size_t queries; /* under way */
     unsigned depth; /* of calls into c-ares */
+    bool retired;
 };
 
 struct dns_socket {
@@ -38,11 +41,11 @@ struct dns_socket {
 };
 
 struct dns_query {
+    struct dns *dns;
     dns_done_fn done;
     void *arg;
-    unsigned pending;
-    int status; /* of c-ares, the more telling of the two */
-    struct found found;
+    uint16_t type;
+    char name[];
 };
 
 /* Library-wide set-up is not thread-safe in c-ares. */
@@ -52,6 +55,12 @@ static int library_status;
 static void init_library(void)
 {
     library_status = ares_library_init(ARES_LIB_INIT_ALL);
+}
+
+weir_error *weir__dns_library(void)
+{
+    pthread_once(&library_once, init_library);
+    return library_status == ARES_SUCCESS ? NULL : weir_raise(WEIR_ENOMEM, "resolver");
 }
 
 static void rearm(struct dns *dns)
@@ -64,8 +73,8 @@ static void rearm(struct dns *dns)
         return;
     }
     /* c-ares counts from the real clock: an early call would find nothing due. */
-    when = weir_instant_after(weir_now(), WEIR_US((int64_t)wait->tv_sec * 1000000 + wait->tv_usec));
-    when.ns += 1000000;
+    when = weir_instant_after(weir_loop_time(dns->loop),
+                              WEIR_US((int64_t)wait->tv_sec * 1000000 + wait->tv_usec + 1000));
     weir_ignore(weir__timer_start(dns->loop, &dns->timer, when));
 }
 
@@ -82,7 +91,10 @@ static void leave(struct dns *dns)
         list_remove(&socket->link);
         weir__free(socket);
     }
-    rearm(dns);
+    if (dns->retired && !dns->queries)
+        weir__dns_free(dns);
+    else
+        rearm(dns);
 }
 
 static void on_polled(struct io_file *file, unsigned events)
@@ -165,132 +177,110 @@ static weir_code code_of(int status)
         return WEIR_ETIMEDOUT;
     case ARES_ENOMEM:
         return WEIR_ENOMEM;
+    case ARES_ECANCELLED:
+    case ARES_EDESTRUCTION:
+        return WEIR_ECANCELED;
     default:
         return WEIR_EDNS;
     }
 }
 
-/* An answer "no such name" says more than a timeout of the other family says against it; but a
-   server's failure must not look like a name that does not exist. */
-static int worse(int a, int b)
+static answer *answer_of(const struct dns_query *query, int status, const unsigned char *message,
+                         int len)
 {
-    weir_code code = code_of(a);
+    weir_code code = code_of(status);
 
-    return a != ARES_SUCCESS && code != WEIR_ENONAME ? a : b;
+    if (message && len > 0 &&
+        (status == ARES_SUCCESS || status == ARES_ENODATA || status == ARES_ENOTFOUND))
+        return weir__answer_parse(message, (size_t)len, query->name, query->type);
+    return weir__answer_failed(query->type, status == ARES_SUCCESS ? WEIR_EDNS : code,
+                               ares_strerror(status));
 }
 
-static void query_ended(struct dns_query *query)
+static void on_answer(void *arg, int status, int timeouts, unsigned char *message, int len)
 {
-    struct found *found = &query->found;
+    struct dns_query *query = arg;
+    answer *a = answer_of(query, status, message, len);
 
-    if (!found->count) {
-        found->code = query->status == ARES_SUCCESS ? WEIR_ENONAME : code_of(query->status);
-        snprintf(found->why, sizeof(found->why), "%s", ares_strerror(query->status));
-    }
-    query->done(query->arg, found);
+    (void)timeouts;
+    query->dns->queries--;
+    query->done(query->arg, a);
     weir__free(query);
 }
 
-static void take_node(struct found *found, const struct ares_addrinfo_node *node)
+void weir__dns_ask(struct dns *dns, const char *name, uint16_t type, dns_done_fn done, void *arg)
 {
-    union address_small *address = &found->list[found->count];
-    int64_t ttl = (int64_t)node->ai_ttl * 1000000000;
-
-    if (found->count == RESOLVER_ADDRESSES || node->ai_addrlen > sizeof(*address))
-        return;
-    memset(address, 0, sizeof(*address));
-    memcpy(address, node->ai_addr, node->ai_addrlen);
-    if (!found->count || ttl < found->ttl_ns)
-        found->ttl_ns = ttl;
-    found->count++;
-}
-
-static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
-{
-    struct dns_query *query = arg;
-
-    (void)timeouts;
-    query->status = query->pending == 2 ? status : worse(status, query->status);
-    if (status == ARES_SUCCESS) {
-        for (struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next)
-            take_node(&query->found, node);
-    }
-    if (info)
-        ares_freeaddrinfo(info);
-    if (--query->pending == 0)
-        query_ended(query);
-}
-
-void weir__dns_ask(struct dns *dns, const char *name, dns_done_fn done, void *arg)
-{
-    struct ares_addrinfo_hints hints = {.ai_flags = ARES_AI_NOSORT, .ai_socktype = SOCK_STREAM};
-    struct dns_query *query = weir__calloc(1, sizeof(*query));
+    struct dns_query *query = weir__calloc(1, sizeof(*query) + strlen(name) + 1);
 
     if (!query) {
-        struct found none = {.code = WEIR_ENOMEM};
-
-        done(arg, &none);
+        done(arg, NULL);
         return;
     }
+    memcpy(query->name, name, strlen(name) + 1);
+    query->dns = dns;
     query->done = done;
     query->arg = arg;
-    query->pending = 2;
+    query->type = type;
+    dns->queries++;
     enter(dns);
-    hints.ai_family = AF_INET6;
-    ares_getaddrinfo(dns->channel, name, NULL, &hints, on_answer, query);
-    hints.ai_family = AF_INET;
-    ares_getaddrinfo(dns->channel, name, NULL, &hints, on_answer, query);
+    ares_query(dns->channel, name, CLASS_IN, type, on_answer, query);
     leave(dns);
 }
 
 /* Life */
 
-weir_error *weir__dns_new(weir_loop *loop, const weir_resolver_options *options,
-                          const struct name_files *files, struct dns **ret)
+static weir_error *open_channel(struct dns *dns, const weir_resolver_options *options)
 {
     const int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
                      ARES_OPT_SERVERS | ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_SORTLIST |
-                     ARES_OPT_SOCK_STATE_CB | ARES_OPT_ROTATE;
+                     ARES_OPT_SOCK_STATE_CB;
     weir_duration timeout = options->timeout.ns > 0 ? options->timeout : TIMEOUT_DEFAULT;
     struct in_addr placeholder = {.s_addr = htonl(INADDR_LOOPBACK)};
     struct ares_options ares = {
+        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
         .timeout = (int)(timeout.ns / 1000000),
         .tries = options->tries ? (int)options->tries : TRIES_DEFAULT,
-        .ndots = files->ndots,
+        .ndots = 1,
         .servers = &placeholder,
         .nservers = 1,
-        .domains = (char **)(uintptr_t)files->domains,
-        .ndomains = files->domain_count,
         .lookups = (char *)(uintptr_t) "b",
         .sock_state_cb = on_socket_state,
+        .sock_state_cb_data = dns,
     };
+    int status = ares_init_options(&dns->channel, &ares, mask);
+
+    if (status != ARES_SUCCESS)
+        return weir_raise(WEIR_EDNS, "resolver: %s", ares_strerror(status));
+    return NULL;
+}
+
+weir_error *weir__dns_new(weir_loop *loop, const weir_resolver_options *options,
+                          const struct name_files *files, struct dns **ret)
+{
     const char *servers = options->servers ? options->servers : files->servers;
     struct dns *dns;
+    weir_error *error;
     int status;
 
-    pthread_once(&library_once, init_library);
+    WEIR_TRY(weir__dns_library());
     dns = weir__calloc(1, sizeof(*dns));
-    if (!dns || library_status != ARES_SUCCESS) {
-        weir__free(dns);
+    if (!dns)
         return weir_raise(WEIR_ENOMEM, "resolver");
-    }
     dns->loop = loop;
+    list_init(&dns->link);
     list_init(&dns->sockets);
     list_init(&dns->closed);
     weir__timer_init(&dns->timer, timer_fired, WEIR_HERE);
-    ares.sock_state_cb_data = dns;
-    status = ares_init_options(&dns->channel, &ares, mask & ~ARES_OPT_ROTATE);
-    if (status != ARES_SUCCESS) {
+    error = open_channel(dns, options);
+    if (error) {
         weir__free(dns);
-        return weir_raise(WEIR_EDNS, "resolver: %s", ares_strerror(status));
+        return error;
     }
-    if (*servers) {
-        status = ares_set_servers_ports_csv(dns->channel, servers);
-        if (status != ARES_SUCCESS) {
-            weir__dns_free(dns);
-            return weir_raise(WEIR_EINVAL, "resolver: bad list of servers \"%s\": %s", servers,
-                              ares_strerror(status));
-        }
+    status = *servers ? ares_set_servers_ports_csv(dns->channel, servers) : ARES_SUCCESS;
+    if (status != ARES_SUCCESS) {
+        weir__dns_free(dns);
+        return weir_raise(WEIR_EINVAL, "resolver: bad list of servers \"%s\": %s", servers,
+                          ares_strerror(status));
     }
     *ret = dns;
     return NULL;
@@ -300,7 +290,9 @@ void weir__dns_free(struct dns *dns)
 {
     if (!dns)
         return;
-    enter(dns);
+    dns->retired = false;
+    dns->depth++;
+    list_remove(&dns->link);
     ares_destroy(dns->channel);
     weir__timer_stop(dns->loop, &dns->timer);
     weir_list_foreach_safe(socket, &dns->closed, struct dns_socket, link) {
@@ -308,4 +300,22 @@ void weir__dns_free(struct dns *dns)
         weir__free(socket);
     }
     weir__free(dns);
+}
+
+void weir__dns_retire(struct dns *dns, struct list *retired)
+{
+    if (!dns)
+        return;
+    if (!dns->queries && !dns->depth) {
+        weir__dns_free(dns);
+        return;
+    }
+    dns->retired = true;
+    list_append(retired, &dns->link);
+}
+
+void weir__dns_free_retired(struct list *retired)
+{
+    while (!list_empty(retired))
+        weir__dns_free(container_of(retired->next, struct dns, link));
 }

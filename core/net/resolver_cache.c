@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Answers by name for as long as they are good: a hash table with chains and a list by last use.
- * The size is bounded; what was not used for longest goes first.
+ * Answers by name and type for as long as they are good, and a while longer for when servers fail: a
+ * hash table with chains and a list by last use. The size is bounded; what was not used for longest
+ * goes first.
  */
 #include "config.h"
 
@@ -10,26 +11,9 @@
 #include "core/base/alloc.h"
 #include "core/net/resolver.h"
 
-struct cache_entry {
-    struct cache_entry *next; /* in the chain */
-    struct list use;
-    uint64_t hash;
-    int64_t expires;
-    weir_code code;
-    uint32_t count;
-    union address_small *list;
-    char name[];
-};
-
-struct cache {
-    size_t max, count, buckets; /* buckets: a power of two */
-    struct list uses;           /* least recent first */
-    struct cache_entry *table[];
-};
-
-static uint64_t hash_of(const char *name)
+uint64_t weir__name_hash(const char *name, uint16_t type)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = 0xcbf29ce484222325u ^ type;
 
     for (; *name; name++)
         hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
@@ -52,11 +36,13 @@ struct cache *weir__cache_new(size_t max)
     return cache;
 }
 
-static struct cache_entry **place_of(struct cache *cache, const char *name, uint64_t hash)
+static struct cache_entry **place_of(struct cache *cache, const char *name, uint16_t type,
+                                     uint64_t hash)
 {
     struct cache_entry **place = &cache->table[hash & (cache->buckets - 1)];
 
-    while (*place && ((*place)->hash != hash || strcmp((*place)->name, name) != 0))
+    while (*place && ((*place)->hash != hash || (*place)->answer->type != type ||
+                      strcmp((*place)->name, name) != 0))
         place = &(*place)->next;
     return place;
 }
@@ -68,78 +54,87 @@ static void remove_at(struct cache *cache, struct cache_entry **place)
     *place = entry->next;
     list_remove(&entry->use);
     cache->count--;
-    weir__free(entry->list);
+    weir_dns_records_unref(entry->answer);
     weir__free(entry);
 }
 
-static void remove_oldest(struct cache *cache)
+static void remove_entry(struct cache *cache, struct cache_entry *entry)
 {
-    struct cache_entry *entry = container_of(cache->uses.next, struct cache_entry, use);
-
-    remove_at(cache, place_of(cache, entry->name, entry->hash));
+    remove_at(cache, place_of(cache, entry->name, entry->answer->type, entry->hash));
 }
 
 void weir__cache_free(struct cache *cache)
 {
     if (!cache)
         return;
-    while (cache->count)
-        remove_oldest(cache);
+    weir__cache_drop(cache, NULL);
     weir__free(cache);
 }
 
-bool weir__cache_get(struct cache *cache, const char *name, int64_t now, struct found *ret)
+struct cache_entry *weir__cache_find(struct cache *cache, const char *name, uint16_t type,
+                                     int64_t now)
 {
-    struct cache_entry **place = place_of(cache, name, hash_of(name));
+    struct cache_entry **place = place_of(cache, name, type, weir__name_hash(name, type));
     struct cache_entry *entry = *place;
 
     if (!entry)
-        return false;
-    if (entry->expires <= now) {
+        return NULL;
+    if (entry->dead <= now) {
         remove_at(cache, place);
-        return false;
+        return NULL;
     }
     list_remove(&entry->use);
     list_append(&cache->uses, &entry->use);
-    ret->code = entry->code;
-    ret->count = entry->count;
-    ret->why[0] = '\0';
-    if (entry->count)
-        memcpy(ret->list, entry->list, entry->count * sizeof(entry->list[0]));
-    return true;
+    return entry;
 }
 
-void weir__cache_put(struct cache *cache, const char *name, int64_t expires,
-                     const struct found *found)
+void weir__cache_put(struct cache *cache, const char *name, answer *a, int64_t expires,
+                     int64_t dead)
 {
-    uint64_t hash = hash_of(name);
-    struct cache_entry **place = place_of(cache, name, hash);
-    size_t bytes = found->count * sizeof(found->list[0]);
+    uint64_t hash = weir__name_hash(name, a->type);
+    struct cache_entry **place = place_of(cache, name, a->type, hash);
     struct cache_entry *entry;
 
     if (*place)
         remove_at(cache, place);
-    if (cache->count >= cache->max)
-        remove_oldest(cache);
+    if (cache->count >= cache->max) {
+        remove_entry(cache, container_of(cache->uses.next, struct cache_entry, use));
+        cache->evicted++;
+    }
     entry = weir__calloc(1, sizeof(*entry) + strlen(name) + 1);
     if (!entry)
         return;
-    if (bytes) {
-        entry->list = weir__malloc(bytes);
-        if (!entry->list) {
-            weir__free(entry);
-            return;
-        }
-        memcpy(entry->list, found->list, bytes);
-    }
     memcpy(entry->name, name, strlen(name) + 1);
     entry->hash = hash;
     entry->expires = expires;
-    entry->code = found->code;
-    entry->count = (uint32_t)found->count;
-    place = place_of(cache, name, hash);
+    entry->dead = dead;
+    entry->answer = answer_ref(a);
+    place = &cache->table[hash & (cache->buckets - 1)];
     entry->next = *place;
     *place = entry;
     list_append(&cache->uses, &entry->use);
     cache->count++;
+}
+
+size_t weir__cache_drop(struct cache *cache, const char *name)
+{
+    size_t n = 0;
+
+    weir_list_foreach_safe(entry, &cache->uses, struct cache_entry, use) {
+        if (!name || strcmp(entry->name, name) == 0) {
+            remove_entry(cache, entry);
+            n++;
+        }
+    }
+    return n;
+}
+
+void weir__cache_expire(struct cache *cache, int64_t now)
+{
+    weir_list_foreach_safe(entry, &cache->uses, struct cache_entry, use) {
+        if (!entry->answer->count)
+            remove_entry(cache, entry);
+        else if (entry->expires > now)
+            entry->expires = now;
+    }
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * /etc/hosts and /etc/resolv.conf, read in an executor's thread, each with a bound on its size. What
- * cannot be read counts as empty, as everywhere.
+ * cannot be read counts as empty, as everywhere. Lines of hosts are sorted by name once, so that a
+ * look-up is a search by halves however long the file is.
  */
 #include "config.h"
 
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/base/alloc.h"
 #include "core/base/text.h"
@@ -65,6 +67,7 @@ static bool add_host(struct name_files *files, const struct address *address, ch
     line = &files->hosts[files->host_count];
     memset(line, 0, sizeof(*line));
     memcpy(&line->address, &address->in6, address->length);
+    line->line = files->host_count;
     line->name = weir__strdup(name);
     if (!line->name)
         return false;
@@ -87,12 +90,12 @@ static void hosts_line(struct name_files *files, char *line)
     }
 }
 
-static void add_server(struct name_files *files, struct text *servers, const char *word)
+/* c-ares 1.18 knows no scopes, and would refuse the whole list for one. */
+static void add_server(struct text *servers, const char *word)
 {
     struct address address;
 
-    (void)files;
-    if (!word || !weir__address_literal(word, 0, &address))
+    if (!word || strchr(word, '%') || !weir__address_literal(word, 0, &address))
         return;
     if (servers->len)
         text_add(servers, ",");
@@ -106,11 +109,20 @@ static void add_search(struct name_files *files, char *line)
     while (files->domain_count > 0)
         weir__free(files->domains[--files->domain_count]);
     while (files->domain_count < SEARCH_MAX && (word = next_word(&line))) {
+        lower(word);
         files->domains[files->domain_count] = weir__strdup(word);
         if (!files->domains[files->domain_count])
             return;
         files->domain_count++;
     }
+}
+
+/* At most 15, as everywhere. */
+static int ndots_of(const char *text)
+{
+    long n = strtol(text, NULL, 10);
+
+    return n < 0 ? 0 : n > 15 ? 15 : (int)n;
 }
 
 static void resolv_line(struct name_files *files, char *line, struct text *servers)
@@ -122,15 +134,71 @@ static void resolv_line(struct name_files *files, char *line, struct text *serve
     if (!word)
         return;
     if (strcmp(word, "nameserver") == 0) {
-        add_server(files, servers, next_word(&line));
+        add_server(servers, next_word(&line));
     } else if (strcmp(word, "search") == 0 || strcmp(word, "domain") == 0) {
         add_search(files, line);
     } else if (strcmp(word, "options") == 0) {
         while ((word = next_word(&line))) {
             if (strncmp(word, "ndots:", 6) == 0)
-                files->ndots = (int)strtol(word + 6, NULL, 10);
+                files->ndots = ndots_of(word + 6);
         }
     }
+}
+
+static struct file_mark mark_of(const char *path, int fd)
+{
+    struct stat st;
+
+    if ((fd >= 0 ? fstat(fd, &st) : stat(path, &st)) != 0)
+        return (struct file_mark){0};
+    return (struct file_mark){st.st_dev, st.st_ino, (uint64_t)st.st_size,
+                              (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec};
+}
+
+static bool same_mark(const struct file_mark *a, const struct file_mark *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->modified_ns == b->modified_ns;
+}
+
+bool weir__name_files_current(const struct file_mark *hosts, const struct file_mark *resolv,
+                              const char *hosts_path, const char *resolv_path)
+{
+    struct file_mark hosts_now = mark_of(hosts_path, -1), resolv_now = mark_of(resolv_path, -1);
+
+    return same_mark(hosts, &hosts_now) && same_mark(resolv, &resolv_now);
+}
+
+/* The next line, or what fits of it: the rest of a longer one is no line of its own. */
+static bool next_line(FILE *file, char line[LINE_MAX_BYTES])
+{
+    if (!file || !fgets(line, LINE_MAX_BYTES, file))
+        return false;
+    if (!strchr(line, '\n')) {
+        int c;
+
+        do
+            c = fgetc(file);
+        while (c != EOF && c != '\n');
+    }
+    return true;
+}
+
+/* Stable by name: lines are already in the file's order, which address order within a name keeps. */
+static int by_name(const void *a, const void *b)
+{
+    const struct hosts_line *left = a, *right = b;
+    int order = strcmp(left->name, right->name);
+
+    return order ? order : (left->line > right->line) - (left->line < right->line);
+}
+
+static FILE *open_marked(const char *path, struct file_mark *ret)
+{
+    FILE *file = fopen(path, "re");
+
+    *ret = mark_of(path, file ? fileno(file) : -1);
+    return file;
 }
 
 struct name_files *weir__name_files_read(const char *hosts_path, const char *resolv_path)
@@ -144,13 +212,15 @@ struct name_files *weir__name_files_read(const char *hosts_path, const char *res
         return NULL;
     files->ndots = 1;
     servers = text_over(files->servers, sizeof(files->servers));
-    file = fopen(hosts_path, "re");
-    while (file && fgets(line, sizeof(line), file))
+    file = open_marked(hosts_path, &files->hosts_mark);
+    while (next_line(file, line))
         hosts_line(files, line);
     if (file)
         fclose(file);
-    file = fopen(resolv_path, "re");
-    while (file && fgets(line, sizeof(line), file))
+    if (files->host_count)
+        qsort(files->hosts, files->host_count, sizeof(files->hosts[0]), by_name);
+    file = open_marked(resolv_path, &files->resolv_mark);
+    while (next_line(file, line))
         resolv_line(files, line, &servers);
     if (file)
         fclose(file);
@@ -171,12 +241,61 @@ void weir__name_files_free(struct name_files *files)
     weir__free(files);
 }
 
-size_t weir__name_files_find(const struct name_files *files, const char *name, struct found *ret)
+size_t weir__name_files_find(const struct name_files *files, const char *name,
+                             struct address_list *ret)
 {
-    ret->count = 0;
-    for (size_t i = 0; i < files->host_count && ret->count < RESOLVER_ADDRESSES; i++) {
-        if (strcmp(files->hosts[i].name, name) == 0)
-            ret->list[ret->count++] = files->hosts[i].address;
+    size_t low = 0, high = files->host_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (strcmp(files->hosts[middle].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
+    ret->count = 0;
+    for (; low < files->host_count && strcmp(files->hosts[low].name, name) == 0; low++)
+        if (ret->count < RESOLVER_ADDRESSES)
+            ret->list[ret->count++] = files->hosts[low].address;
     return ret->count;
+}
+
+/* Names */
+
+static int dots_in(const char *name)
+{
+    int n = 0;
+
+    for (; *name; name++)
+        n += *name == '.';
+    return n;
+}
+
+/* A name has at most 253 bytes; a longer one is not asked for. */
+static bool join(const char *name, const char *domain, char ret[HOST_NAME_SIZE])
+{
+    int len = snprintf(ret, HOST_NAME_SIZE, domain ? "%s.%s" : "%s", name, domain);
+
+    while (len > 0 && len < HOST_NAME_SIZE && ret[len - 1] == '.')
+        ret[--len] = '\0';
+    return len > 0 && len <= 253;
+}
+
+/* With enough dots the name itself comes first, else last. */
+bool weir__name_candidate(const struct name_files *files, const char *name, unsigned n,
+                          char ret[HOST_NAME_SIZE])
+{
+    size_t len = strlen(name);
+    bool complete = len && name[len - 1] == '.';
+    unsigned domains = complete ? 0 : (unsigned)files->domain_count;
+    unsigned own = dots_in(name) >= files->ndots ? 0 : domains;
+
+    if (n > domains)
+        return false;
+    if (n == own)
+        return join(name, NULL, ret);
+    if (!join(name, files->domains[n > own ? n - 1 : n], ret))
+        ret[0] = '\0'; /* passed over */
+    return true;
 }

@@ -46,8 +46,13 @@ tests_unit_net_test_unclosed_SOURCES = tests/unit/net/test_unclosed.c $(net_supp
 tests_unit_net_test_unclosed_LDADD = $(CORE_TEST_LDADD)
 
 unit_tests += tests/unit/net/test_resolver
-tests_unit_net_test_resolver_SOURCES = tests/unit/net/test_resolver.c $(net_support)
+tests_unit_net_test_resolver_SOURCES = tests/unit/net/test_resolver.c \
+	tests/unit/net/dns_server.c tests/unit/net/dns_server.h $(net_support)
 tests_unit_net_test_resolver_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/net/test_resolver_parts
+tests_unit_net_test_resolver_parts_SOURCES = tests/unit/net/test_resolver_parts.c $(net_support)
+tests_unit_net_test_resolver_parts_LDADD = $(CORE_TEST_LDADD)
 
 unit_tests += tests/unit/net/test_process
 tests_unit_net_test_process_SOURCES = tests/unit/net/test_process.c $(net_support)
@@ -66,3 +71,4 @@ tests_unit_net_test_endpoints_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/net/test_buffered
 tests_unit_net_test_buffered_SOURCES = tests/unit/net/test_buffered.c $(net_support)
 tests_unit_net_test_buffered_LDADD = $(CORE_TEST_LDADD)
+

@@ -1,162 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Names: literals, localhost, hosts, and DNS against a server of our own in a thread, which answers
- * by name: "four.test" A only, "both.test" A and AAAA, "short.test" with a TTL of 0, "none.test" no
- * such name, "fail.test" SERVFAIL, "silent.test" nothing at all, "half.test" only that it has no AAAA.
- */
+/* Names: literals, localhost, and DNS against the server of dns_server.h. */
 #include "config.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include <weir/executor.h>
 #include <weir/scope.h>
 
 #include "core/net/resolver.h"
+#include "tests/unit/net/dns_server.h"
 #include "tests/unit/net/net_test.h"
-
-/* The server */
-
-struct dns_server {
-    int fd, stop[2];
-    pthread_t thread;
-    atomic_int queries;
-    char servers[64];
-};
-
-static struct dns_server dns;
-
-/* The name of the question as text; its length on the wire. */
-static size_t question_name(const unsigned char *wire, char *name, size_t size)
-{
-    size_t at = 0, len = 0;
-
-    while (wire[at] && len + wire[at] + 2 < size) {
-        if (len)
-            name[len++] = '.';
-        memcpy(name + len, wire + at + 1, wire[at]);
-        len += wire[at];
-        at += wire[at] + 1u;
-    }
-    name[len] = '\0';
-    return at + 1;
-}
-
-static size_t put_answer(unsigned char *place, unsigned type, uint32_t ttl, const char *address)
-{
-    size_t len = type == 1 ? 4 : 16;
-    unsigned char head[12] = {0xc0,
-                              12,
-                              0,
-                              (unsigned char)type,
-                              0,
-                              1,
-                              (unsigned char)(ttl >> 24),
-                              (unsigned char)(ttl >> 16),
-                              (unsigned char)(ttl >> 8),
-                              (unsigned char)ttl,
-                              0,
-                              (unsigned char)len};
-
-    memcpy(place, head, sizeof(head));
-    inet_pton(type == 1 ? AF_INET : AF_INET6, address, place + sizeof(head));
-    return sizeof(head) + len;
-}
-
-static void answer(const unsigned char *query, size_t len, const struct sockaddr_in *peer)
-{
-    unsigned char reply[512];
-    unsigned type, code = 0, answers = 0;
-    char name[256];
-    size_t end = 12 + question_name(query + 12, name, sizeof(name)) + 4;
-
-    (void)len;
-    type = query[end - 3];
-    atomic_fetch_add(&dns.queries, 1);
-    memcpy(reply, query, end);
-    if (strcmp(name, "silent.test") == 0 || (type == 1 && strcmp(name, "half.test") == 0))
-        return;
-    if (strcmp(name, "none.test") == 0)
-        code = 3;
-    if (strcmp(name, "fail.test") == 0)
-        code = 2;
-    reply[2] = 0x81;
-    reply[3] = (unsigned char)(0x80 | code);
-    memset(reply + 8, 0, 4);
-    if (type == 1 && strcmp(name, "four.test") == 0)
-        end += put_answer(reply + end, 1, 60, "127.0.0.4"), answers++;
-    if (type == 1 && strcmp(name, "short.test") == 0)
-        end += put_answer(reply + end, 1, 0, "127.0.0.5"), answers++;
-    if (type == 1 && strcmp(name, "both.test") == 0)
-        end += put_answer(reply + end, 1, 60, "127.0.0.6"), answers++;
-    if (type == 28 && strcmp(name, "both.test") == 0)
-        end += put_answer(reply + end, 28, 60, "::1"), answers++;
-    reply[6] = 0;
-    reply[7] = (unsigned char)answers;
-    sendto(dns.fd, reply, end, 0, (const struct sockaddr *)peer, sizeof(*peer));
-}
-
-static void *serve_dns(void *arg)
-{
-    (void)arg;
-    for (;;) {
-        struct pollfd fds[2] = {{.fd = dns.fd, .events = POLLIN},
-                                {.fd = dns.stop[0], .events = POLLIN}};
-        struct sockaddr_in peer;
-        socklen_t length = sizeof(peer);
-        unsigned char query[512];
-        ssize_t n;
-
-        if (poll(fds, 2, -1) < 0)
-            continue;
-        if (fds[1].revents)
-            return NULL;
-        n = recvfrom(dns.fd, query, sizeof(query), 0, (struct sockaddr *)&peer, &length);
-        if (n > 16)
-            answer(query, (size_t)n, &peer);
-    }
-}
-
-static int start_dns(void **state)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof(address);
-
-    (void)state;
-    dns.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (dns.fd < 0 || pipe(dns.stop) != 0 ||
-        bind(dns.fd, (struct sockaddr *)&address, length) != 0 ||
-        getsockname(dns.fd, (struct sockaddr *)&address, &length) != 0)
-        return 1;
-    snprintf(dns.servers, sizeof(dns.servers), "127.0.0.1:%u", ntohs(address.sin_port));
-    weir__hosts_path = "/dev/null";
-    weir__resolv_path = "/dev/null";
-    return pthread_create(&dns.thread, NULL, serve_dns, NULL);
-}
-
-static int stop_dns(void **state)
-{
-    (void)state;
-    close(dns.stop[1]);
-    pthread_join(dns.thread, NULL);
-    close(dns.stop[0]);
-    close(dns.fd);
-    return 0;
-}
 
 /* Asking */
 
 static weir_error *use_server(void)
 {
-    weir_resolver_options options = {WEIR_SIZED(weir_resolver_options), .servers = dns.servers,
+    weir_resolver_options options = {WEIR_SIZED(weir_resolver_options), .servers = dns_servers,
                                      .timeout = WEIR_MS(100), .tries = 2};
 
-    atomic_store(&dns.queries, 0);
+    dns_server_reset();
     return weir_resolver_configure(weir_loop_current(), &options);
 }
 
@@ -188,7 +54,7 @@ static weir_error *literals_and_localhost_need_no_server(void *arg)
     CHECK_OK(resolved("2001:db8::7", "[2001:db8::7]:80"));
     CHECK_OK(resolved("localhost", "127.0.0.1:80 [::1]:80"));
     CHECK_OK(resolved("App.LocalHost.", "127.0.0.1:80 [::1]:80"));
-    CHECK(atomic_load(&dns.queries) == 0);
+    CHECK(atomic_load(&dns_queries) == 0);
     return NULL;
 }
 IN_LOOP(literals_and_localhost_need_no_server)
@@ -198,9 +64,9 @@ static weir_error *an_answer_is_asked_for_once_while_it_is_good(void *arg)
     (void)arg;
     CHECK_OK(use_server());
     CHECK_OK(resolved("four.test", "127.0.0.4:80"));
-    CHECK(atomic_load(&dns.queries) == 2); /* A and AAAA */
+    CHECK(atomic_load(&dns_queries) == 2); /* A and AAAA */
     CHECK_OK(resolved("FOUR.test.", "127.0.0.4:80"));
-    CHECK(atomic_load(&dns.queries) == 2);
+    CHECK(atomic_load(&dns_queries) == 2);
     return NULL;
 }
 IN_LOOP(an_answer_is_asked_for_once_while_it_is_good)
@@ -242,18 +108,18 @@ IN_LOOP(families_alternate)
 
 static weir_error *a_short_ttl_is_kept_for_the_minimum(void *arg)
 {
-    weir_resolver_options options = {WEIR_SIZED(weir_resolver_options), .servers = dns.servers,
+    weir_resolver_options options = {WEIR_SIZED(weir_resolver_options), .servers = dns_servers,
                                      .min_ttl = WEIR_MS(30)};
 
     (void)arg;
-    atomic_store(&dns.queries, 0);
+    dns_server_reset();
     CHECK_OK(weir_resolver_configure(weir_loop_current(), &options));
     CHECK_OK(resolved("short.test", "127.0.0.5:80"));
     CHECK_OK(resolved("short.test", "127.0.0.5:80"));
-    CHECK(atomic_load(&dns.queries) == 2);
+    CHECK(atomic_load(&dns_queries) == 2);
     CHECK_OK(weir_sleep(WEIR_MS(40)));
     CHECK_OK(resolved("short.test", "127.0.0.5:80"));
-    CHECK(atomic_load(&dns.queries) == 4);
+    CHECK(atomic_load(&dns_queries) == 3); /* that there is no AAAA is known for longer */
     return NULL;
 }
 IN_LOOP(a_short_ttl_is_kept_for_the_minimum)
@@ -265,9 +131,9 @@ static weir_error *no_such_name_is_remembered(void *arg)
     (void)arg;
     CHECK_OK(use_server());
     CHECK_CODE(weir_resolve("none.test", 80, &addresses), WEIR_ENONAME);
-    CHECK(atomic_load(&dns.queries) == 2);
+    CHECK(atomic_load(&dns_queries) == 2);
     CHECK_CODE(weir_resolve("none.test", 80, &addresses), WEIR_ENONAME);
-    CHECK(atomic_load(&dns.queries) == 2);
+    CHECK(atomic_load(&dns_queries) == 2);
     return NULL;
 }
 IN_LOOP(no_such_name_is_remembered)
@@ -280,10 +146,10 @@ static weir_error *a_failing_server_is_no_missing_name_and_not_remembered(void *
     (void)arg;
     CHECK_OK(use_server());
     CHECK_CODE(weir_resolve("fail.test", 80, &addresses), WEIR_EDNS);
-    queries = atomic_load(&dns.queries);
+    queries = atomic_load(&dns_queries);
     CHECK(queries >= 2);
     CHECK_CODE(weir_resolve("fail.test", 80, &addresses), WEIR_EDNS);
-    CHECK(atomic_load(&dns.queries) > queries);
+    CHECK(atomic_load(&dns_queries) > queries);
     return NULL;
 }
 IN_LOOP(a_failing_server_is_no_missing_name_and_not_remembered)
@@ -332,7 +198,7 @@ static weir_error *all_who_ask_share_one_look_up_and_may_leave_it(void *arg)
     UNTIL(done == 2);
     SETTLE();
     CHECK(left == 0);
-    CHECK(atomic_load(&dns.queries) == 2);
+    CHECK(atomic_load(&dns_queries) == 2);
     return NULL;
 }
 IN_LOOP(all_who_ask_share_one_look_up_and_may_leave_it)
@@ -366,52 +232,363 @@ static weir_error *names_that_cannot_be_are_refused_at_once(void *arg)
 }
 IN_LOOP(names_that_cannot_be_are_refused_at_once)
 
-/* Parts */
+/* More from one answer */
 
-static void hosts_and_resolv_conf_are_read(void **state)
+static weir_error *first_of(const char *name, const char *wanted, size_t count)
 {
-    char hosts[] = "/tmp/weir-hosts-XXXXXX", resolv[] = "/tmp/weir-resolv-XXXXXX";
-    const char hosts_text[] = "# comment\n127.0.0.8\tApp.Test app # x\n\n::8 app.test\nbad line\n";
-    const char resolv_text[] = "nameserver 192.0.2.1\nnameserver 2001:db8::1 # x\nnameserver no\n"
-                               "search one.test two.test\noptions rotate ndots:3\n";
-    struct name_files *files;
-    struct found found;
-    int h = mkstemp(hosts), r = mkstemp(resolv);
+    weir_auto(weir_addresses) addresses = NULL;
+    const struct sockaddr *address;
+    size_t length;
+    char text[80];
 
-    (void)state;
-    assert_int_equal(write(h, hosts_text, strlen(hosts_text)), strlen(hosts_text));
-    assert_int_equal(write(r, resolv_text, strlen(resolv_text)), strlen(resolv_text));
-    close(h);
-    close(r);
-    files = weir__name_files_read(hosts, resolv);
-    assert_non_null(files);
-    assert_string_equal(files->servers, "192.0.2.1:53,[2001:db8::1]:53");
-    assert_int_equal(files->domain_count, 2);
-    assert_string_equal(files->domains[1], "two.test");
-    assert_int_equal(files->ndots, 3);
-    assert_int_equal(weir__name_files_find(files, "app.test", &found), 2);
-    assert_int_equal(weir__name_files_find(files, "app", &found), 1);
-    assert_int_equal(weir__name_files_find(files, "line", &found), 0);
-    weir__name_files_free(files);
-    unlink(hosts);
-    unlink(resolv);
+    CHECK_OK(weir_resolve(name, 80, &addresses));
+    address = weir_addresses_get(addresses, 0, &length);
+    weir__address_name(address, (socklen_t)length, text, sizeof(text));
+    if (strcmp(text, wanted) != 0)
+        return check_failed(WEIR_HERE, text);
+    CHECK(weir_addresses_count(addresses) == count);
+    return NULL;
 }
 
-static void the_cache_drops_what_was_not_used_for_longest(void **state)
+static weir_error *aliases_are_followed_in_any_order_and_the_least_ttl_counts(void *arg)
 {
-    struct cache *cache = weir__cache_new(2);
-    struct found found = {.code = WEIR_ENONAME};
+    weir_auto(weir_addresses) addresses = NULL;
 
-    (void)state;
-    weir__cache_put(cache, "a", 100, &found);
-    weir__cache_put(cache, "b", 100, &found);
-    assert_true(weir__cache_get(cache, "a", 0, &found));
-    weir__cache_put(cache, "c", 100, &found);
-    assert_true(weir__cache_get(cache, "a", 99, &found));
-    assert_false(weir__cache_get(cache, "b", 0, &found));
-    assert_false(weir__cache_get(cache, "c", 100, &found));
-    weir__cache_free(cache);
+    (void)arg;
+    CHECK_OK(use_server());
+    CHECK_OK(weir_resolve("alias.test", 80, &addresses));
+    CHECK(weir_addresses_count(addresses) == 1);
+    CHECK(weir_addresses_ttl(addresses).ns <= WEIR_S(20).ns &&
+          weir_addresses_ttl(addresses).ns > WEIR_S(15).ns);
+    return NULL;
 }
+IN_LOOP(aliases_are_followed_in_any_order_and_the_least_ttl_counts)
+
+static weir_error *a_loop_of_aliases_is_no_address(void *arg)
+{
+    weir_addresses *addresses;
+
+    (void)arg;
+    CHECK_OK(use_server());
+    CHECK_CODE(weir_resolve("loop.test", 80, &addresses), WEIR_ENONAME);
+    return NULL;
+}
+IN_LOOP(a_loop_of_aliases_is_no_address)
+
+static weir_error *records_of_other_names_are_not_believed(void *arg)
+{
+    weir_addresses *addresses;
+
+    (void)arg;
+    CHECK_OK(use_server());
+    CHECK_OK(first_of("extra.test", "127.0.0.10:80", 1));
+    CHECK_CODE(weir_resolve("victim.test", 80, &addresses), WEIR_ENONAME);
+    return NULL;
+}
+IN_LOOP(records_of_other_names_are_not_believed)
+
+static weir_error *an_answer_with_a_wrong_id_or_question_is_dropped(void *arg)
+{
+    weir_addresses *addresses;
+
+    (void)arg;
+    CHECK_OK(use_server());
+    CHECK_OK(first_of("wrong.test", "127.0.0.8:80", 1));
+    CHECK_CODE(weir_resolve("other.test", 80, &addresses), WEIR_ETIMEDOUT);
+    return NULL;
+}
+IN_LOOP(an_answer_with_a_wrong_id_or_question_is_dropped)
+
+static weir_error *a_truncated_answer_is_asked_for_by_tcp_and_bounded(void *arg)
+{
+    (void)arg;
+    CHECK_OK(use_server());
+    CHECK_OK(first_of("big.test", "127.0.0.1:80", 40));
+    CHECK(atomic_load(&dns_tcp) >= 1);
+    CHECK_OK(first_of("many.test", "127.0.0.1:80", RESOLVER_RECORDS));
+    return NULL;
+}
+IN_LOOP(a_truncated_answer_is_asked_for_by_tcp_and_bounded)
+
+static weir_error *a_malformed_record_is_no_address(void *arg)
+{
+    weir_addresses *addresses;
+
+    (void)arg;
+    CHECK_OK(use_server());
+    CHECK_CODE(weir_resolve("broken.test", 80, &addresses), WEIR_ENONAME);
+    return NULL;
+}
+IN_LOOP(a_malformed_record_is_no_address)
+
+/* Records */
+
+static weir_error *srv_records_come_by_priority(void *arg)
+{
+    weir_auto(weir_dns_records) records = NULL;
+    const weir_dns_record *record;
+
+    (void)arg;
+    CHECK_OK(use_server());
+    CHECK_OK(weir_dns_query("_app._tcp.TEST", WEIR_DNS_SRV, &records));
+    CHECK(weir_dns_records_count(records) == 2);
+    record = weir_dns_records_get(records, 0);
+    CHECK(record->priority == 10 && record->weight == 5 && record->port == 8080);
+    CHECK(strcmp(record->data.data, "first.test") == 0 && record->ttl == 60);
+    CHECK(weir_dns_records_get(records, 1)->port == 8081);
+    return NULL;
+}
+IN_LOOP(srv_records_come_by_priority)
+
+static weir_error *txt_strings_are_joined_and_ptr_takes_an_address(void *arg)
+{
+    weir_auto(weir_dns_records) text = NULL;
+    weir_auto(weir_dns_records) name = NULL;
+    weir_dns_records *none;
+
+    (void)arg;
+    CHECK_OK(use_server());
+    CHECK_OK(weir_dns_query("text.test", WEIR_DNS_TXT, &text));
+    CHECK(weir_slice_equal(weir_dns_records_get(text, 0)->data, WEIR_SLICE("hello world")));
+    CHECK_OK(weir_dns_query("127.0.0.4", WEIR_DNS_PTR, &name));
+    CHECK(weir_slice_equal(weir_dns_records_get(name, 0)->data, WEIR_SLICE("four.test")));
+    CHECK_CODE(weir_dns_query("2001:db8::1", WEIR_DNS_PTR, &none), WEIR_ENONAME);
+    CHECK_CODE(weir_dns_query("four.test", WEIR_DNS_TXT, &none), WEIR_ENONAME);
+    CHECK_CODE(weir_dns_query("fail.test", WEIR_DNS_TXT, &none), WEIR_EDNS);
+    CHECK_CODE(weir_dns_query("four.test", (weir_dns_type)99, &none), WEIR_EINVAL);
+    return NULL;
+}
+IN_LOOP(txt_strings_are_joined_and_ptr_takes_an_address)
+
+static void count_records(weir_dns_records *take, weir_error *take_error, void *arg)
+{
+    ++*(int *)arg;
+    weir_dns_records_unref(take);
+    weir_ignore(take_error);
+}
+
+static weir_error *a_query_may_be_left(void *arg)
+{
+    weir_dns_querying *querying;
+    weir_dns_records *records;
+    int done = 0;
+
+    (void)arg;
+    CHECK_OK(use_server());
+    CHECK_OK(weir_dns_query_start(weir_loop_current(), "text.test", WEIR_DNS_TXT, count_records,
+                                  &done, &querying));
+    weir_dns_querying_cancel(querying);
+    {
+        WEIR_TIMEOUT(soon, WEIR_MS(20));
+        CHECK_CODE(weir_dns_query("silent.test", WEIR_DNS_TXT, &records), WEIR_ETIMEDOUT);
+    }
+    SETTLE();
+    CHECK(done == 0);
+    return NULL;
+}
+IN_LOOP(a_query_may_be_left)
+
+/* The cache */
+
+static weir_error *what_the_soa_says_bounds_how_long_a_missing_name_is_remembered(void *arg)
+{
+    weir_resolver_options options = {WEIR_SIZED(weir_resolver_options), .servers = dns_servers,
+                                     .min_ttl = WEIR_MS(20), .negative_ttl = WEIR_MS(60)};
+    weir_addresses *addresses;
+
+    (void)arg;
+    dns_server_reset();
+    CHECK_OK(weir_resolver_configure(weir_loop_current(), &options));
+    CHECK_CODE(weir_resolve("none.test", 80, &addresses), WEIR_ENONAME);
+    CHECK_CODE(weir_resolve("none.test", 80, &addresses), WEIR_ENONAME);
+    CHECK(atomic_load(&dns_queries) == 2);
+    CHECK_OK(weir_sleep(WEIR_MS(70)));
+    CHECK_CODE(weir_resolve("none.test", 80, &addresses), WEIR_ENONAME);
+    CHECK(atomic_load(&dns_queries) == 4);
+    return NULL;
+}
+IN_LOOP(what_the_soa_says_bounds_how_long_a_missing_name_is_remembered)
+
+static weir_error *an_expired_answer_is_better_than_a_failing_server(void *arg)
+{
+    weir_resolver_options options = {WEIR_SIZED(weir_resolver_options),
+                                     .servers = dns_servers,
+                                     .min_ttl = WEIR_MS(1),
+                                     .max_ttl = WEIR_MS(5),
+                                     .timeout = WEIR_MS(50),
+                                     .tries = 1};
+    weir_resolver_stats stats;
+    int queries;
+
+    (void)arg;
+    dns_server_reset();
+    CHECK_OK(weir_resolver_configure(weir_loop_current(), &options));
+    CHECK_OK(resolved("four.test", "127.0.0.4:80"));
+    CHECK_OK(weir_sleep(WEIR_MS(10)));
+    atomic_store(&dns_failing, true);
+    CHECK_OK(resolved("four.test", "127.0.0.4:80"));
+    queries = atomic_load(&dns_queries);
+    CHECK_OK(resolved("four.test", "127.0.0.4:80")); /* at once: they failed a moment ago */
+    weir_resolver_get_stats(weir_loop_current(), &stats);
+    CHECK(stats.stale >= 2 && stats.failed >= 1);
+    CHECK(atomic_load(&dns_queries) - queries <= 1); /* AAAA was never there: asked again */
+    return NULL;
+}
+IN_LOOP(an_expired_answer_is_better_than_a_failing_server)
+
+static weir_error *without_stale_answers_a_failing_server_is_an_error(void *arg)
+{
+    weir_resolver_options options = {WEIR_SIZED(weir_resolver_options), .servers = dns_servers,
+                                     .min_ttl = WEIR_MS(1), .max_ttl = WEIR_MS(5),
+                                     .max_stale = WEIR_S(-1)};
+    weir_addresses *addresses;
+
+    (void)arg;
+    dns_server_reset();
+    CHECK_OK(weir_resolver_configure(weir_loop_current(), &options));
+    CHECK_OK(resolved("four.test", "127.0.0.4:80"));
+    CHECK_OK(weir_sleep(WEIR_MS(10)));
+    atomic_store(&dns_failing, true);
+    CHECK_CODE(weir_resolve("four.test", 80, &addresses), WEIR_EDNS);
+    return NULL;
+}
+IN_LOOP(without_stale_answers_a_failing_server_is_an_error)
+
+static bool count_visit(const weir_dns_cached *cached, void *arg)
+{
+    if (strcmp(cached->name, "four.test") == 0 && cached->type == WEIR_DNS_A && cached->left.ns > 0)
+        ++*(int *)arg;
+    return true;
+}
+
+static weir_error *the_cache_can_be_seen_counted_and_flushed(void *arg)
+{
+    weir_resolver_stats stats;
+    int seen = 0;
+
+    (void)arg;
+    CHECK_OK(use_server());
+    weir_resolver_get_stats(weir_loop_current(), &stats);
+    CHECK(stats.queries == 0 && stats.entries == 0);
+    CHECK_OK(resolved("four.test", "127.0.0.4:80"));
+    CHECK_OK(resolved("four.test", "127.0.0.4:80"));
+    weir_resolver_get_stats(weir_loop_current(), &stats);
+    CHECK(stats.queries == 2 && stats.hits == 2 && stats.no_name == 1 && stats.entries == 2);
+    CHECK(stats.in_flight == 0 && stats.files == 1);
+    weir_resolver_each(weir_loop_current(), count_visit, &seen);
+    CHECK(seen == 1);
+    CHECK(weir_resolver_flush(weir_loop_current(), "both.test") == 0);
+    CHECK(weir_resolver_flush(weir_loop_current(), "four.test") == 2);
+    CHECK_OK(resolved("four.test", "127.0.0.4:80"));
+    CHECK(atomic_load(&dns_queries) == 4);
+    CHECK(weir_resolver_flush(weir_loop_current(), NULL) == 2);
+    return NULL;
+}
+IN_LOOP(the_cache_can_be_seen_counted_and_flushed)
+
+static weir_error *too_many_questions_at_a_time_are_refused(void *arg)
+{
+    weir_resolver_options options = {WEIR_SIZED(weir_resolver_options), .servers = dns_servers,
+                                     .timeout = WEIR_MS(50), .tries = 1, .max_queries = 2};
+    weir_addresses *addresses;
+    int done = 0;
+
+    (void)arg;
+    dns_server_reset();
+    CHECK_OK(weir_resolver_configure(weir_loop_current(), &options));
+    CHECK_OK(weir_resolve_start(weir_loop_current(), "silent.test", 1, count_done, &done, NULL));
+    CHECK_CODE(weir_resolve("four.test", 80, &addresses), WEIR_EFULL);
+    UNTIL(done == 1);
+    CHECK_OK(resolved("four.test", "127.0.0.4:80"));
+    return NULL;
+}
+IN_LOOP(too_many_questions_at_a_time_are_refused)
+
+static weir_error *servers_that_are_no_addresses_are_refused(void *arg)
+{
+    weir_resolver_options options = {WEIR_SIZED(weir_resolver_options), .servers = "dns.test:53"};
+
+    (void)arg;
+    CHECK_CODE(weir_resolver_configure(weir_loop_current(), &options), WEIR_EINVAL);
+    options.servers = "127.0.0.1:5353,[::1]:5353,::1";
+    CHECK_OK(weir_resolver_configure(weir_loop_current(), &options));
+    return NULL;
+}
+IN_LOOP(servers_that_are_no_addresses_are_refused)
+
+/* Files */
+
+static bool write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+
+    return file && fputs(text, file) >= 0 && fclose(file) == 0;
+}
+
+static weir_error *the_search_list_leads_to_a_name_unless_it_ends_with_a_dot(void *arg)
+{
+    char path[] = "/tmp/weir-resolv-XXXXXX";
+    weir_addresses *addresses;
+
+    (void)arg;
+    close(mkstemp(path));
+    CHECK(write_text(path, "search missing.test one.test\n"));
+    weir__resolv_path = path;
+    CHECK_OK(use_server());
+    CHECK_OK(resolved("host", "127.0.0.9:80"));
+    CHECK(atomic_load(&dns_queries) == 4); /* host.missing.test, host.one.test */
+    CHECK_OK(resolved("four.test", "127.0.0.4:80"));
+    CHECK(atomic_load(&dns_queries) == 6); /* a dot: itself first */
+    CHECK_CODE(weir_resolve("host.", 80, &addresses), WEIR_ENONAME);
+    weir__resolv_path = "/dev/null";
+    unlink(path);
+    return NULL;
+}
+IN_LOOP(the_search_list_leads_to_a_name_unless_it_ends_with_a_dot)
+
+struct blockers {
+    atomic_int entered;
+    atomic_bool leave;
+};
+
+static weir_error *block(void *arg)
+{
+    struct blockers *b = arg;
+
+    atomic_fetch_add(&b->entered, 1);
+    while (!atomic_load(&b->leave) && !weir_job_cancelled())
+        usleep(1000);
+    return NULL;
+}
+
+static weir_error *T50_names_are_resolved_while_file_jobs_block(void *arg)
+{
+    static struct blockers b;
+    weir_future *jobs[128];
+    weir_executor *files, *other;
+
+    (void)arg;
+    atomic_store(&b.leave, false);
+    atomic_store(&b.entered, 0);
+    CHECK_OK(weir_loop_executor(weir_loop_current(), WEIR_EXECUTOR_FILE, &files));
+    CHECK_OK(weir_loop_default_executor(weir_loop_current(), &other));
+    for (int i = 0; i < 128; i++)
+        CHECK_OK(weir_executor_submit(i % 2 ? files : other, block, &b, NULL, &jobs[i]));
+    UNTIL(atomic_load(&b.entered) >= 2);
+    CHECK_OK(use_server());
+    {
+        WEIR_TIMEOUT(soon, WEIR_S(5));
+        CHECK_OK(resolved("four.test", "127.0.0.4:80"));
+    }
+    CHECK(!atomic_load(&b.leave));
+    atomic_store(&b.leave, true);
+    for (int i = 0; i < 128; i++) {
+        CHECK_OK(weir_await(jobs[i]));
+        weir_future_unref(jobs[i]);
+    }
+    return NULL;
+}
+IN_LOOP(T50_names_are_resolved_while_file_jobs_block)
 
 int main(void)
 {
@@ -428,9 +605,24 @@ int main(void)
         IN_LOOP_TEST(all_who_ask_share_one_look_up_and_may_leave_it),
         IN_LOOP_TEST(cancelled_look_up_leaves_nothing_behind),
         IN_LOOP_TEST(names_that_cannot_be_are_refused_at_once),
-        ON_MAIN_TEST(hosts_and_resolv_conf_are_read),
-        ON_MAIN_TEST(the_cache_drops_what_was_not_used_for_longest),
+        IN_LOOP_TEST(aliases_are_followed_in_any_order_and_the_least_ttl_counts),
+        IN_LOOP_TEST(a_loop_of_aliases_is_no_address),
+        IN_LOOP_TEST(records_of_other_names_are_not_believed),
+        IN_LOOP_TEST(an_answer_with_a_wrong_id_or_question_is_dropped),
+        IN_LOOP_TEST(a_truncated_answer_is_asked_for_by_tcp_and_bounded),
+        IN_LOOP_TEST(a_malformed_record_is_no_address),
+        IN_LOOP_TEST(srv_records_come_by_priority),
+        IN_LOOP_TEST(txt_strings_are_joined_and_ptr_takes_an_address),
+        IN_LOOP_TEST(a_query_may_be_left),
+        IN_LOOP_TEST(what_the_soa_says_bounds_how_long_a_missing_name_is_remembered),
+        IN_LOOP_TEST(an_expired_answer_is_better_than_a_failing_server),
+        IN_LOOP_TEST(without_stale_answers_a_failing_server_is_an_error),
+        IN_LOOP_TEST(the_cache_can_be_seen_counted_and_flushed),
+        IN_LOOP_TEST(too_many_questions_at_a_time_are_refused),
+        IN_LOOP_TEST(servers_that_are_no_addresses_are_refused),
+        IN_LOOP_TEST(the_search_list_leads_to_a_name_unless_it_ends_with_a_dot),
+        IN_LOOP_TEST(T50_names_are_resolved_while_file_jobs_block),
     };
 
-    return cmocka_run_group_tests_name("resolver", tests, start_dns, stop_dns);
+    return cmocka_run_group_tests_name("resolver", tests, dns_server_start, dns_server_stop);
 }
