@@ -5,6 +5,8 @@
  * address is in no known module: a plugin was loaded since. Debug information is looked for in the
  * file itself and in /usr/lib/debug by build-id; libdw's own search could ask a server on the network.
  *
+ * libdw needs more stack than a task has: asked from a task, a thread of its own does the work.
+ *
  * Without libdw, or without debug information, the dynamic symbols have to do (dladdr).
  */
 #include "config.h"
@@ -13,6 +15,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +27,8 @@
 #    include <elfutils/libdw.h>
 #    include <elfutils/libdwfl.h>
 #endif
+
+#include "core/base/error.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -292,17 +297,53 @@ void weir__symbols_forget(void) {}
 
 #endif
 
-size_t weir__symbols_find(void *const *addresses, size_t count, bool returns, struct frame *frames,
-                          size_t max)
+struct search {
+    void *const *addresses;
+    size_t count;
+    bool returns;
+    struct frame_list list;
+};
+
+static void *search(void *arg)
 {
-    struct frame_list list = {frames, 0, max};
+    struct search *search = arg;
     bool refreshed = false;
 
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < count && list.count < max; i++)
-        add_frames(&list, (uintptr_t)addresses[i] - (returns || i > 0), &refreshed);
+    for (size_t i = 0; i < search->count && search->list.count < search->list.max; i++)
+        add_frames(&search->list, (uintptr_t)search->addresses[i] - (search->returns || i > 0),
+                   &refreshed);
     pthread_mutex_unlock(&lock);
-    return list.count;
+    return NULL;
+}
+
+/* libdw needs more stack than a task has. False: no thread could be had. */
+static bool search_on_thread(struct search *search_this)
+{
+    sigset_t all, old;
+    pthread_t thread;
+    int failed;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    failed = pthread_create(&thread, NULL, search, search_this);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (!failed)
+        pthread_join(thread, NULL);
+    return !failed;
+}
+
+size_t weir__symbols_find(void *const *addresses, size_t count, bool returns, struct frame *frames,
+                          size_t max)
+{
+    struct search this = {addresses, count, returns, {frames, 0, max}};
+    uint64_t (*number)(void) = __atomic_load_n(&weir__running_task_number, __ATOMIC_RELAXED);
+
+    if (!number || number() == 0)
+        (void)search(&this);
+    else
+        (void)search_on_thread(&this);
+    return this.list.count;
 }
 
 void weir__frame_print(struct text *text, const struct frame *frame)

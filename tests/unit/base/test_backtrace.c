@@ -10,6 +10,7 @@
 #include <unwind.h>
 
 #include <weir/log.h>
+#include <weir/task.h>
 
 #include "core/base/backtrace.h"
 #include "core/base/cfi.h"
@@ -272,6 +273,30 @@ static void H1_in_debug_mode_an_error_knows_the_stack_that_raised_it(void **stat
     weir_error_unref(weir_error_detach(error));
 }
 
+static weir_error *print_in_task(void *arg)
+{
+    weir_error *error = bug();
+
+    weir_error_print(error, arg, 4096);
+    weir_error_unref(error);
+    return NULL;
+}
+
+/* libdw needs more stack than a task has. */
+static void H1_a_task_may_print_an_error_with_its_backtrace(void **state)
+{
+    weir_run_options options = {WEIR_SIZED(weir_run_options), .debug = WEIR_DEBUG_ON};
+    char printed[4096] = "";
+    weir_error *error = weir_run(print_in_task, printed, &options);
+
+    (void)state;
+    OK(error);
+#ifdef HAVE_LIBDW
+    assert_non_null(strstr(printed, "#0 bug "));
+    assert_non_null(strstr(printed, "#1 print_in_task "));
+#endif
+}
+
 static int free_taken(void **state)
 {
     (void)state;
@@ -290,6 +315,7 @@ int main(void)
         cmocka_unit_test(a_deferred_backtrace_prints_the_same_lines),
         cmocka_unit_test(addresses_of_nothing_print_a_question_mark),
         cmocka_unit_test(H1_in_debug_mode_an_error_knows_the_stack_that_raised_it),
+        cmocka_unit_test(H1_a_task_may_print_an_error_with_its_backtrace),
     };
 
     return cmocka_run_group_tests_name("backtrace", tests, NULL, free_taken);
