@@ -21,6 +21,8 @@ libweir_core_la_SOURCES += \
 	core/net/process_pipes.c \
 	core/net/process_talk.c \
 	core/net/relay.c \
+	core/net/relay.h \
+	core/net/relay_splice.c \
 	core/net/repr.c \
 	core/net/resolver.c \
 	core/net/resolver.h \

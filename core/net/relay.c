@@ -7,29 +7,13 @@
  *                                 a failed ────────▶ b is aborted
  *
  * The relay lives until both sides are lost. It keeps a reference to each transport up to that
- * transport's connection_lost.
+ * transport's connection_lost. A direction that carries much is spliced (relay_splice.c).
  */
 #include "config.h"
 
-#include <stdlib.h>
+#include "core/net/relay.h"
 
-#include <weir/relay.h>
-
-struct relay {
-    weir_transport *sides[2]; /* NULL once lost */
-    weir_error *reason;       /* of the first that failed */
-    int first;                /* which side ended first; -1: none yet */
-    bool started;
-    bool write_paused[2]; /* that side's queue is above its mark */
-    void (*done)(void *arg, int first, const weir_error *reason);
-    void *arg;
-};
-
-/* The protocol's state on each transport. */
-struct relay_side {
-    struct relay *relay;
-    int index;
-};
+#include "core/base/alloc.h"
 
 static weir_transport *other_side(const struct relay_side *side)
 {
@@ -38,12 +22,14 @@ static weir_transport *other_side(const struct relay_side *side)
 
 static weir_error *relay_data_received(weir_transport *transport, void *state, weir_slice data)
 {
-    weir_transport *other = other_side(state);
+    struct relay_side *side = state;
+    weir_transport *other = other_side(side);
 
-    (void)transport;
     if (!other)
         return WEIR_RAISE_FAST(WEIR_ECLOSED, "the other side of the relay is gone");
-    return weir_transport_write(other, data);
+    WEIR_TRY(weir_transport_write(other, data));
+    weir__relay_carried(side->relay, side->index, transport, data.len);
+    return NULL;
 }
 
 static weir_error *relay_eof_received(weir_transport *transport, void *state, bool *ret_keep_open)
@@ -75,6 +61,8 @@ static void relay_resume_writing(weir_transport *transport, void *state)
 
     (void)transport;
     side->relay->write_paused[side->index] = false;
+    if (other && weir__relay_splice_start(side->relay, 1 - side->index))
+        return;
     if (other && side->relay->started)
         weir_transport_resume_reading(other);
 }
@@ -82,7 +70,7 @@ static void relay_resume_writing(weir_transport *transport, void *state)
 static void relay_free(struct relay *relay)
 {
     weir_error_unref(relay->reason);
-    free(relay);
+    weir__free(relay);
 }
 
 static void relay_connection_lost(weir_transport *transport, void *state, const weir_error *reason)
@@ -96,6 +84,7 @@ static void relay_connection_lost(weir_transport *transport, void *state, const 
         relay->reason = weir_error_ref(reason);
     }
     relay->sides[side->index] = NULL;
+    weir__relay_splice_end(relay);
     weir_transport_unref(transport);
     if (other && reason)
         weir_transport_abort(other, NULL);
@@ -152,6 +141,7 @@ static void begin(struct relay *relay, weir_transport *a, weir_transport *b,
     if (options) {
         relay->done = options->done;
         relay->arg = options->arg;
+        relay->no_splice = options->no_splice;
         if (options->idle_timeout.ns > 0 && !weir_is_forever(options->idle_timeout)) {
             weir_transport_set_idle_timeout(a, options->idle_timeout);
             weir_transport_set_idle_timeout(b, options->idle_timeout);
@@ -172,7 +162,7 @@ weir_error *weir_relay_start(weir_transport *a, weir_slice rest_a, weir_transpor
     /* Asked first: once one side is taken over there is no way back. */
     if (weir_transport_is_closing(a) || weir_transport_is_closing(b))
         return WEIR_RAISE_FAST(WEIR_ECLOSED, "relay of a closed connection");
-    relay = calloc(1, sizeof *relay);
+    relay = weir__calloc(1, sizeof(*relay));
     if (!relay)
         return weir_raise(WEIR_ENOMEM, "relay");
     relay->first = -1;

@@ -248,7 +248,7 @@ static int failure_of(const weir_transport *t)
 
 void weir__transport_hangup(weir_transport *t)
 {
-    if (t->status != TRANSPORT_OPEN || t->reason || t->read_only || !has_hung_up(t))
+    if (t->status != TRANSPORT_OPEN || t->reason || t->read_only || t->spliced || !has_hung_up(t))
         return; /* the end of a pipe is an orderly one, for the next read to find */
     if (t->write_only) {
         weir__transport_lose(t, t->queued ? weir__raise_errno(-EPIPE, "send") : NULL);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * A relay moves bytes between two connections until both directions have ended. Both belong to the
- * calling thread's loop; on another thread nothing happens but WEIR_ETHREAD (B2).
+ * calling thread's loop; on another thread nothing happens but WEIR_ETHREAD (B2). Chunks are passed
+ * on without a copy; what comes in bulk between plain TCP connections is moved inside the kernel
+ * (splice(2), on epoll), at four descriptors and a pipe a direction while it lasts.
  *
  * Example:
  *
@@ -29,6 +31,7 @@ typedef struct weir_relay_options {
      *  Borrowed. `first`: 0 when `a` ended first, 1 for `b`. */
     void (*done)(void *arg, int first, const weir_error *reason);
     void *arg;
+    bool no_splice; /**< every byte through this process, also in bulk */
 } weir_relay_options;
 
 /**

@@ -16,6 +16,10 @@ EXTRA_DIST += \
 	tests/bench/run \
 	tests/bench/weir.yaml
 
+EXTRA_PROGRAMS += tests/bench/bulk
+tests_bench_bulk_SOURCES = tests/bench/bulk.c
+tests_bench_bulk_LDADD = libweir.la
+
 bench_root = $(abs_top_builddir)/bench-root
 
 bench: all tests/bench/forwarder$(EXEEXT) tests/bench/origin$(EXEEXT)

@@ -72,3 +72,6 @@ unit_tests += tests/unit/net/test_buffered
 tests_unit_net_test_buffered_SOURCES = tests/unit/net/test_buffered.c $(net_support)
 tests_unit_net_test_buffered_LDADD = $(CORE_TEST_LDADD)
 
+unit_tests += tests/unit/net/test_splice
+tests_unit_net_test_splice_SOURCES = tests/unit/net/test_splice.c $(net_support)
+tests_unit_net_test_splice_LDADD = $(CORE_TEST_LDADD)
