@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * close(2) fails for a descriptor that is not open, which nobody asks; but it means that somebody else
+ * closed ours, and that the next close of the same number will hit a connection of somebody else.
+ */
 #include "config.h"
 
 #include "core/base/fd.h"
