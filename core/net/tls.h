@@ -9,6 +9,7 @@
 #define WEIR_CORE_NET_TLS_H
 
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include <weir/tls.h>
@@ -20,16 +21,38 @@
 #define TLS_SHUTDOWN_TIMEOUT  WEIR_S(5)
 #define TLS_ALPN_MAX          64
 
+struct tls_ocsp {
+    X509 *certificate; /* of the SSL_CTX */
+    unsigned char *response;
+    int len;
+    int64_t until; /* 0: no date */
+};
+
+#define TLS_KEY_TYPES 2 /* of one identity: EC, and another */
+
 /* Certificates for the same names: one RSA and one ECDSA, of which OpenSSL picks. */
 struct tls_identity {
     SSL_CTX *ctx;
     char **names; /* lower case; "*.example.org" */
     size_t name_count;
     unsigned key_types; /* that it has: TLS_KEY_… */
+    struct tls_ocsp ocsp[TLS_KEY_TYPES];
 };
 
 #define TLS_KEY_EC    1u
 #define TLS_KEY_OTHER 2u
+
+/* Names of all identities, hashed (tls_names.c). */
+struct tls_names {
+    struct tls_name {
+        const char *name; /* NULL: free */
+        const struct tls_identity *identity;
+    } * slots;
+
+    size_t mask;
+};
+
+struct tls_sessions;
 
 struct weir_tls_context {
     uint32_t magic;
@@ -37,10 +60,39 @@ struct weir_tls_context {
     bool server;
     struct tls_identity *identities; /* a client has one; the first is the default */
     size_t identity_count;
+    struct tls_names names;
     unsigned char *alpn; /* as on the wire: length, bytes, … */
     unsigned alpn_len;
     weir_duration shutdown_timeout;
+    int64_t not_after; /* of the first that expires */
+    weir_tls_tickets *tickets;
+    struct tls_sessions *sessions; /* of a client; NULL: none are kept */
+    char *ca_name;                 /* for messages */
+    int key_log;                   /* descriptor; -1 */
+    pthread_mutex_t lock;          /* of newer */
+    weir_tls_context *newer;       /* what handshakes use instead; a reference */
 };
+
+/* What a handshake that begins now shall use: a reference. */
+weir_tls_context *weir__tls_context_current(weir_tls_context *context);
+
+/* Choosing by name (tls_names.c). The first identity that has a name keeps it. */
+weir_error *weir__tls_names_build(weir_tls_context *context) WEIR_MUST_USE;
+const struct tls_identity *weir__tls_names_find(const struct tls_names *names, const char *asked);
+void weir__tls_names_free(struct tls_names *names);
+
+/* Sessions (tls_session.c). */
+weir_error *weir__tls_tickets_use(weir_tls_context *context, SSL_CTX *ctx) WEIR_MUST_USE;
+weir_error *weir__tls_sessions_new(weir_tls_context *context, SSL_CTX *ctx) WEIR_MUST_USE;
+void weir__tls_sessions_free(struct tls_sessions *sessions);
+/* Before the handshake: offers the session that the name had last. */
+void weir__tls_sessions_offer(struct tls_sessions *sessions, SSL *ssl);
+
+/* Verifying the peer (tls_verify.c): the words for what is wrong go to the engine. */
+int weir__tls_verify(int good, X509_STORE_CTX *store);
+/* Stapling, and the key log. */
+int weir__tls_staple(SSL *ssl, void *arg);
+void weir__tls_log_key(const SSL *ssl, const char *line);
 
 struct tls_engine;
 

@@ -11,7 +11,14 @@ struct tls_pair {
     EVP_PKEY *key;
     char **names; /* lower case, each once */
     size_t name_count;
+    unsigned char *ocsp; /* DER */
+    int ocsp_len;
+    int64_t ocsp_until;
 };
+
+/* A distinguished name in one line. */
+void weir__tls_name_text(const X509_NAME *name, char *buffer, size_t size);
+int64_t weir__tls_time(const ASN1_TIME *time);
 
 /* Errors: WEIR_ETLS with the file and what is wrong; errno values. */
 weir_error *weir__tls_pair_load(const weir_tls_certificate *source,

@@ -4,19 +4,21 @@
  *
  * A server has one SSL_CTX per set of names; certificates for the same names with keys of different
  * types share one, and OpenSSL serves whichever the client can verify. The name that a client asks
- * for picks one: exactly, then by wildcard, else the first. All of them share what the first was
- * set up with, so tickets of one are good for the others.
+ * for picks one: exactly, then by wildcard, else the first. Tickets of one are good for the others.
+ *
+ * A context does not change; what its holders use can be replaced by a newer one, which every
+ * handshake asks for when it begins.
  */
 #include "config.h"
 
-#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
-#include <openssl/rand.h>
-#include <stdio.h>
+#include <openssl/evp.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/alloc.h"
-#include "core/net/address.h"
 #include "core/net/tls_certificate.h"
 
 #define CIPHERS_INTERMEDIATE                                     \
@@ -27,64 +29,18 @@
 /* Sessions of TLS 1.2 clients that are kept for those without tickets. */
 #define SESSION_CACHE_SIZE 4096
 
-void weir__tls_reason(const SSL *ssl, char *buffer, size_t size)
-{
-    unsigned long code = ERR_peek_last_error();
-    const char *text = code ? ERR_reason_error_string(code) : NULL;
-    long verified = ssl ? SSL_get_verify_result(ssl) : X509_V_OK;
-
-    if (ssl && verified != X509_V_OK && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
-        snprintf(buffer, size, "certificate verify failed: %s",
-                 X509_verify_cert_error_string(verified));
-    else if (text)
-        snprintf(buffer, size, "%s", text);
-    else
-        snprintf(buffer, size, code ? "error %lx" : "no reason given", code);
-    ERR_clear_error();
-}
-
-/* Choosing by name */
-
-static bool wildcard_matches(const char *pattern, const char *name)
-{
-    const char *dot = strchr(name, '.');
-
-    return pattern[0] == '*' && pattern[1] == '.' && dot && dot != name &&
-           strcmp(pattern + 1, dot) == 0;
-}
-
-static const struct tls_identity *find_identity(const weir_tls_context *context, const char *name)
-{
-    const struct tls_identity *wildcard = NULL;
-
-    for (size_t i = 0; i < context->identity_count; i++) {
-        const struct tls_identity *identity = &context->identities[i];
-
-        for (size_t j = 0; j < identity->name_count; j++) {
-            if (strcmp(identity->names[j], name) == 0)
-                return identity;
-            if (!wildcard && wildcard_matches(identity->names[j], name))
-                wildcard = identity;
-        }
-    }
-    return wildcard;
-}
+/* Choosing */
 
 static int choose_identity(SSL *ssl, int *alert, void *arg)
 {
     const weir_tls_context *context = arg;
     const char *asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     const struct tls_identity *identity;
-    char name[HOST_NAME_SIZE];
-    size_t len = 0;
 
     (void)alert;
-    for (; asked && asked[len] && len < sizeof(name) - 1; len++)
-        name[len] = (char)tolower((unsigned char)asked[len]);
-    name[len] = '\0';
-    if (!len)
+    if (!asked || !*asked)
         return SSL_TLSEXT_ERR_NOACK;
-    identity = find_identity(context, name);
+    identity = weir__tls_names_find(&context->names, asked);
     if (identity)
         SSL_set_SSL_CTX(ssl, identity->ctx);
     return SSL_TLSEXT_ERR_OK;
@@ -130,39 +86,60 @@ static weir_error *new_ctx(const weir_tls_context *context, const weir_tls_optio
     }
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_session_cache_mode(ctx,
-                                   context->server ? SSL_SESS_CACHE_SERVER : SSL_SESS_CACHE_OFF);
-    SSL_CTX_sess_set_cache_size(ctx, SESSION_CACHE_SIZE);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    if (context->key_log >= 0)
+        SSL_CTX_set_keylog_callback(ctx, weir__tls_log_key);
     *ret = ctx;
     return NULL;
+}
+
+/* A session is good for contexts that ask the same of clients. */
+static bool set_session_context(const weir_tls_options *options, SSL_CTX *ctx)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    const char *ca = options->verify_client ? options->ca_file : "";
+    unsigned len = 0;
+
+    return EVP_Digest(ca, strlen(ca), digest, &len, EVP_sha256(), NULL) == 1 &&
+           SSL_CTX_set_session_id_context(ctx, digest, SSL_MAX_SID_CTX_LENGTH) == 1;
 }
 
 static weir_error *set_server_callbacks(weir_tls_context *context, const weir_tls_options *options,
                                         SSL_CTX *ctx)
 {
-    static const unsigned char session_context[] = "weir";
-
     SSL_CTX_set_tlsext_servername_callback(ctx, choose_identity);
     SSL_CTX_set_tlsext_servername_arg(ctx, context);
     if (context->alpn_len)
         SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, context);
-    SSL_CTX_set_session_id_context(ctx, session_context, sizeof(session_context) - 1);
+    if (options->verify_client && !options->ca_file)
+        return weir_raise(WEIR_EINVAL, "TLS: verify_client needs a ca_file");
+    if (!set_session_context(options, ctx))
+        return openssl_failed("sessions");
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_SERVER);
+    SSL_CTX_sess_set_cache_size(ctx, SESSION_CACHE_SIZE);
+    if (options->no_tickets)
+        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+    else
+        WEIR_TRY(weir__tls_tickets_use(context, ctx));
     if (!options->verify_client)
         return NULL;
-    if (!options->ca_file)
-        return weir_raise(WEIR_EINVAL, "TLS: verify_client needs a ca_file");
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_verify(ctx,
+                       SSL_VERIFY_PEER |
+                           (options->verify_client_if_given ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT),
+                       weir__tls_verify);
     return weir__tls_trust_load(ctx, options->ca_file);
 }
 
-static weir_error *set_client_checks(const weir_tls_context *context,
-                                     const weir_tls_options *options, SSL_CTX *ctx)
+static weir_error *set_client_checks(weir_tls_context *context, const weir_tls_options *options,
+                                     SSL_CTX *ctx)
 {
     if (context->alpn_len && SSL_CTX_set_alpn_protos(ctx, context->alpn, context->alpn_len) != 0)
         return openssl_failed("ALPN");
+    if (!options->no_resumption)
+        WEIR_TRY(weir__tls_sessions_new(context, ctx));
     if (options->no_verify)
         return NULL;
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, weir__tls_verify);
     if (options->ca_file)
         return weir__tls_trust_load(ctx, options->ca_file);
     if (SSL_CTX_set_default_verify_paths(ctx) != 1)
@@ -202,14 +179,25 @@ static struct tls_identity *joinable(weir_tls_context *context, const struct tls
     return NULL;
 }
 
-static weir_error *use_pair(struct tls_identity *identity, const struct tls_pair *pair,
-                            const char *what)
+static weir_error *use_pair(weir_tls_context *context, struct tls_identity *identity,
+                            struct tls_pair *pair, const char *what)
 {
-    int type = EVP_PKEY_get_base_id(pair->key);
+    bool ec = EVP_PKEY_get_base_id(pair->key) == EVP_PKEY_EC;
+    int64_t not_after = weir__tls_time(X509_get0_notAfter(pair->leaf));
 
     if (SSL_CTX_use_cert_and_key(identity->ctx, pair->leaf, pair->key, pair->chain, 0) != 1)
         return openssl_failed(what);
-    identity->key_types |= type == EVP_PKEY_EC ? TLS_KEY_EC : TLS_KEY_OTHER;
+    identity->key_types |= ec ? TLS_KEY_EC : TLS_KEY_OTHER;
+    if (not_after < context->not_after)
+        context->not_after = not_after;
+    if (!pair->ocsp)
+        return NULL;
+    identity->ocsp[ec] = (struct tls_ocsp){.certificate = SSL_CTX_get0_certificate(identity->ctx),
+                                           .response = WEIR_TAKE(pair->ocsp),
+                                           .len = pair->ocsp_len,
+                                           .until = pair->ocsp_until};
+    SSL_CTX_set_tlsext_status_cb(identity->ctx, weir__tls_staple);
+    SSL_CTX_set_tlsext_status_arg(identity->ctx, identity);
     return NULL;
 }
 
@@ -228,7 +216,7 @@ static weir_error *add_identity(weir_tls_context *context, const weir_tls_option
         pair->names = NULL;
         pair->name_count = 0;
     }
-    return use_pair(identity, pair, what);
+    return use_pair(context, identity, pair, what);
 }
 
 static weir_error *load_identities(weir_tls_context *context, const weir_tls_options *options)
@@ -246,20 +234,6 @@ static weir_error *load_identities(weir_tls_context *context, const weir_tls_opt
         weir__tls_pair_done(&pair);
         WEIR_TRY(error);
     }
-    return NULL;
-}
-
-/* One key for tickets, so that they are good whichever name the client comes back with. */
-static weir_error *share_ticket_keys(weir_tls_context *context)
-{
-    unsigned char keys[256];
-    long size = SSL_CTX_get_tlsext_ticket_keys(context->identities[0].ctx, NULL, 0);
-
-    if (size <= 0 || (size_t)size > sizeof(keys) || RAND_bytes(keys, (int)size) != 1)
-        return openssl_failed("ticket keys");
-    for (size_t i = 0; i < context->identity_count; i++)
-        SSL_CTX_set_tlsext_ticket_keys(context->identities[i].ctx, keys, size);
-    OPENSSL_cleanse(keys, sizeof(keys));
     return NULL;
 }
 
@@ -291,11 +265,24 @@ static weir_error *wire_alpn(weir_tls_context *context, const char *const *proto
     return NULL;
 }
 
+static weir_error *open_key_log(weir_tls_context *context, const char *path)
+{
+    if (!path)
+        return NULL;
+    context->key_log = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    if (context->key_log < 0)
+        return weir_raise(errno, "TLS: cannot open the key log %s", path);
+    return NULL;
+}
+
 static weir_error *context_fill(weir_tls_context *context, const weir_tls_options *options)
 {
     size_t room = context->server ? options->certificate_count : 1;
 
     WEIR_TRY(wire_alpn(context, options->alpn));
+    WEIR_TRY(open_key_log(context, options->key_log));
+    if (options->ca_file && !strstr(options->ca_file, "-----BEGIN"))
+        context->ca_name = weir__strdup(options->ca_file);
     if (!room)
         return weir_raise(WEIR_EINVAL, "TLS: a server needs a certificate");
     context->identities = weir__calloc(room, sizeof(*context->identities));
@@ -303,7 +290,7 @@ static weir_error *context_fill(weir_tls_context *context, const weir_tls_option
         return weir_raise(WEIR_ENOMEM, "TLS");
     if (context->server) {
         WEIR_TRY(load_identities(context, options));
-        return share_ticket_keys(context);
+        return weir__tls_names_build(context);
     }
     WEIR_TRY(new_ctx(context, options, &context->identities[0].ctx));
     context->identity_count = 1;
@@ -312,7 +299,7 @@ static weir_error *context_fill(weir_tls_context *context, const weir_tls_option
         weir_error *error;
 
         WEIR_TRY(weir__tls_pair_load(&options->certificates[0], &pair));
-        error = use_pair(&context->identities[0], &pair, "the client's certificate");
+        error = use_pair(context, &context->identities[0], &pair, "the client's certificate");
         weir__tls_pair_done(&pair);
         WEIR_TRY(error);
     }
@@ -334,6 +321,10 @@ static weir_error *context_new(const weir_tls_options *options, bool server, wei
     context->magic = TLS_CONTEXT_MAGIC;
     atomic_init(&context->refs, 1);
     context->server = server;
+    context->not_after = INT64_MAX;
+    context->key_log = -1;
+    context->tickets = weir_tls_tickets_ref(mine.tickets);
+    pthread_mutex_init(&context->lock, NULL);
     context->shutdown_timeout =
         mine.shutdown_timeout.ns ? mine.shutdown_timeout : TLS_SHUTDOWN_TIMEOUT;
     error = context_fill(context, &mine);
@@ -377,9 +368,60 @@ void weir_tls_context_unref(weir_tls_context *context)
         for (size_t j = 0; j < identity->name_count; j++)
             weir__free(identity->names[j]);
         weir__free(identity->names);
+        for (size_t j = 0; j < TLS_KEY_TYPES; j++)
+            OPENSSL_free(identity->ocsp[j].response);
     }
+    if (context->key_log >= 0)
+        close(context->key_log);
+    weir__tls_names_free(&context->names);
+    weir__tls_sessions_free(context->sessions);
+    weir_tls_tickets_unref(context->tickets);
+    weir_tls_context_unref(context->newer);
+    pthread_mutex_destroy(&context->lock);
+    weir__free(context->ca_name);
     weir__free(context->identities);
     weir__free(context->alpn);
     weir_magic_clear(context);
     weir__free(context);
+}
+
+/* Replacing */
+
+weir_tls_context *weir__tls_context_current(weir_tls_context *context)
+{
+    weir_tls_context *current;
+
+    weir_check(context, TLS_CONTEXT_MAGIC);
+    pthread_mutex_lock(&context->lock);
+    current = weir_tls_context_ref(context->newer ? context->newer : context);
+    pthread_mutex_unlock(&context->lock);
+    return current;
+}
+
+weir_error *weir_tls_context_replace(weir_tls_context *context, weir_tls_context *newer)
+{
+    weir_tls_context *old, *use;
+
+    weir_check(context, TLS_CONTEXT_MAGIC);
+    weir_check(newer, TLS_CONTEXT_MAGIC);
+    if (context->server != newer->server)
+        return weir_raise(WEIR_EINVAL, "TLS: a server's context replaces a server's");
+    use = weir__tls_context_current(newer); /* which has no newer one: no cycles */
+    if (use == context)
+        weir_tls_context_unref(WEIR_TAKE(use));
+    pthread_mutex_lock(&context->lock);
+    old = context->newer;
+    context->newer = use;
+    pthread_mutex_unlock(&context->lock);
+    weir_tls_context_unref(old);
+    return NULL;
+}
+
+int64_t weir_tls_context_not_after(weir_tls_context *context)
+{
+    weir_tls_context *current = weir__tls_context_current(context);
+    int64_t not_after = current->not_after;
+
+    weir_tls_context_unref(current);
+    return not_after;
 }

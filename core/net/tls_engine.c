@@ -26,11 +26,13 @@
 /* Without a free chunk: when to look again. */
 #define STARVED_RETRY WEIR_MS(10)
 
-static weir_error *tls_error(const struct tls_engine *e, const char *what)
+static weir_error *tls_error(struct tls_engine *e, const char *what)
 {
-    char reason[256];
+    char reason[600];
 
     weir__tls_reason(e->ssl, reason, sizeof(reason));
+    weir__free(e->problem);
+    e->problem = NULL;
     return weir_raise(WEIR_ETLS, "%s: %s", what, reason);
 }
 
@@ -311,18 +313,22 @@ static weir_error *engine_setup(struct tls_engine *e, const struct tls_start *st
     weir_loop *loop = e->transport->net->loop;
     BIO *bio;
 
-    e->ssl = SSL_new(start->context->identities[0].ctx);
+    e->ssl = SSL_new(e->context->identities[0].ctx);
     bio = weir__tls_bio_new(e);
     if (!e->ssl || !bio) {
         BIO_free(bio);
         return weir_raise(WEIR_ENOMEM, "TLS");
     }
     SSL_set_bio(e->ssl, bio, bio);
+    SSL_set_app_data(e->ssl, e);
     if (start->context->server) {
         SSL_set_accept_state(e->ssl);
     } else {
         SSL_set_connect_state(e->ssl);
         WEIR_TRY(set_verification(e, start->server_name));
+        e->server_name = weir__strdup(start->server_name ? start->server_name : "");
+        if (e->context->sessions && e->server_name)
+            weir__tls_sessions_offer(e->context->sessions, e->ssl);
     }
     if (!weir_is_forever(start->timeout))
         WEIR_TRY(weir__timer_start(loop, &e->timer,
@@ -338,7 +344,7 @@ weir_error *weir__tls_start(weir_transport *t, const struct tls_start *start)
     if (!e)
         return weir_raise(WEIR_ENOMEM, "TLS");
     e->transport = t;
-    e->context = weir_tls_context_ref(start->context);
+    e->context = weir__tls_context_current(start->context);
     e->done = start->done;
     e->arg = start->arg;
     e->limit = start->timeout;
@@ -416,6 +422,7 @@ void weir__tls_free(struct tls_engine *e)
     weir_tls_context_unref(e->context);
     weir__free(e->server_name);
     weir__free(e->alpn);
+    weir__free(e->problem);
     weir__free(e);
 }
 

@@ -18,6 +18,7 @@ struct tls_engine {
     void *arg;
     weir_tls_info info;
     char *server_name, *alpn; /* what info points at */
+    char *problem;            /* why the peer's certificate did not verify */
     bool handshaking;
     bool upgrade;     /* started on an open connection */
     bool running;     /* inside weir__tls_run() */

@@ -32,7 +32,8 @@ static const char *pem_text(const weir_pem *pem)
 
 static weir_tls_certificate certificate_of(const struct certificate_config *said)
 {
-    return (weir_tls_certificate){pem_text(&said->certificate), pem_text(&said->key)};
+    return (weir_tls_certificate){.certificate = pem_text(&said->certificate),
+                                  .key = pem_text(&said->key)};
 }
 
 static weir_error *make_server_context(weir_host *host, const struct listener_tls_config *said,

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * TLS contexts (OpenSSL). Immutable after creation; reference counts are atomic: any thread. A context
- * goes into weir_server_options, weir_connect_options or weir_stream_start_tls().
+ * TLS contexts (OpenSSL). Immutable after creation, but for weir_tls_context_replace(); reference counts
+ * are atomic: any thread. A context goes into weir_server_options, weir_connect_options or weir_stream_start_tls().
  *
  * Example:
  *
  *     static weir_error *make_context(void *arg)
  *     {
- *         const weir_tls_certificate certificate = {"/etc/app/cert.pem", "/etc/app/key.pem"};
+ *         const weir_tls_certificate certificate = {.certificate = "/etc/app/cert.pem",
+ *                                                    .key = "/etc/app/key.pem"};
  *         const weir_tls_options options = {
  *             WEIR_SIZED(weir_tls_options),
  *             .certificates = &certificate,
@@ -32,9 +33,44 @@ typedef enum weir_tls_profile {
 
 /** A certificate chain and its key; each a path, or PEM text when it contains "-----BEGIN". */
 typedef struct weir_tls_certificate {
-    const char *certificate;
-    const char *key;
+    const char *certificate; /**< the server's own first, then whoever signed it, upwards */
+    const char *key;         /**< NULL: in the certificate's file */
+    const char *password;    /**< of an encrypted key; NULL: none */
+    const char *ocsp; /**< of a server: path of an OCSP response (DER) to staple; NULL: none */
 } weir_tls_certificate;
+
+/** What is known of a certificate that was read. Times are seconds since 1970, UTC. */
+typedef struct weir_tls_certificate_info {
+    int64_t not_before, not_after;
+    int64_t ocsp_until; /**< when its OCSP response is out of date; 0: there is none, or no date */
+    char subject[128];
+    char issuer[128];
+    char key[32];      /**< "EC P-256", "RSA 2048" */
+    char warning[256]; /**< what clients will stumble over: expired, not valid yet, a chain in the
+                            wrong order; empty: nothing */
+} weir_tls_certificate_info;
+
+/**
+ * Reads a certificate with everything that belongs to it, as making a context would. Blocks: off the
+ * loop. Any thread. Errors name the file and what is wrong: unreadable, not PEM, an encrypted key,
+ * a key of another certificate, a bad OCSP response.
+ */
+WEIR_PUBLIC weir_error *
+weir_tls_certificate_check(const weir_tls_certificate *certificate,
+                           weir_tls_certificate_info *ret_info) WEIR_MUST_USE;
+
+/**
+ * Keys of session tickets, for all contexts that shall take each other's sessions. A new key is made
+ * each `interval` (0: 12 hours); the one before it is accepted still, and replaced at the client.
+ * Any thread; reference counts are atomic.
+ */
+typedef struct weir_tls_tickets weir_tls_tickets;
+WEIR_PUBLIC weir_error *weir_tls_tickets_new(weir_duration interval,
+                                             weir_tls_tickets **ret) WEIR_MUST_USE;
+WEIR_PUBLIC weir_tls_tickets *weir_tls_tickets_ref(weir_tls_tickets *tickets);
+WEIR_PUBLIC void weir_tls_tickets_unref(weir_tls_tickets *tickets);
+/** Makes a new key now. */
+WEIR_PUBLIC weir_error *weir_tls_tickets_rotate(weir_tls_tickets *tickets) WEIR_MUST_USE;
 
 typedef struct weir_tls_options {
     size_t size;
@@ -47,6 +83,12 @@ typedef struct weir_tls_options {
     bool verify_client;      /**< server: ask for and require a certificate that ca_file signed */
     bool no_verify;          /**< client: accept any certificate */
     weir_duration shutdown_timeout; /**< how long a close waits for the peer's end; 0: 5 s */
+    bool verify_client_if_given;    /**< server: likewise, but a client may have none */
+    bool no_tickets;                /**< server: sessions are kept here only, TLS 1.2 by id */
+    bool no_resumption;             /**< client: each handshake is a full one */
+    weir_tls_tickets *tickets;      /**< server: shared keys, referenced; NULL: keys of its own */
+    const char *key_log; /**< for debugging: secrets of each session are appended to this file, as
+                              SSLKEYLOGFILE of browsers; whoever reads it reads the traffic. NULL */
 } weir_tls_options;
 
 /** Blocks: reads files, so off the loop. Any thread. Errors name the file and what is wrong. */
@@ -56,8 +98,18 @@ WEIR_PUBLIC weir_error *weir_tls_client_context_new(const weir_tls_options *opti
                                                     weir_tls_context **ret) WEIR_MUST_USE;
 WEIR_PUBLIC weir_tls_context *weir_tls_context_ref(weir_tls_context *context);
 WEIR_PUBLIC void weir_tls_context_unref(weir_tls_context *context);
+/**
+ * From now on handshakes with `context` use `newer` (references it), a context of the same kind: new
+ * certificates for those who hold the old one. Handshakes that have begun, and connections, keep what
+ * they began with. Any thread.
+ */
+WEIR_PUBLIC weir_error *weir_tls_context_replace(weir_tls_context *context,
+                                                 weir_tls_context *newer) WEIR_MUST_USE;
+/** When the first of its certificates expires: seconds since 1970, UTC; INT64_MAX: it has none. */
+WEIR_PUBLIC int64_t weir_tls_context_not_after(weir_tls_context *context);
 
 WEIR_DEFINE_CLEANUP(weir_tls_context, weir_tls_context_unref)
+WEIR_DEFINE_CLEANUP(weir_tls_tickets, weir_tls_tickets_unref)
 
 WEIR_END_DECLS
 

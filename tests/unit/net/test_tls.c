@@ -519,7 +519,7 @@ static void check_refusal(weir_error *take_error, const char *wanted)
 
 static void bad_files_are_named_with_what_is_wrong(void **state)
 {
-    weir_tls_certificate pair = {"/nowhere/cert.pem", "/nowhere/key.pem"};
+    weir_tls_certificate pair = {.certificate = "/nowhere/cert.pem", .key = "/nowhere/key.pem"};
     weir_tls_options options = {WEIR_SIZED(weir_tls_options), .certificates = &pair,
                                 .certificate_count = 1};
     weir_tls_context *context = NULL;

@@ -35,7 +35,8 @@ int tls_test_end(void **state)
 
 weir_tls_certificate pair_of(const struct test_certificate *certificate)
 {
-    return (weir_tls_certificate){certificate->certificate, certificate->private_key};
+    return (weir_tls_certificate){.certificate = certificate->certificate,
+                                  .key = certificate->private_key};
 }
 
 weir_error *server_context(const struct test_certificate *certificate, weir_tls_context **ret)

@@ -423,7 +423,7 @@ static void over_tls(const weir_test_faults *faults)
 
     assert_true(test_certificate_make(&ca, "ca.test", false, NULL, 10));
     assert_true(test_certificate_make(&own, "kit.test", false, &ca, 10));
-    pair = (weir_tls_certificate){own.certificate, own.private_key};
+    pair = (weir_tls_certificate){.certificate = own.certificate, .key = own.private_key};
     WEIR_TEST_OK(weir_tls_server_context_new(&(weir_tls_options){WEIR_SIZED(weir_tls_options),
                                                                  .certificates = &pair,
                                                                  .certificate_count = 1},

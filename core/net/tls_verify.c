@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What OpenSSL says, in words: which certificate did not verify, whose it is, how far up the chain it
+ * stands and with what it was checked; which alert the peer sent. Likewise what it asks for during a
+ * handshake: the stapled OCSP response, and where secrets are logged.
+ */
+#include "config.h"
+
+#include <openssl/err.h>
+#include <openssl/ocsp.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/alloc.h"
+#include "core/net/tls_certificate.h"
+#include "core/net/tls_engine.h"
+
+#define PROBLEM_SIZE 512
+
+int weir__tls_verify(int good, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls_engine *e = ssl ? SSL_get_app_data(ssl) : NULL;
+    const X509 *x509 = X509_STORE_CTX_get_current_cert(store);
+    char subject[128] = "none", issuer[128] = "none";
+
+    if (good || !e || e->problem)
+        return good;
+    if (x509) {
+        weir__tls_name_text(X509_get_subject_name(x509), subject, sizeof(subject));
+        weir__tls_name_text(X509_get_issuer_name(x509), issuer, sizeof(issuer));
+    }
+    e->problem = weir__malloc(PROBLEM_SIZE);
+    if (e->problem)
+        snprintf(e->problem, PROBLEM_SIZE,
+                 "%s (certificate %s, issued by %s, depth %d; CA file %s)",
+                 X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)), subject, issuer,
+                 X509_STORE_CTX_get_error_depth(store),
+                 e->context->ca_name ? e->context->ca_name : "of the system");
+    return good;
+}
+
+static bool is_alert(int reason)
+{
+    return reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256;
+}
+
+void weir__tls_reason(const SSL *ssl, char *buffer, size_t size)
+{
+    unsigned long code = ERR_peek_last_error();
+    const char *text = code ? ERR_reason_error_string(code) : NULL;
+    const struct tls_engine *e = ssl ? SSL_get_app_data(ssl) : NULL;
+
+    if (e && e->problem && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+        snprintf(buffer, size, "certificate verify failed: %s", e->problem);
+    else if (ssl && ERR_GET_LIB(code) == ERR_LIB_SSL && is_alert(ERR_GET_REASON(code)))
+        snprintf(buffer, size, "the peer refused with the alert \"%s\"",
+                 SSL_alert_desc_string_long(ERR_GET_REASON(code) - SSL_AD_REASON_OFFSET));
+    else if (text)
+        snprintf(buffer, size, "%s", text);
+    else
+        snprintf(buffer, size, code ? "error %lx" : "no reason given", code);
+    ERR_clear_error();
+}
+
+int weir__tls_staple(SSL *ssl, void *arg)
+{
+    const struct tls_identity *identity = arg;
+    const X509 *shown = SSL_get_certificate(ssl);
+    int64_t now = (int64_t)time(NULL);
+
+    for (size_t i = 0; i < TLS_KEY_TYPES; i++) {
+        const struct tls_ocsp *ocsp = &identity->ocsp[i];
+        unsigned char *copy;
+
+        if (!ocsp->response || ocsp->certificate != shown || (ocsp->until && ocsp->until <= now))
+            continue;
+        copy = OPENSSL_memdup(ocsp->response, (size_t)ocsp->len);
+        if (!copy)
+            break;
+        SSL_set_tlsext_status_ocsp_resp(ssl, copy, ocsp->len);
+        return SSL_TLSEXT_ERR_OK;
+    }
+    return SSL_TLSEXT_ERR_NOACK;
+}
+
+void weir__tls_log_key(const SSL *ssl, const char *line)
+{
+    const struct tls_engine *e = SSL_get_app_data(ssl);
+    char text[512];
+    int n = snprintf(text, sizeof(text), "%s\n", line);
+
+    if (e && n > 0 && (size_t)n < sizeof(text) && write(e->context->key_log, text, (size_t)n) < 0)
+        return; /* a debugging aid: no reason to lose the connection */
+}
