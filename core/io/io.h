@@ -168,6 +168,7 @@ struct io_backend {
     const struct io_observer *observer; /* NULL: none */
     void *observer_arg;
     struct step *step; /* published around each completion; set by the loop */
+    const char *why;   /* this backend was chosen; static */
 };
 
 extern const struct io_backend_ops weir__io_epoll;

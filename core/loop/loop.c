@@ -186,6 +186,11 @@ const char *weir_loop_backend(const weir_loop *loop)
     return loop->io ? loop->io->ops->name : "closed";
 }
 
+const char *weir_loop_backend_reason(const weir_loop *loop)
+{
+    return loop->io && loop->io->why ? loop->io->why : "closed";
+}
+
 struct io_backend *weir__loop_io(weir_loop *loop)
 {
     return loop->io;

@@ -183,6 +183,10 @@ static weir_error *run_loop(struct traffic_thread *thread)
 
     snprintf(name, sizeof name, "traffic-%u", thread->traffic.index);
     WEIR_TRY(weir_loop_new(&options, &thread->traffic.loop));
+    if (thread->traffic.index == 0)
+        weir_log(logger(), WEIR_LOG_INFO, "runtime.backend: %s (%s)",
+                 weir_loop_backend(thread->traffic.loop),
+                 weir_loop_backend_reason(thread->traffic.loop));
     WEIR_TRY(weir_loop_call_soon(thread->traffic.loop, begin, thread, NULL, NULL));
     return weir_loop_run_forever(thread->traffic.loop);
 }

@@ -96,7 +96,9 @@ void weir__host_settle(weir_host *host)
         WEIR_SIZED(weir_host_settings),
         .shutdown_grace = top->runtime.shutdown_grace,
         .threads = threads < 1 ? weir__processor_count() : (unsigned)threads,
-        .backend = top->runtime.backend == BACKEND_EPOLL ? "epoll" : "auto",
+        .backend = top->runtime.backend == BACKEND_EPOLL      ? "epoll"
+                   : top->runtime.backend == BACKEND_IO_URING ? "io_uring"
+                                                              : "auto",
         .debug = top->debug ? top->debug->enabled : weir_debug_default(),
     };
     /* One share of every part for each traffic loop. */

@@ -31,7 +31,8 @@ struct debug_config {
     int warnings; /* a weir_warning_action, of all categories */
 };
 
-#define BACKEND_EPOLL 1
+#define BACKEND_EPOLL    1
+#define BACKEND_IO_URING 2
 
 struct limits_config {
     uint64_t connections;     /* WEIR_SIZE_WORD(0): auto */

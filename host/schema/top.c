@@ -23,8 +23,7 @@ int weir__log_level_at(int index)
 static const char *const auto_word[] = {"auto", NULL};
 static const char *const log_formats[] = {"auto", "text", "logfmt", "json", NULL};
 static const char *const log_formats_planned[] = {"journal", NULL};
-static const char *const backends[] = {"auto", "epoll", NULL};
-static const char *const backends_planned[] = {"io_uring", NULL};
+static const char *const backends[] = {"auto", "epoll", "io_uring", NULL};
 static const char *const executor_types[] = {"threads", NULL};
 static const char *const executor_types_planned[] = {"processes", NULL};
 /* In the order of weir_warning_action. */
@@ -99,8 +98,8 @@ WEIR_OPTIONS(runtime_options,
                                 "Traffic loops; auto is one for each processor that may be used",
                                 .min = 1, .max = HOST_MAX_LOOPS - 1, .reload = WEIR_RELOAD_RESTART),
              WEIR_OPTION_ENUM(struct runtime_config, backend, backends, "auto",
-                              "How the loops wait for the kernel", .reload = WEIR_RELOAD_RESTART,
-                              .planned_words = backends_planned),
+                              "Who does the I/O; auto is io_uring where it works, else epoll",
+                              .reload = WEIR_RELOAD_RESTART),
              WEIR_OPTION_DURATION(struct runtime_config, shutdown_grace, "30s",
                                   "Connections have this long to end when weir stops"),
              WEIR_OPTION_MAP(struct runtime_config, limits, limits_options, "Limits"),

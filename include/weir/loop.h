@@ -67,11 +67,14 @@ enum weir_debug_switch { WEIR_DEBUG_DEFAULT = 0, WEIR_DEBUG_ON = 1, WEIR_DEBUG_O
 
 typedef struct weir_loop_options {
     size_t size;
-    const char *backend; /**< "auto" (default), "epoll", "io_uring" */
-    size_t max_chunks;   /**< of the chunk pool; 0: 16,384 (256 MiB of address space) */
-    size_t stack_size;   /**< of a task, bytes; 0: 64 KiB (256 KiB under sanitizers) */
-    const char *name;    /**< in logs; copied */
-    int debug;           /**< enum weir_debug_switch. A3 */
+    /** Who does the I/O: "io_uring", "epoll", or "auto" (the default): io_uring where it works, tried
+     *  once in a process, else epoll; WEIR_BACKEND in the environment speaks for "auto". Programs see
+     *  no difference but one: io_uring sends at the end of the iteration, epoll also at once. */
+    const char *backend;
+    size_t max_chunks; /**< of the chunk pool; 0: 16,384 (256 MiB of address space) */
+    size_t stack_size; /**< of a task, bytes; 0: 64 KiB (256 KiB under sanitizers) */
+    const char *name;  /**< in logs; copied */
+    int debug;         /**< enum weir_debug_switch. A3 */
 } weir_loop_options;
 
 /** What an exception handler is told. Borrowed for the call, `error` too. */
@@ -104,7 +107,11 @@ WEIR_PUBLIC void weir_loop_unref(weir_loop *loop);
 WEIR_PUBLIC weir_loop *weir_loop_current(void);
 /** The clock as read at the start of this iteration. */
 WEIR_PUBLIC weir_instant weir_loop_time(const weir_loop *loop);
+/** "epoll" or "io_uring"; "closed" after weir_loop_close(). */
 WEIR_PUBLIC const char *weir_loop_backend(const weir_loop *loop);
+/** Why that one, in a few words for a log: "auto: it works here", "as asked for", "io_uring does not
+ *  work here: …". Static. */
+WEIR_PUBLIC const char *weir_loop_backend_reason(const weir_loop *loop);
 /** "<Loop running=0 closed=0 debug=1>", as snprintf; with `name=` when its options gave one. */
 WEIR_PUBLIC size_t weir_loop_repr(const weir_loop *loop, char *buffer, size_t size);
 

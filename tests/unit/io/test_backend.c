@@ -783,7 +783,7 @@ static void the_address_of_a_closed_listener_is_free_at_once(void **state)
 static void more_sends_than_the_queue_takes_carry_what_was_meant(void **state)
 {
     static struct end ends[MANY];
-    static char texts[MANY][8], copies[MANY][8];
+    static char texts[MANY][16], copies[MANY][16];
     static struct iovec iovs[MANY];
     static int peers[MANY];
 
@@ -802,7 +802,7 @@ static void more_sends_than_the_queue_takes_carry_what_was_meant(void **state)
     wait_none();
     wait_none();
     for (int i = 0; i < MANY; i++) {
-        char wanted[8], seen[8] = "";
+        char wanted[16], seen[16] = "";
 
         snprintf(wanted, sizeof(wanted), "%07d", i);
         assert_int_equal(read(peers[i], seen, sizeof(seen)), 7);
