@@ -286,10 +286,11 @@ weir_error *weir_loop_default_executor(weir_loop *loop, weir_executor **ret)
 void weir_loop_set_executor(weir_loop *loop, weir_executor_class which, weir_executor *executor)
 {
     struct exec_port *port = NULL;
-    weir_error *error = weir__loop_check_thread(loop);
+    weir_error *error;
 
-    if (!error)
-        error = weir__exec_port_of(loop, &port);
+    if (!weir__loop_allows(loop))
+        return;
+    error = weir__exec_port_of(loop, &port);
     if (error || (unsigned)which >= WEIR_EXECUTOR_CLASSES) {
         weir_ignore(error);
         return;

@@ -11,6 +11,8 @@
 #include <weir/error.h>
 
 #include "core/base/alloc.h"
+#include "core/base/invariant.h"
+#include "core/loop/loop.h"
 
 struct value {
     unsigned refs;
@@ -24,6 +26,7 @@ struct entry {
 };
 
 struct weir_context {
+    const void *owner; /* of the thread whose it is; NULL: whoever takes it */
     unsigned refs;
     unsigned count;
     struct entry entries[];
@@ -63,6 +66,7 @@ static weir_context *context_new(unsigned capacity)
     weir_context *context = weir__malloc(sizeof *context + capacity * sizeof(struct entry));
 
     if (context) {
+        context->owner = &weir__context;
         context->refs = 1;
         context->count = 0;
     }
@@ -83,8 +87,18 @@ static weir_context *clone(const weir_context *context, const weir_context_var *
     return copy;
 }
 
+static bool allows(const weir_context *context, const char *operation)
+{
+    if (weir_likely(!context->owner || context->owner == &weir__context))
+        return true;
+    weir__loop_report_foreign("context", operation, NULL);
+    return false;
+}
+
 weir_context *weir_context_ref(weir_context *context)
 {
+    if (context && !allows(context, "weir_context_ref"))
+        return NULL;
     if (context)
         context->refs++;
     return context;
@@ -92,7 +106,7 @@ weir_context *weir_context_ref(weir_context *context)
 
 void weir_context_unref(weir_context *context)
 {
-    if (!context || --context->refs)
+    if (!context || !allows(context, "weir_context_unref") || --context->refs)
         return;
     for (unsigned i = 0; i < context->count; i++)
         value_unref(context->entries[i].value);
@@ -172,6 +186,7 @@ weir_error *weir_context_copy(weir_context **ret)
     copy = context_new(context->count);
     if (!copy)
         return weir_raise(WEIR_ENOMEM, "context");
+    copy->owner = NULL; /* it may move */
     for (unsigned i = 0; i < context->count; i++) {
         const weir_context_var *var = context->entries[i].var;
         struct value *value;
@@ -199,6 +214,10 @@ weir_context *weir_context_enter(weir_context *take_context)
 {
     weir_context *before = weir__context;
 
+    if (take_context && !allows(take_context, "weir_context_enter"))
+        take_context = NULL;
+    if (take_context)
+        take_context->owner = &weir__context;
     weir__context = take_context;
     return before;
 }

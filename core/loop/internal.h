@@ -240,8 +240,6 @@ void weir__loop_count(weir_histogram *histogram, int64_t ns);
 
 /* run.c */
 int64_t weir__loop_read_clock(weir_loop *loop);
-/* Ends the run with this error, which run_forever returns. */
-void weir__loop_abort(weir_loop *loop, weir_error *take_error);
 /* Runs a job as one step: published, measured in debug mode, its error reported. */
 void weir__loop_run_job(weir_loop *loop, struct job *job);
 void weir__loop_iterate(weir_loop *loop, int64_t max_wait_ns);

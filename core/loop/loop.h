@@ -158,6 +158,8 @@ weir_error *weir__loop_wrong_thread(const weir_loop *loop, const char *operation
                                     const weir_site *site) WEIR_MUST_USE;
 /* For calls that return no error: reports the wrong thread, in every mode, and says no:
    `if (!weir__loop_allows(loop)) return;` */
+/* The same for what knows its loop by address only: "the lock" belongs to another one. */
+void weir__loop_report_foreign(const char *what, const char *operation, const weir_site *site);
 #define weir__loop_allows(loop) \
     (__builtin_expect((loop) == weir__thread_loop, 1) || weir__loop_refuses((loop), WEIR_HERE))
 bool weir__loop_refuses(const weir_loop *loop, const weir_site *operation);
@@ -197,6 +199,8 @@ weir_error *weir__loop_add_signal_once(weir_loop *loop, int signum, weir_fn fn,
 /* Reports the error of a callback, of which `name`, `site` and `handle` may be NULL; takes it. */
 void weir__callback_failed(weir_loop *loop, const char *name, const weir_site *site,
                            const weir_handle *handle, weir_error *take_error);
+/* Ends the run with this error, which run_forever returns. */
+void weir__loop_abort(weir_loop *loop, weir_error *take_error);
 /* Hands an error of a callback to the exception handler; always takes. */
 void weir__loop_report(weir_loop *loop, const weir_site *site, const char *message,
                        weir_error *take_error);

@@ -212,6 +212,9 @@ void weir__callback_failed(weir_loop *loop, const char *name, const weir_site *s
 
 /* Calls from the wrong thread */
 
+#define WRONG_THREAD \
+    "Non-thread-safe operation invoked on an event loop other than the current one: "
+
 /* "weir_loop_call_soon_at" is what the caller wrote without "_at". */
 static void add_operation(struct text *text, const char *operation)
 {
@@ -229,8 +232,7 @@ static void report_thread(const weir_loop *loop, const char *operation, const we
     const weir_site *step = atomic_load_explicit(&loop->step.site, memory_order_relaxed);
     weir_backtrace *here = loop->debug ? weir__backtrace_capture() : NULL;
 
-    text_add(&text, "Non-thread-safe operation invoked on an event loop other than the current "
-                    "one: ");
+    text_add(&text, WRONG_THREAD);
     add_operation(&text, operation);
     text_printf(&text, " from tid %d", (int)gettid());
     if (site)
@@ -244,6 +246,22 @@ static void report_thread(const weir_loop *loop, const char *operation, const we
                     step->line);
     weir__log_body(weir__loop_logger, WEIR_LOG_ERROR, NULL, body, "%s", message);
     weir__backtrace_free(here);
+}
+
+void weir__loop_report_foreign(const char *what, const char *operation, const weir_site *site)
+{
+    char message[512] = "";
+    struct text text = TEXT_INIT(message);
+
+    if (MUTATED(B2) || (site && !weir__thread_debug && !weir__site_first_time(site)))
+        return;
+    text_add(&text, WRONG_THREAD);
+    add_operation(&text, operation);
+    text_printf(&text, " from tid %d", (int)gettid());
+    if (site)
+        text_printf(&text, " at %s:%d", text_site_file(site), site->line);
+    weir_log(weir__loop_logger, WEIR_LOG_ERROR, "%s, the %s is bound to a different event loop",
+             message, what);
 }
 
 weir_error *weir__loop_wrong_thread(const weir_loop *loop, const char *operation,

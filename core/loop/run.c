@@ -259,6 +259,8 @@ static weir_error *leave(weir_loop *loop)
 {
     weir_error *fatal = WEIR_TAKE(loop->fatal);
 
+    if (fatal) /* its stop was for this run */
+        atomic_store(&loop->stop, false);
     __atomic_store_n(&loop->running, false, __ATOMIC_RELAXED);
     weir_loop_unref(loop);
     return fatal;

@@ -302,13 +302,34 @@ weir_error *weir_process_spawn_at(const weir_site *site, const weir_process_opti
     return NULL;
 }
 
+/* Its loop is another thread's, and not closed. */
+static bool elsewhere(const weir_process *process)
+{
+    const weir_loop *loop = __atomic_load_n(&process->loop, __ATOMIC_RELAXED);
+
+    return loop && loop != weir__thread_loop;
+}
+
+static weir_error *check_thread(const weir_process *process, const char *operation)
+{
+    return elsewhere(process) ? weir__loop_wrong_thread(process->loop, operation, NULL) : NULL;
+}
+
 weir_process *weir_process_ref(weir_process *process)
 {
     if (process) {
         weir_check(process, PROCESS_MAGIC);
+        if (elsewhere(process) && !weir__loop_allows(process->loop))
+            return NULL;
         process->refs++;
     }
     return process;
+}
+
+static weir_error *unref_at_home(void *process)
+{
+    weir_process_unref(process);
+    return NULL;
 }
 
 void weir_process_unref(weir_process *process)
@@ -316,6 +337,10 @@ void weir_process_unref(weir_process *process)
     if (!process)
         return;
     weir_check(process, PROCESS_MAGIC);
+    if (elsewhere(process)) {
+        weir_ignore(weir_loop_call_soon_threadsafe(process->loop, unref_at_home, process, NULL));
+        return;
+    }
     if (--process->refs)
         return;
     if (process->exited) {
@@ -347,14 +372,15 @@ static bool leave(struct waiter *waiter)
 
 weir_error *weir_process_wait(weir_process *process, int *ret_code)
 {
-    weir_auto(weir_process) held = weir_process_ref(process);
+    weir_auto(weir_process) held = NULL;
     struct wait wait;
 
+    WEIR_TRY(check_thread(process, __func__));
     WEIR_TRY(weir__wait_begin(&wait.waiter));
+    held = weir_process_ref(process);
     if (!process->exited) {
         if (!process->loop)
             return weir_raise(WEIR_ECLOSED, "process");
-        WEIR_TRY(weir__loop_check_thread(process->loop));
         list_init(&wait.link);
         list_append(&process->waits, &wait.link);
         WEIR_TRY(weir__wait(&wait.waiter, leave));
@@ -376,6 +402,7 @@ weir_transport *weir_process_transport(weir_process *process, int fd)
 
 weir_error *weir_process_close_input(weir_process *process)
 {
+    WEIR_TRY(check_thread(process, __func__));
     if (!process->streams[STDIN_FILENO])
         return NULL;
     return weir_stream_close(WEIR_TAKE(process->streams[STDIN_FILENO]));
@@ -386,6 +413,7 @@ weir_error *weir_process_send_signal(weir_process *process, int signum)
     int failure;
 
     weir_check(process, PROCESS_MAGIC);
+    WEIR_TRY(check_thread(process, __func__));
     if (signum < 0 || signum >= NSIG)
         return weir_raise(WEIR_EINVAL, "signal %d", signum);
     if (process->exited)
@@ -396,10 +424,14 @@ weir_error *weir_process_send_signal(weir_process *process, int signum)
 
 void weir_process_terminate(weir_process *process)
 {
+    if (elsewhere(process) && !weir__loop_allows(process->loop))
+        return;
     weir_ignore(weir_process_send_signal(process, SIGTERM));
 }
 
 void weir_process_kill(weir_process *process)
 {
+    if (elsewhere(process) && !weir__loop_allows(process->loop))
+        return;
     weir_ignore(weir_process_send_signal(process, SIGKILL));
 }

@@ -108,7 +108,7 @@ static void read_options(weir_communicate_options *options, const weir_communica
 weir_error *weir_process_communicate(weir_process *process, const weir_communicate_options *options,
                                      weir_buffer **ret_output, weir_buffer **ret_error)
 {
-    weir_auto(weir_process) held = weir_process_ref(process);
+    weir_auto(weir_process) held = NULL;
     weir_auto(weir_buffer) output = NULL;
     weir_auto(weir_buffer) errors = NULL;
     struct talk t = {.process = process};
@@ -116,6 +116,9 @@ weir_error *weir_process_communicate(weir_process *process, const weir_communica
 
     if (!weir_task_current())
         return weir_raise(WEIR_ENOTASK, "suspending call outside a task");
+    if (process->loop)
+        WEIR_TRY(weir__loop_check_thread(process->loop));
+    held = weir_process_ref(process);
     read_options(&t.options, options);
     error = weir_buffer_new(t.options.limit, &output);
     if (!error)

@@ -223,12 +223,14 @@ static bool await_detach(struct waiter *waiter)
     return true;
 }
 
-static weir_error *check_awaitable(const weir_future *future)
+static weir_error *check_awaitable(const char *operation, const weir_site *site,
+                                   const weir_future *future)
 {
     const weir_task *task = weir__current_task;
 
     if (!task)
         return NULL; /* said by the wait */
+    WEIR_TRY(weir__task_home_check_call(future->home, operation, site));
     if (task->future.home != future->home)
         return weir_raise(WEIR_ETHREAD, "the future belongs to another loop: made at %s:%d",
                           future->site->file, future->site->line);
@@ -243,7 +245,7 @@ weir_error *weir_await_at(const weir_site *site, weir_future *future)
     struct await await;
     weir_error *error;
 
-    WEIR_TRY(check_awaitable(future));
+    WEIR_TRY(check_awaitable(__func__, site, future));
     WEIR_TRY(weir__wait_begin(&await.waiter));
     if (future->state != FUTURE_PENDING) {
         weir__task_budget();

@@ -49,6 +49,18 @@ weir_co *weir_co_at(const weir_site *site, const char *name, weir_fn fn, void *a
     return co;
 }
 
+static weir_error *discard_at_home(void *co)
+{
+    weir_co_discard(co);
+    return NULL;
+}
+
+/* It hangs in a list of its maker's thread. */
+static bool is_elsewhere(const weir_co *co)
+{
+    return co->home && !weir__task_home_is_here(co->home);
+}
+
 void weir_co_discard(weir_co *co)
 {
     struct task_home *home;
@@ -57,6 +69,10 @@ void weir_co_discard(weir_co *co)
         return;
     weir_check(co, CO_MAGIC);
     home = co->home;
+    if (is_elsewhere(co)) {
+        weir_ignore(weir_loop_call_soon_threadsafe(home->loop, discard_at_home, co, NULL));
+        return;
+    }
     list_remove(&co->link);
     weir__backtrace_free(co->origin);
     weir_magic_clear(co);
@@ -65,12 +81,20 @@ void weir_co_discard(weir_co *co)
         weir__task_home_unref(home);
 }
 
+/* Where it was made: elsewhere it does not run. */
+static weir_error *check_thread(const weir_co *co, const char *operation)
+{
+    return co->home ? weir__task_home_check_call(co->home, operation, NULL) : NULL;
+}
+
 weir_error *weir_co_await(weir_co *take_co)
 {
     weir_fn fn = take_co->fn;
     void *arg = take_co->arg;
+    weir_error *refused = check_thread(take_co, __func__);
 
     weir_co_discard(take_co);
+    WEIR_TRY(refused);
     if (!weir__current_task)
         return weir_raise(WEIR_ENOTASK, "suspending call outside a task");
     WEIR_TRY(fn(arg));
@@ -83,8 +107,10 @@ weir_error *weir_co_spawn(weir_co *take_co, weir_task **ret_task)
     const char *name = take_co->name;
     weir_fn fn = take_co->fn;
     void *arg = take_co->arg;
+    weir_error *refused = check_thread(take_co, __func__);
 
     weir_co_discard(take_co);
+    WEIR_TRY(refused);
     WEIR_TRY(weir_spawn_at(site, name, fn, arg, ret_task));
     return NULL;
 }

@@ -32,7 +32,7 @@ weir_error *weir_event_wait_at(const weir_site *site, weir_event *opaque)
     struct sync_wait wait;
 
     WEIR_TRY(weir__wait_begin(&wait.waiter));
-    WEIR_TRY(weir__sync_bind(&event->sync, "event"));
+    WEIR_TRY(weir__sync_bind(&event->sync, "event", __func__, site));
     if (event->set) {
         weir__task_budget();
         return NULL;
@@ -45,7 +45,7 @@ void weir_event_set_at(const weir_site *site, weir_event *opaque)
 {
     struct event *event = event_of(opaque);
 
-    if (!weir__sync_bound(&event->sync, "event", site))
+    if (!weir__sync_bound(&event->sync, "event", __func__, site))
         return;
     event->set = true;
     weir__sync_grant_all(&event->sync, 0);
@@ -55,7 +55,7 @@ void weir_event_clear_at(const weir_site *site, weir_event *opaque)
 {
     struct event *event = event_of(opaque);
 
-    if (weir__sync_bound(&event->sync, "event", site))
+    if (weir__sync_bound(&event->sync, "event", __func__, site))
         event->set = false;
 }
 
@@ -90,8 +90,8 @@ weir_error *weir_condition_wait_at(const weir_site *site, weir_condition *opaque
     weir_error *error;
 
     WEIR_TRY(weir__wait_begin(&wait.waiter));
-    WEIR_TRY(weir__sync_bind(&condition->sync, "condition"));
-    WEIR_TRY(weir__sync_bind(&condition->lock->sync, "lock of the condition"));
+    WEIR_TRY(weir__sync_bind(&condition->sync, "condition", __func__, site));
+    WEIR_TRY(weir__sync_bind(&condition->lock->sync, "lock of the condition", __func__, site));
     if (!condition->lock->locked)
         return weir_raise(WEIR_EINVALSTATE, "wait on a condition whose lock is not held");
     weir__lock_pass_on(condition->lock);
@@ -105,6 +105,8 @@ weir_error *weir_condition_wait_at(const weir_site *site, weir_condition *opaque
 weir_error *weir_condition_wait_for_at(const weir_site *site, weir_condition *condition,
                                        bool (*predicate)(void *), void *arg)
 {
+    WEIR_TRY(weir__sync_bind(&condition_of(condition)->lock->sync, "lock of the condition",
+                             __func__, site));
     while (!predicate(arg))
         WEIR_TRY(weir_condition_wait_at(site, condition));
     return NULL;
@@ -114,7 +116,7 @@ bool weir_condition_notify_at(const weir_site *site, weir_condition *opaque, siz
 {
     struct condition *condition = condition_of(opaque);
 
-    if (!weir__sync_bound(&condition->sync, "condition", site))
+    if (!weir__sync_bound(&condition->sync, "condition", __func__, site))
         return false;
     if (!condition->lock->locked) {
         weir__sync_misuse(site, "notify of a condition whose lock is not held");
@@ -184,7 +186,7 @@ weir_error *weir_barrier_wait_at(const weir_site *site, weir_barrier *opaque, si
     struct sync_wait wait;
 
     WEIR_TRY(weir__wait_begin(&wait.waiter));
-    WEIR_TRY(weir__sync_bind(&barrier->sync, "barrier"));
+    WEIR_TRY(weir__sync_bind(&barrier->sync, "barrier", __func__, site));
     if (barrier->broken)
         return weir_raise(WEIR_EBROKEN, "the barrier is broken");
     wait.index = barrier->parties - 1;
@@ -203,7 +205,7 @@ void weir_barrier_reset_at(const weir_site *site, weir_barrier *opaque)
 {
     struct barrier *barrier = barrier_of(opaque);
 
-    if (!weir__sync_bound(&barrier->sync, "barrier", site))
+    if (!weir__sync_bound(&barrier->sync, "barrier", __func__, site))
         return;
     barrier->broken = false;
     fail_round(barrier);
@@ -213,7 +215,7 @@ void weir_barrier_abort_at(const weir_site *site, weir_barrier *opaque)
 {
     struct barrier *barrier = barrier_of(opaque);
 
-    if (!weir__sync_bound(&barrier->sync, "barrier", site))
+    if (!weir__sync_bound(&barrier->sync, "barrier", __func__, site))
         return;
     barrier->broken = true;
     fail_round(barrier);

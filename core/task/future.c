@@ -69,6 +69,8 @@ weir_future *weir_future_ref(weir_future *future)
 {
     if (future) {
         weir_check(future, FUTURE_MAGIC);
+        if (!weir__task_home_allows(future->home))
+            return NULL;
         future->refs++;
     }
     return future;
@@ -231,16 +233,20 @@ weir_error *weir_future_set_error_at(const weir_site *site, weir_future *future,
 }
 
 /* Without an error for what is no mistake. */
-static bool may_try(const weir_future *future)
+static bool may_try(const char *operation, const weir_site *site, const weir_future *future)
 {
-    return future->home->loop == weir__thread_loop && !future->is_task &&
-           future->state == FUTURE_PENDING;
+    weir_error *error = weir__task_home_check_call(future->home, operation, site);
+
+    if (!error)
+        return !future->is_task && future->state == FUTURE_PENDING;
+    weir_ignore(error);
+    return false;
 }
 
 bool weir_future_try_set_result_at(const weir_site *site, weir_future *future, void *take_value,
                                    weir_drop_fn drop)
 {
-    if (may_try(future)) {
+    if (may_try(__func__, site, future)) {
         weir_ignore(weir_future_set_result_at(site, future, take_value, drop));
         return true;
     }
@@ -252,7 +258,7 @@ bool weir_future_try_set_result_at(const weir_site *site, weir_future *future, v
 bool weir_future_try_set_error_at(const weir_site *site, weir_future *future,
                                   weir_error *take_error)
 {
-    if (may_try(future)) {
+    if (may_try(__func__, site, future)) {
         weir_ignore(weir_future_set_error_at(site, future, take_error));
         return true;
     }
@@ -380,15 +386,15 @@ weir_error *weir__future_error(weir_future *future)
 
 const weir_error *weir_future_error(weir_future *future)
 {
-    if (future->state != FUTURE_ERROR)
+    if (!weir__task_home_allows(future->home) || future->state != FUTURE_ERROR)
         return NULL;
     future->error_seen = true;
     return future->error;
 }
 
-static weir_error *check_result(weir_future *future)
+static weir_error *check_result(const char *operation, weir_future *future)
 {
-    WEIR_TRY(weir__task_home_check(future->home));
+    WEIR_TRY(weir__task_home_check_call(future->home, operation, NULL));
     if (future->state == FUTURE_PENDING)
         return weir_raise(WEIR_ENOTREADY, "the future is not done yet");
     WEIR_TRY(weir__future_error(future));
@@ -399,14 +405,14 @@ static weir_error *check_result(weir_future *future)
 
 weir_error *weir_future_get_result(weir_future *future, void **ret_borrowed)
 {
-    WEIR_TRY(check_result(future));
+    WEIR_TRY(check_result(__func__, future));
     *ret_borrowed = future->value;
     return NULL;
 }
 
 weir_error *weir_future_take_result(weir_future *future, void **ret)
 {
-    WEIR_TRY(check_result(future));
+    WEIR_TRY(check_result(__func__, future));
     *ret = future->value;
     future->taken = true;
     future->value = NULL;
@@ -477,6 +483,8 @@ size_t weir_future_remove_done_callback(weir_future *future,
 {
     size_t removed = 0;
 
+    if (!weir__task_home_allows(future->home))
+        return 0;
     weir_list_foreach_safe(link, &future->links, struct future_link, link) {
         struct done_callback *callback;
 

@@ -108,7 +108,7 @@ weir_error *weir_gather_futures_at(const weir_site *site, weir_future *const *fu
     struct waiter waiter;
     weir_error *error = NULL;
 
-    WEIR_TRY(weir__joint_check(futures, count));
+    WEIR_TRY(weir__joint_check(__func__, site, futures, count));
     WEIR_TRY(weir__wait_begin(&waiter));
     WEIR_TRY(weir__joint_init(&joint, count, all_ended));
     joint.waiter = waiter;

@@ -137,7 +137,7 @@ void weir_group_leave(weir_group *opaque)
     struct group *group = group_of(opaque);
     struct waiter waiter;
 
-    if (!group->scope.task)
+    if (!group->scope.task || !weir__task_home_allows(group->scope.task->future.home))
         return;
     cancel_children(group);
     group->scope.joining = true;
@@ -153,42 +153,57 @@ void weir_group_leave(weir_group *opaque)
     weir__scope_leave(&group->scope);
 }
 
-weir_error *weir_group_spawn_at(const weir_site *site, const char *name, weir_group *opaque,
-                                weir_fn fn, void *arg, weir_task **ret_task)
+static weir_error *spawn(struct group *group, struct spawn *child, const char *operation,
+                         weir_task **ret_task)
 {
-    struct group *group = group_of(opaque);
-    weir_task *child;
+    const weir_site *site = child->site;
 
     if (!group->scope.task)
         return weir_raise_at(site, WEIR_ENOTASK, "the group was entered outside a task");
-    WEIR_TRY(weir__task_home_check(group->scope.task->future.home));
+    WEIR_TRY(weir__task_home_check_call(group->scope.task->future.home, operation, site));
     if (weir__current_task == group->scope.task && !group->scope.collects)
         WEIR_TRY(give_error(group));
     if (group->scope.cancelled)
         return weir_raise_at(site, WEIR_ECLOSED, "the group is cancelled");
-    WEIR_TRY(weir__spawn(group->scope.task->future.home->loop, site, name, fn, arg, &child));
     child->group = group;
     child->wanted = ret_task != NULL;
-    list_append(&group->live, &child->sibling);
-    if (ret_task)
-        *ret_task = child;
-    else
-        weir_task_unref(child);
-    return NULL;
+    return weir__spawn_with(group->scope.task->future.home->loop, child, ret_task);
+}
+
+weir_error *weir_group_spawn_at(const weir_site *site, const char *name, weir_group *group,
+                                weir_fn fn, void *arg, weir_task **ret_task)
+{
+    struct spawn child = {.site = site, .fn_name = name, .fn = fn, .arg = arg};
+
+    return spawn(group_of(group), &child, __func__, ret_task);
+}
+
+weir_error *weir_group_spawn_with_at(const weir_site *site, const char *name, weir_group *group,
+                                     weir_fn fn, void *arg, const weir_spawn_options *options,
+                                     weir_task **ret_task)
+{
+    struct spawn child = {.site = site, .fn_name = name, .fn = fn, .arg = arg};
+
+    weir__spawn_read_options(&child, options);
+    return spawn(group_of(group), &child, __func__, ret_task);
 }
 
 weir_error *weir_group_spawn_co(weir_group *group, weir_co *take_co, weir_task **ret_task)
 {
-    weir_error *error = weir_group_spawn_at(take_co->site, take_co->name, group, take_co->fn,
-                                            take_co->arg, ret_task);
+    struct spawn child = {
+        .site = take_co->site, .fn_name = take_co->name, .fn = take_co->fn, .arg = take_co->arg};
+    weir_error *error = spawn(group_of(group), &child, __func__, ret_task);
 
     weir_co_discard(take_co);
     return error;
 }
 
 /* One waiter at most, and no child waits for itself. */
-static weir_error *check_body(const struct group *group)
+static weir_error *check_body(const struct group *group, const char *operation,
+                              const weir_site *site)
 {
+    if (group->scope.task)
+        WEIR_TRY(weir__task_home_check_call(group->scope.task->future.home, operation, site));
     if (weir__current_task && weir__current_task != group->scope.task)
         return weir_raise(WEIR_EDEADLK, "only the task that entered a group waits for it");
     return NULL;
@@ -200,7 +215,7 @@ weir_error *weir_group_next_at(const weir_site *site, weir_group *opaque, weir_t
     struct waiter waiter;
     weir_task *child = NULL;
 
-    WEIR_TRY(check_body(group));
+    WEIR_TRY(check_body(group, __func__, site));
     WEIR_TRY(weir__wait_begin(&waiter));
     WEIR_TRY(wait_for_children(group, &waiter, detach_joiner, site));
     if (!list_empty(&group->ended)) {
@@ -217,7 +232,7 @@ weir_error *weir_group_join_at(const weir_site *site, weir_group *opaque)
     struct waiter waiter;
     weir_error *error;
 
-    WEIR_TRY(check_body(group));
+    WEIR_TRY(check_body(group, __func__, site));
     group->scope.joining = true;
     error = weir__wait_begin(&waiter);
     if (!error)
@@ -228,19 +243,16 @@ weir_error *weir_group_join_at(const weir_site *site, weir_group *opaque)
 
 void weir_group_set_policy(weir_group *opaque, weir_group_policy policy)
 {
-    group_of(opaque)->scope.collects = policy == WEIR_GROUP_COLLECT;
+    struct group *group = group_of(opaque);
+
+    if (!group->scope.task || weir__task_home_allows(group->scope.task->future.home))
+        group->scope.collects = policy == WEIR_GROUP_COLLECT;
 }
 
 void weir_group_cancel(weir_group *opaque)
 {
     struct group *group = group_of(opaque);
-    weir_error *error;
 
-    if (!group->scope.task)
-        return;
-    error = weir__task_home_check(group->scope.task->future.home);
-    if (error)
-        weir_ignore(error);
-    else
+    if (group->scope.task && weir__task_home_allows(group->scope.task->future.home))
         cancel_children(group);
 }

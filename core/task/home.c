@@ -45,8 +45,11 @@ static void cancel_all(weir_loop *loop, void *state)
 
 void weir_loop_cancel_tasks(weir_loop *loop)
 {
-    struct task_home *home = weir__loop_slot(loop, LOOP_SLOT_TASKS);
+    struct task_home *home;
 
+    if (!weir__loop_allows(loop))
+        return;
+    home = weir__loop_slot(loop, LOOP_SLOT_TASKS);
     if (!home)
         return;
     weir_list_foreach(task, &home->tasks, weir_task, link) {
@@ -149,9 +152,7 @@ weir_error *weir__task_home_here(struct task_home **ret)
 weir_error *weir__task_home_check_call(const struct task_home *home, const char *operation,
                                        const weir_site *site)
 {
-    weir_loop *loop = __atomic_load_n(&home->loop, __ATOMIC_RELAXED);
-
-    if (__builtin_expect(loop == weir__thread_loop || !loop, 1))
+    if (weir__task_home_is_here(home))
         return NULL;
-    return weir__loop_check_call(loop, operation, site);
+    return weir__loop_wrong_thread(__atomic_load_n(&home->loop, __ATOMIC_RELAXED), operation, site);
 }

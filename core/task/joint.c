@@ -70,11 +70,15 @@ void weir__joint_unwatch(struct joint_entry *entry)
     weir_future_unref(WEIR_TAKE(entry->future));
 }
 
-weir_error *weir__joint_check(weir_future *const *futures, size_t count)
+weir_error *weir__joint_check(const char *operation, const weir_site *site,
+                              weir_future *const *futures, size_t count)
 {
     const weir_task *task = weir__current_task;
 
-    for (size_t i = 0; task && i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
+        WEIR_TRY(weir__task_home_check_call(futures[i]->home, operation, site));
+        if (!task)
+            continue;
         if (futures[i]->home != task->future.home)
             return weir_raise(WEIR_ETHREAD, "the future belongs to another loop");
         if (futures[i] == &task->future)

@@ -41,7 +41,8 @@ void weir__joint_done(struct joint *joint);
 void weir__joint_watch(struct joint *joint, struct joint_entry *entry, weir_future *future);
 void weir__joint_unwatch(struct joint_entry *entry);
 /* WEIR_ETHREAD: one belongs to another loop than the running task. */
-weir_error *weir__joint_check(weir_future *const *futures, size_t count) WEIR_MUST_USE;
+weir_error *weir__joint_check(const char *operation, const weir_site *site,
+                              weir_future *const *futures, size_t count) WEIR_MUST_USE;
 
 /* Suspends until `enough` says so, at the latest at `when`; joint->waiter has begun. */
 weir_error *weir__joint_wait(struct joint *joint, weir_instant when,

@@ -27,7 +27,7 @@ weir_error *weir_lock_acquire_at(const weir_site *site, weir_lock *opaque)
     struct sync_wait wait;
 
     WEIR_TRY(weir__wait_begin(&wait.waiter));
-    WEIR_TRY(weir__sync_bind(&lock->sync, "lock"));
+    WEIR_TRY(weir__sync_bind(&lock->sync, "lock", __func__, site));
     if (!lock->locked) { /* then nobody waits */
         lock->locked = true;
         weir__task_budget();
@@ -40,12 +40,9 @@ weir_error *weir_lock_acquire_at(const weir_site *site, weir_lock *opaque)
 bool weir_lock_try_acquire(weir_lock *opaque)
 {
     struct lock *lock = lock_of(opaque);
-    weir_error *error = weir__sync_bind(&lock->sync, "lock");
 
-    if (error || lock->locked) {
-        weir_ignore(error);
+    if (!weir__sync_bound(&lock->sync, "lock", __func__, NULL) || lock->locked)
         return false;
-    }
     lock->locked = true;
     return true;
 }
@@ -72,7 +69,7 @@ bool weir_lock_release_at(const weir_site *site, weir_lock *opaque)
 {
     struct lock *lock = lock_of(opaque);
 
-    if (!weir__sync_bound(&lock->sync, "lock", site))
+    if (!weir__sync_bound(&lock->sync, "lock", __func__, site))
         return false;
     if (!lock->locked) {
         weir__sync_misuse(site, "release of a lock that is not locked");
@@ -124,7 +121,7 @@ weir_error *weir_semaphore_acquire_at(const weir_site *site, weir_semaphore *opa
     struct sync_wait wait;
 
     WEIR_TRY(weir__wait_begin(&wait.waiter));
-    WEIR_TRY(weir__sync_bind(&semaphore->sync, "semaphore"));
+    WEIR_TRY(weir__sync_bind(&semaphore->sync, "semaphore", __func__, site));
     if (semaphore->value) { /* then nobody waits */
         semaphore->value--;
         weir__task_budget();
@@ -137,12 +134,9 @@ weir_error *weir_semaphore_acquire_at(const weir_site *site, weir_semaphore *opa
 bool weir_semaphore_try_acquire(weir_semaphore *opaque)
 {
     struct semaphore *semaphore = semaphore_of(opaque);
-    weir_error *error = weir__sync_bind(&semaphore->sync, "semaphore");
 
-    if (error || !semaphore->value) {
-        weir_ignore(error);
+    if (!weir__sync_bound(&semaphore->sync, "semaphore", __func__, NULL) || !semaphore->value)
         return false;
-    }
     semaphore->value--;
     return true;
 }
@@ -151,7 +145,7 @@ bool weir_semaphore_release_at(const weir_site *site, weir_semaphore *opaque)
 {
     struct semaphore *semaphore = semaphore_of(opaque);
 
-    if (!weir__sync_bound(&semaphore->sync, "semaphore", site))
+    if (!weir__sync_bound(&semaphore->sync, "semaphore", __func__, site))
         return false;
     if (weir__sync_grant(&semaphore->sync))
         return true;

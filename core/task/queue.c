@@ -202,6 +202,8 @@ weir_queue *weir_queue_ref(weir_queue *queue)
 {
     if (queue) {
         weir_check(queue, QUEUE_MAGIC);
+        if (!weir__task_home_allows(queue->home))
+            return NULL;
         queue->refs++;
     }
     return queue;
@@ -298,7 +300,7 @@ weir_error *weir_queue_put_at(const weir_site *site, weir_queue *queue, void *ta
     struct queue_wait wait;
 
     WEIR_TRY(weir__wait_begin(&wait.row.waiter));
-    WEIR_TRY(weir__task_home_check(queue->home));
+    WEIR_TRY(weir__task_home_check_call(queue->home, __func__, site));
     if (queue->shut)
         return weir_raise(WEIR_ECLOSED, "the queue is shut down");
     if (!is_full(queue)) {
@@ -326,7 +328,7 @@ weir_error *weir_queue_get_at(const weir_site *site, weir_queue *queue, void **r
     struct queue_wait wait;
 
     WEIR_TRY(weir__wait_begin(&wait.row.waiter));
-    WEIR_TRY(weir__task_home_check(queue->home));
+    WEIR_TRY(weir__task_home_check_call(queue->home, __func__, site));
     if (queue->count) {
         *ret_item = get_now(queue);
         weir__task_budget();
@@ -359,7 +361,7 @@ static void finished(weir_queue *queue, size_t count)
 
 bool weir_queue_task_done_at(const weir_site *site, weir_queue *queue)
 {
-    if (!weir__sync_bound(&queue->joiners, "queue", site))
+    if (!weir__sync_bound(&queue->joiners, "queue", __func__, site))
         return false;
     if (queue->unfinished <= queue->count) {
         weir__sync_misuse(site, "weir_queue_task_done() called more often than items were got");
@@ -374,7 +376,7 @@ weir_error *weir_queue_join_at(const weir_site *site, weir_queue *queue)
     struct sync_wait wait;
 
     WEIR_TRY(weir__wait_begin(&wait.waiter));
-    WEIR_TRY(weir__task_home_check(queue->home));
+    WEIR_TRY(weir__task_home_check_call(queue->home, __func__, site));
     if (!queue->unfinished) {
         weir__task_budget();
         return NULL;
@@ -387,7 +389,7 @@ void weir_queue_shutdown_at(const weir_site *site, weir_queue *queue, weir_queue
 {
     weir_auto(weir_queue) held = NULL;
 
-    if (!weir__sync_bound(&queue->joiners, "queue", site))
+    if (!weir__sync_bound(&queue->joiners, "queue", __func__, site))
         return;
     held = weir_queue_ref(queue); /* a drop function may let the last one go */
     queue->shut = true;

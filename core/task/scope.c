@@ -125,8 +125,15 @@ void weir_timeout_enter_at(weir_timeout *opaque, weir_instant when, const weir_s
         scope->deadline = when.ns;
 }
 
+/* Of an inert one, and in the thread of its task. */
+#define allows(opaque)                                        \
+    (!((const struct scope *)(const void *)(opaque))->task || \
+     weir__task_home_allows(((const struct scope *)(const void *)(opaque))->task->future.home))
+
 void weir_timeout_leave(weir_timeout *scope)
 {
+    if (!allows(scope))
+        return;
     weir__scope_leave((struct scope *)(void *)scope);
 }
 
@@ -149,15 +156,9 @@ weir_instant weir_timeout_when(const weir_timeout *opaque)
 void weir_timeout_reschedule_at(weir_timeout *opaque, weir_instant when)
 {
     struct scope *scope = (struct scope *)(void *)opaque;
-    weir_error *error;
 
-    if (!scope->task)
+    if (!scope->task || !weir__task_home_allows(scope->task->future.home) || scope->seen)
         return;
-    error = weir__task_home_check(scope->task->future.home);
-    if (error || scope->seen) {
-        weir_ignore(error);
-        return;
-    }
     scope->deadline = when.ns;
     weir__task_rearm(scope->task);
 }
@@ -166,7 +167,7 @@ void weir_timeout_reschedule(weir_timeout *opaque, weir_duration duration)
 {
     struct scope *scope = (struct scope *)(void *)opaque;
 
-    if (scope->task)
+    if (scope->task && weir__task_home_allows(scope->task->future.home))
         weir_timeout_reschedule_at(
             opaque, weir_instant_after(weir_loop_time(scope->task->future.home->loop), duration));
 }
@@ -178,5 +179,7 @@ void weir_shield_enter(weir_shield *scope, weir_duration duration, const weir_si
 
 void weir_shield_leave(weir_shield *scope)
 {
+    if (!allows(scope))
+        return;
     weir__scope_leave((struct scope *)(void *)scope);
 }

@@ -24,22 +24,29 @@ static weir_error *bind_first(struct sync *sync, const char *what)
     return NULL;
 }
 
-weir_error *weir__sync_bind(struct sync *sync, const char *what)
+weir_error *weir__sync_bind(struct sync *sync, const char *what, const char *operation,
+                            const weir_site *site)
 {
+    weir_error *error;
+
     if (__builtin_expect(sync->loop && sync->loop == weir__thread_loop, 1))
         return NULL;
-    return bind_first(sync, what);
+    error = bind_first(sync, what);
+    if (error && sync->loop)
+        weir__loop_report_foreign(what, operation, site);
+    return error;
 }
 
-bool weir__sync_bound(struct sync *sync, const char *what, const weir_site *site)
+bool weir__sync_bound(struct sync *sync, const char *what, const char *operation,
+                      const weir_site *site)
 {
-    weir_error *error = weir__sync_bind(sync, what);
+    weir_error *error = weir__sync_bind(sync, what, operation, site);
 
-    if (!error)
-        return true;
-    weir_log_error(weir_logger_get("weir"), WEIR_LOG_ERROR, error,
-                   "non-thread-safe operation at %s:%d", site->file, site->line);
-    return false;
+    if (error && !sync->loop)
+        weir_log_error(weir_logger_get("weir"), WEIR_LOG_ERROR, error, "%s", operation);
+    else
+        weir_ignore(error);
+    return !error;
 }
 
 void weir__sync_misuse(const weir_site *site, const char *what)

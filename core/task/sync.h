@@ -23,9 +23,11 @@ struct sync_wait {
 };
 
 /* Binds what is new to this thread's loop. WEIR_ETHREAD: it belongs to another. `what`: "lock". */
-weir_error *weir__sync_bind(struct sync *sync, const char *what) WEIR_MUST_USE;
-/* The same for calls that return no error: false, and logged. */
-bool weir__sync_bound(struct sync *sync, const char *what, const weir_site *site);
+weir_error *weir__sync_bind(struct sync *sync, const char *what, const char *operation,
+                            const weir_site *site) WEIR_MUST_USE;
+/* The same for calls that return no error: false, and logged. `site` may be NULL. */
+bool weir__sync_bound(struct sync *sync, const char *what, const char *operation,
+                      const weir_site *site);
 /* Logs what a caller did wrong. */
 void weir__sync_misuse(const weir_site *site, const char *what);
 

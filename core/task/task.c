@@ -80,6 +80,13 @@ void weir__task_suspend(weir_task *task)
     fiber_switch(&task->fiber, task->back, false);
 }
 
+/* The run ends with it, whoever waits for the task; it counts as taken. */
+static void end_run(struct task_home *home, weir_future *future)
+{
+    if (home->loop)
+        weir__loop_abort(home->loop, weir__future_error(future));
+}
+
 static void finish(weir_task *task)
 {
     struct task_home *home = task->future.home;
@@ -97,6 +104,8 @@ static void finish(weir_task *task)
     weir__future_complete(&task->future, error);
     if (task->group)
         weir__group_child_ended(task);
+    if (__builtin_expect(error && weir__error_peek_code(error) == WEIR_EFATAL, 0))
+        end_run(home, &task->future);
     weir_task_unref(task);
 }
 
@@ -285,24 +294,32 @@ weir_error *weir_spawn_eager_at(const weir_site *site, const char *name, weir_fn
     return spawn_here(&spawn, ret_task);
 }
 
+void weir__spawn_read_options(struct spawn *spawn, const weir_spawn_options *given)
+{
+    weir_spawn_options options = {0};
+
+    if (!given)
+        return;
+    memcpy(&options, given, given->size < sizeof options ? given->size : sizeof options);
+    spawn->name = options.name;
+    spawn->eager = options.eager;
+    spawn->context = options.context;
+}
+
 weir_error *weir_spawn_with_at(const weir_site *site, const char *name, weir_fn fn, void *arg,
                                const weir_spawn_options *options, weir_task **ret_task)
 {
     struct spawn spawn = {.site = site, .fn_name = name, .fn = fn, .arg = arg};
 
-    if (options) {
-        spawn.name = options->name;
-        spawn.eager = options->eager;
-        spawn.context = options->context;
-    }
+    weir__spawn_read_options(&spawn, options);
     return spawn_here(&spawn, ret_task);
 }
 
 weir_task *weir_task_ref(weir_task *task)
 {
-    if (task)
-        (void)weir_future_ref(&task->future);
-    return task;
+    if (!task || !weir__task_home_allows(task->future.home))
+        return NULL;
+    return task_of(weir_future_ref(&task->future));
 }
 
 void weir_task_unref(weir_task *task)
@@ -356,7 +373,7 @@ unsigned weir_task_cancelling(const weir_task *task)
 
 unsigned weir_task_uncancel(weir_task *task)
 {
-    if (task->cancelling)
+    if (weir__task_home_allows(task->future.home) && task->cancelling)
         task->cancelling--;
     return task->cancelling;
 }
@@ -374,8 +391,11 @@ const char *weir_task_name(const weir_task *task)
 
 void weir_task_set_name(weir_task *task, const char *name)
 {
-    char *copy = weir__strdup(name);
+    char *copy;
 
+    if (!weir__task_home_allows(task->future.home))
+        return;
+    copy = weir__strdup(name);
     if (!copy)
         return; /* a name is not worth an error */
     weir__free(task->own_name);
@@ -412,11 +432,12 @@ static weir_task **hold_tasks(struct task_home *home, size_t *ret_count)
 
 weir_error *weir_loop_foreach_task(weir_loop *loop, void (*fn)(weir_task *, void *), void *arg)
 {
-    struct task_home *home = weir__loop_slot(loop, LOOP_SLOT_TASKS);
+    struct task_home *home;
     weir_task **tasks;
     size_t count = 0;
 
     WEIR_TRY(weir__loop_check_thread(loop));
+    home = weir__loop_slot(loop, LOOP_SLOT_TASKS);
     if (!home || home->live == 0)
         return NULL;
     tasks = hold_tasks(home, &count);

@@ -50,6 +50,17 @@ void weir__task_home_unref(struct task_home *home);
 /* The same for reports that name the public call and where it was made (NULL: not known). */
 weir_error *weir__task_home_check_call(const struct task_home *home, const char *operation,
                                        const weir_site *site) WEIR_MUST_USE;
+/* For calls that return no error: reports the wrong thread, in every mode, and says no. */
+#define weir__task_home_allows(home) \
+    (weir__task_home_is_here(home) || weir__loop_refuses((home)->loop, WEIR_HERE))
+
+/* Also when the loop is closed: then whoever holds the last references may. */
+static inline bool weir__task_home_is_here(const struct task_home *home)
+{
+    const weir_loop *loop = __atomic_load_n(&home->loop, __ATOMIC_RELAXED);
+
+    return __builtin_expect(loop == weir__thread_loop || !loop, 1);
+}
 
 enum future_state { FUTURE_PENDING, FUTURE_RESULT, FUTURE_ERROR };
 
@@ -159,6 +170,8 @@ struct spawn {
 /* Starts a task; the general form of weir__spawn() in wait.h. */
 weir_error *weir__spawn_with(weir_loop *loop, const struct spawn *spawn,
                              weir_task **ret_task) WEIR_MUST_USE;
+/* NULL: none. */
+void weir__spawn_read_options(struct spawn *spawn, const weir_spawn_options *options);
 
 extern struct job_kind weir__task_kind;
 extern __thread weir_task *weir__current_task __attribute__((tls_model("initial-exec")));

@@ -62,7 +62,7 @@ weir_error *weir_wait_at(const weir_site *site, weir_future *const *futures, siz
 
     if (!count || (unsigned)until > WEIR_ALL_COMPLETED)
         return weir_raise(WEIR_EINVAL, "weir_wait() needs futures and a condition");
-    WEIR_TRY(weir__joint_check(futures, count));
+    WEIR_TRY(weir__joint_check(__func__, site, futures, count));
     WEIR_TRY(weir__wait_begin(&waiter));
     WEIR_TRY(weir__joint_init(&joint, count, enough_for[until]));
     joint.waiter = waiter;
@@ -81,6 +81,7 @@ weir_error *weir_wait_at(const weir_site *site, weir_future *const *futures, siz
 
 struct weir_as_completed {
     struct joint joint;
+    struct task_home *home; /* a reference */
     size_t given;
     weir_instant deadline;
 };
@@ -111,7 +112,7 @@ weir_error *weir_as_completed_new(weir_future *const *futures, size_t count, wei
     weir_error *error;
 
     WEIR_TRY(weir__task_home_here(&home));
-    WEIR_TRY(weir__joint_check(futures, count));
+    WEIR_TRY(weir__joint_check(__func__, NULL, futures, count));
     iterator = weir__calloc(1, sizeof *iterator);
     if (!iterator)
         return weir_raise(WEIR_ENOMEM, "as_completed");
@@ -120,6 +121,8 @@ weir_error *weir_as_completed_new(weir_future *const *futures, size_t count, wei
         weir__free(iterator);
         return error;
     }
+    iterator->home = home;
+    home->refs++;
     iterator->deadline = weir_instant_after(weir_loop_time(home->loop), limit);
     watch_distinct(&iterator->joint, futures);
     *ret = iterator;
@@ -156,6 +159,7 @@ weir_error *weir_as_completed_next_at(const weir_site *site, weir_as_completed *
     struct joint_entry *entry;
     struct waiter waiter;
 
+    WEIR_TRY(weir__task_home_check_call(iterator->home, __func__, site));
     WEIR_TRY(weir__wait_begin(&waiter));
     if (joint->waiting)
         return weir_raise(WEIR_EBUSY, "another task waits for the next one");
@@ -169,12 +173,26 @@ weir_error *weir_as_completed_next_at(const weir_site *site, weir_as_completed *
     return NULL;
 }
 
+static weir_error *free_at_home(void *iterator)
+{
+    weir_as_completed_free(iterator);
+    return NULL;
+}
+
 void weir_as_completed_free(weir_as_completed *take_iterator)
 {
+    struct task_home *home;
+
     if (!take_iterator)
         return;
+    home = take_iterator->home;
+    if (!weir__task_home_is_here(home)) {
+        weir_ignore(weir_loop_call_soon_threadsafe(home->loop, free_at_home, take_iterator, NULL));
+        return;
+    }
     weir__joint_done(&take_iterator->joint);
     weir__free(take_iterator);
+    weir__task_home_unref(home);
 }
 
 static weir_error *report_shielded(weir_future *future, void *arg)

@@ -124,6 +124,14 @@ WEIR_PUBLIC void weir_group_set_policy(weir_group *group, weir_group_policy poli
 WEIR_PUBLIC weir_error *weir_group_spawn_at(const weir_site *site, const char *name,
                                             weir_group *group, weir_fn fn, void *arg,
                                             weir_task **ret_task) WEIR_MUST_USE;
+/** As weir_group_spawn(), with options (NULL: none), as of weir_spawn_with(). An eager child runs up to its
+ *  first suspension inside of this call, and may have ended when it returns. */
+#define weir_group_spawn_with(group, fn, arg, options, ret_task) \
+    weir_group_spawn_with_at(WEIR_HERE, #fn, (group), (fn), (arg), (options), (ret_task))
+WEIR_PUBLIC weir_error *weir_group_spawn_with_at(const weir_site *site, const char *name,
+                                                 weir_group *group, weir_fn fn, void *arg,
+                                                 const weir_spawn_options *options,
+                                                 weir_task **ret_task) WEIR_MUST_USE;
 /** As weir_group_spawn(), of a call that was made before. Always takes; one that is refused is dropped
  *  without report. */
 WEIR_PUBLIC weir_error *weir_group_spawn_co(weir_group *group, weir_co *take_co,

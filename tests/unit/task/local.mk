@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 unit_support = tests/unit/support/support.c tests/unit/support/support.h
 
+matrix_support = tests/unit/support/matrix.c tests/unit/support/matrix.h $(unit_support)
+
 unit_tests += tests/unit/task/test_future
 tests_unit_task_test_future_SOURCES = tests/unit/task/test_future.c $(unit_support)
 tests_unit_task_test_future_LDADD = $(CORE_TEST_LDADD)
@@ -74,3 +76,7 @@ tests_unit_task_test_structure_cancel_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/task/test_structure_fuzz
 tests_unit_task_test_structure_fuzz_SOURCES = tests/unit/task/test_structure_fuzz.c $(unit_support)
 tests_unit_task_test_structure_fuzz_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_thread_matrix_task
+tests_unit_task_test_thread_matrix_task_SOURCES = tests/unit/task/test_thread_matrix_task.c $(matrix_support)
+tests_unit_task_test_thread_matrix_task_LDADD = $(CORE_TEST_LDADD)
