@@ -34,7 +34,9 @@ struct arguments {
     const char *plugin_dir;
     weir_host_format format;
     int color; /* 1, 0, -1: as the terminal is */
-    bool quiet, verbose, deep;
+    const char *path; /* --path */
+    bool quiet, verbose, deep, only_set;
+    bool inspect; /* the host keeps effective values */
     char **rest; /* what is not a flag */
     int rest_count;
 };
@@ -47,8 +49,8 @@ struct command {
     int (*run)(const struct arguments *arguments);
 };
 
-extern const struct command command_run, command_check, command_explain, command_version,
-    command_help;
+extern const struct command command_run, command_check, command_config, command_explain,
+    command_version, command_help;
 extern const struct command *const commands[];
 
 /* The command of a name, NULL when there is none. */

@@ -12,8 +12,13 @@
 
 #include "daemon/daemon.h"
 
-const struct command *const commands[] = {&command_run,     &command_check, &command_explain,
-                                          &command_version, &command_help,  NULL};
+const struct command *const commands[] = {&command_run,
+                                          &command_check,
+                                          &command_config,
+                                          &command_explain,
+                                          &command_version,
+                                          &command_help,
+                                          NULL};
 
 enum {
     FLAG_SET = 256,
@@ -23,7 +28,9 @@ enum {
     FLAG_PLUGIN_DIR,
     FLAG_FORMAT,
     FLAG_DEEP,
-    FLAG_JSON
+    FLAG_JSON,
+    FLAG_PATH,
+    FLAG_ONLY_SET
 };
 
 static const struct option flags[] = {
@@ -35,6 +42,8 @@ static const struct option flags[] = {
     {"format", required_argument, NULL, FLAG_FORMAT},
     {"json", no_argument, NULL, FLAG_JSON},
     {"deep", no_argument, NULL, FLAG_DEEP},
+    {"path", required_argument, NULL, FLAG_PATH},
+    {"only-set", no_argument, NULL, FLAG_ONLY_SET},
     {"color", optional_argument, NULL, FLAG_COLOR},
     {"quiet", no_argument, NULL, 'q'},
     {"verbose", no_argument, NULL, 'v'},
@@ -63,6 +72,8 @@ bool use_color(const struct arguments *arguments)
 weir_host *open_host(const struct arguments *arguments)
 {
     weir_host_options options = {
+        .inspect = arguments->inspect,
+
         .size = sizeof options,
         .config_path = arguments->config_path,
         .sets = arguments->sets,
@@ -163,6 +174,12 @@ static bool take_flag(struct arguments *arguments, int flag, const struct comman
         return set_format(arguments, "json");
     case FLAG_DEEP:
         arguments->deep = true;
+        return true;
+    case FLAG_PATH:
+        arguments->path = optarg;
+        return true;
+    case FLAG_ONLY_SET:
+        arguments->only_set = true;
         return true;
     case FLAG_COLOR:
         return set_color(arguments, optarg);

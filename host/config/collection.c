@@ -9,7 +9,7 @@
 #include <config.h>
 #include <string.h>
 
-#include "host/config/internal.h"
+#include "host/config/effective.h"
 
 static const char *shape_name(const weir_config_node *node)
 {
@@ -179,11 +179,24 @@ static bool check_name(weir_config_context *c, const weir_option *option,
     return false;
 }
 
+/* The trace outlives options that stand on the stack. */
+static const weir_option *copy_option(weir_config_context *c, const weir_option *option)
+{
+    weir_option *copy;
+
+    if (!c->effective)
+        return option;
+    copy = CONFIG_NEW(c, weir_option);
+    *copy = *option;
+    return copy;
+}
+
 static bool fill_named_entry(weir_config_context *c, const weir_option *option,
                              const weir_config_node *key, const weir_config_node *value,
                              void *entry)
 {
     const char *name = key->text;
+    struct effective *before;
     bool ok;
 
     memcpy(entry, &name, sizeof name);
@@ -208,7 +221,10 @@ static bool fill_named_entry(weir_config_context *c, const weir_option *option,
         as_map.element_size = 0;
         as_map.name = name;
         as_map.kind = option->kind ? option->kind : NULL;
-        return fill_struct(c, &as_map, key, value, entry, name) && ok;
+        before = weir__effective_begin(c, copy_option(c, &as_map), key, value);
+        ok = fill_struct(c, &as_map, key, value, entry, name) && ok;
+        weir__effective_end(c, before, entry, ok);
+        return ok;
     }
     return weir__fill_value(c, option->element, key, value,
                             (char *)entry + option->element->offset) &&
@@ -264,17 +280,9 @@ static bool fill_single(weir_config_context *c, const weir_option *option,
     return ok;
 }
 
-bool weir__fill_value(weir_config_context *c, const weir_option *option,
-                      const weir_config_node *key, const weir_config_node *node, void *field)
+static bool fill_container(weir_config_context *c, const weir_option *option,
+                           const weir_config_node *key, const weir_config_node *node, void *field)
 {
-    if (option->type != WEIR_TYPE_ANY)
-        weir__position_record(c, field, key, node);
-    if (node->recursive)
-        return refuse_recursion(c, node);
-    if (option->secret && option->type != WEIR_TYPE_PEM)
-        weir__redact(c, (weir_config_node *)node);
-    if (!is_container(option->type))
-        return fill_single(c, option, key, node, field);
     switch (option->type) {
     case WEIR_TYPE_MAP:
         return fill_map_option(c, option, key, node, field);
@@ -289,4 +297,23 @@ bool weir__fill_value(weir_config_context *c, const weir_option *option,
     default:
         return true;
     }
+}
+
+bool weir__fill_value(weir_config_context *c, const weir_option *option,
+                      const weir_config_node *key, const weir_config_node *node, void *field)
+{
+    struct effective *before;
+    bool ok;
+
+    if (option->type != WEIR_TYPE_ANY)
+        weir__position_record(c, field, key, node);
+    if (node->recursive)
+        return refuse_recursion(c, node);
+    if (option->secret && option->type != WEIR_TYPE_PEM)
+        weir__redact(c, (weir_config_node *)node);
+    before = weir__effective_begin(c, copy_option(c, option), key, node);
+    ok = is_container(option->type) ? fill_container(c, option, key, node, field)
+                                    : fill_single(c, option, key, node, field);
+    weir__effective_end(c, before, field, ok);
+    return ok;
 }

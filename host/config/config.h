@@ -35,6 +35,7 @@ struct config_settings {
     const char *const *sets;      /* "log.level=debug", from --set */
     const char *const *set_names; /* NULL, or how each was written: "--log-level" */
     size_t n_sets;
+    bool trace;          /* keep what weir__config_print() and weir__config_diff() show */
     size_t memory_limit; /* bytes; 0: 1 GiB */
     int64_t version;     /* not 0: `version` must not be greater, and stand in the main file */
     const char *(*getenv)(void *arg, const char *name); /* NULL: the process's */
@@ -146,6 +147,24 @@ const char *weir__config_where(const weir_config_context *context, const void *f
                                size_t size);
 const char *weir__config_where_node(const weir_config_context *context,
                                     const weir_config_node *node, char *buffer, size_t size);
+
+/* Effective values, of a context that traces. */
+struct config_print {
+    const char *path; /* "listeners.web", "listeners.web.routes[0]"; NULL: everything */
+    bool only_set;    /* not what has its default */
+    bool json;
+};
+
+/* False: there is nothing at that path. */
+bool weir__config_print(weir_config_context *context, FILE *out, const struct config_print *how);
+
+struct config_changes {
+    size_t hot, sockets, restart;
+};
+
+/* A line for each setting that differs. */
+struct config_changes weir__config_diff(weir_config_context *from, weir_config_context *to,
+                                        FILE *out);
 
 size_t weir__config_error_count(const weir_config_context *context);
 size_t weir__config_warning_count(const weir_config_context *context);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/config/internal.h"
+#include "host/config/effective.h"
 
 struct match {
     struct part *part;
@@ -125,6 +125,7 @@ static bool fill_merged(weir_config_context *c, const struct match *matches, siz
                         const weir_config_node *key, const weir_config_node *node)
 {
     const weir_config_node *map = node && node->kind == WEIR_NODE_MAP ? node : NULL;
+    struct effective *before;
     struct frame frame;
     bool ok;
 
@@ -135,12 +136,14 @@ static bool fill_merged(weir_config_context *c, const struct match *matches, siz
         weir__diagnostic_label(c, d, "expected a map of keys");
         return false;
     }
+    before = weir__effective_begin(c, matches[0].option, key, node);
     weir__frame_push(c, &frame, map, key, NULL, matches[0].option->name);
     for (size_t i = 0; i < n; i++)
         weir__frame_add(&frame, matches[i].option->fields, field_of(&matches[i]),
                         matches[i].part->owner);
     ok = weir__fill_map(c, &frame);
     weir__frame_pop(c);
+    weir__effective_end(c, before, NULL, ok);
     return ok;
 }
 

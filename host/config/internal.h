@@ -306,7 +306,8 @@ struct weir_config_context {
     const char *memory_problem;   /* not NULL: reading ended for want of memory */
     struct yaml_parser_s *parser; /* what is open while reading, for the guard to close */
     struct found *found;
-    const char **skipped; /* files that an include passed over */
+    struct effective *effective, *effective_root; /* effective.h; NULL: no trace is kept */
+    const char **skipped;                         /* files that an include passed over */
     size_t n_skipped, skipped_room;
     struct diagnostic *last;
     struct diagnostic scratch;

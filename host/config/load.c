@@ -7,7 +7,7 @@
 #include <string.h>
 #include <yaml.h>
 
-#include "host/config/internal.h"
+#include "host/config/effective.h"
 
 weir_error *weir__config_new(const struct config_settings *settings, weir_config_context **ret)
 {
@@ -53,6 +53,7 @@ bool weir__config_guard(weir_config_context *c, void (*fn)(void *arg), void *arg
     for (; c->found; c->found = c->found->outer)
         globfree(&c->found->glob);
     c->frame = NULL;
+    c->effective = NULL;
     if (!c->memory_problem)
         c->n_errors++;
     c->memory_problem = "out of memory while the configuration was read";
@@ -139,9 +140,15 @@ bool weir__config_parse(weir_config_context *c, const weir_config_node *map,
         weir__value_error(c, CONFIG_SHAPE, map, "a map of keys is expected here");
         return false;
     }
+    if (c->settings.trace && map && map == c->root) {
+        if (!c->effective_root)
+            c->effective_root = CONFIG_NEW(c, struct effective);
+        c->effective = c->effective_root;
+    }
     weir__frame_push(c, &frame, map && map->kind == WEIR_NODE_MAP ? map : NULL, NULL, NULL, NULL);
     weir__frame_add(&frame, options, base, NULL);
     ok = weir__fill_map(c, &frame);
+    c->effective = NULL;
     weir__frame_pop(c);
     return ok;
 }
@@ -167,7 +174,13 @@ bool weir__config_parse_key(weir_config_context *c, const weir_config_node *map,
 bool weir_config_parse(weir_config_context *c, const weir_config_node *node,
                        const weir_option *option, void *field)
 {
-    return weir__fill_value(c, option, NULL, node, field);
+    struct effective *effective = c->effective;
+    bool ok;
+
+    c->effective = NULL; /* what a function looks at is not what is filled */
+    ok = weir__fill_value(c, option, NULL, node, field);
+    c->effective = effective;
+    return ok;
 }
 
 void weir__config_check(weir_config_context *c, void (*check)(weir_config_context *, const void *),

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/config/internal.h"
+#include "host/config/effective.h"
 
 void weir__span_name(struct span span, char *buffer, size_t size)
 {
@@ -95,28 +95,14 @@ static void print_gcc(const struct diagnostic *d, FILE *out)
     fprintf(out, " [W%04d]\n", d->code);
 }
 
-static void json_string(FILE *out, const char *text)
-{
-    fputc('"', out);
-    for (; text && *text; text++) {
-        if (*text == '"' || *text == '\\')
-            fprintf(out, "\\%c", *text);
-        else if ((unsigned char)*text < 0x20)
-            fprintf(out, "\\u%04x", (unsigned char)*text);
-        else
-            fputc(*text, out);
-    }
-    fputc('"', out);
-}
-
 static void json_span(FILE *out, const struct label *label)
 {
     fputs("{\"file\":", out);
-    json_string(out, label->span.source->name);
+    weir__json_string(out, label->span.source->name);
     fprintf(out, ",\"line\":%u,\"column\":%u,\"end_line\":%u,\"end_column\":%u,\"label\":",
             label->span.line + 1, label->span.column + 1, label->span.end_line + 1,
             label->span.end_column + 1);
-    json_string(out, label->text);
+    weir__json_string(out, label->text);
     fputc('}', out);
 }
 
@@ -124,7 +110,7 @@ static void print_json(const struct diagnostic *d, FILE *out)
 {
     fprintf(out, "{\"severity\":\"%s\",\"code\":\"W%04d\",\"message\":",
             d->warning ? "warning" : "error", d->code);
-    json_string(out, d->message);
+    weir__json_string(out, d->message);
     if (d->primary.span.source) {
         fputs(",\"at\":", out);
         json_span(out, &d->primary);
@@ -139,7 +125,7 @@ static void print_json(const struct diagnostic *d, FILE *out)
     for (size_t i = 0; i < d->n_help; i++) {
         if (i > 0)
             fputc(',', out);
-        json_string(out, d->help[i]);
+        weir__json_string(out, d->help[i]);
     }
     fputs("]}\n", out);
 }

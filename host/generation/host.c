@@ -26,6 +26,7 @@ static weir_error *new_config(weir_host *host, const weir_host_options *options)
                                        .sets = options->sets,
                                        .set_names = options->set_names,
                                        .n_sets = options->set_count,
+                                       .trace = options->inspect,
                                        .version = 1};
     struct config_lookup lookup;
 

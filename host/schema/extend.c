@@ -176,6 +176,19 @@ WEIR_OPTIONS(routes_required, WEIR_OPTION_LIST(struct listener_config, routes, s
 WEIR_OPTIONS(routes_optional, WEIR_OPTION_LIST(struct listener_config, routes, struct route_config,
                                                ROUTE_ELEMENT, NULL, ROUTES_DOC, .optional = true));
 
+const weir_option *const weir__route_choices[] = {
+    WEIR_OPTION_ONE_OF(struct route_config, action, ".action", "What the route does",
+                       .inlined = true),
+    WEIR_OPTION_LIST(struct route_config, routes, struct route_config, ROUTE_ELEMENT, NULL,
+                     ROUTES_DOC),
+    NULL,
+};
+const weir_option *const weir__listener_routes[] = {
+    WEIR_OPTION_LIST(struct listener_config, routes, struct route_config, ROUTE_ELEMENT, NULL,
+                     ROUTES_DOC, .optional = true),
+    NULL,
+};
+
 void weir__route_extend(weir_config_context *context, const weir_config_node *node, void *map)
 {
     bool nested = weir_config_node_find(node, "routes") != NULL;

@@ -58,6 +58,8 @@ typedef struct weir_host_options {
     size_t set_count;
     const char *plugin_dir; /**< NULL: where this weir was installed */
     bool plugins_in_place;  /**< open plugins without a private copy: for debuggers */
+    bool
+        inspect; /**< keep what weir_host_print() and weir_host_diff() show: loading takes longer */
 } weir_host_options;
 
 typedef enum weir_host_format { WEIR_HOST_TEXT, WEIR_HOST_GCC, WEIR_HOST_JSON } weir_host_format;
@@ -105,6 +107,35 @@ WEIR_PUBLIC const weir_host_settings *weir_host_settings_of(const weir_host *hos
 WEIR_PUBLIC const char *weir_host_explain(int code);
 /** The i-th code there is; 0 past the last. Any thread. */
 WEIR_PUBLIC int weir_host_code_at(size_t index);
+
+typedef struct weir_host_print_options {
+    size_t size;
+    const char *path; /**< "listeners.web", "listeners.web.routes[0]"; NULL: everything */
+    bool only_set;    /**< leave out what has its default */
+    bool json;        /**< one JSON value instead of YAML with origins */
+} weir_host_print_options;
+
+/** What is in force and where each value came from; secrets are not shown. Of a host made with
+ *  `inspect`, after a load. False: there is nothing at that path. */
+WEIR_PUBLIC bool weir_host_print(weir_host *host, FILE *out,
+                                 const weir_host_print_options *options);
+
+/** How many settings differ, by what a reload does about them. */
+typedef struct weir_host_changes {
+    size_t size;
+    size_t hot;     /**< take effect */
+    size_t sockets; /**< open or close sockets */
+    size_t restart; /**< are kept as they were */
+} weir_host_changes;
+
+/** A line for each setting that differs. Both made with `inspect` and loaded. */
+WEIR_PUBLIC weir_host_changes weir_host_diff(weir_host *from, weir_host *to, FILE *out);
+
+/** The JSON Schema of configuration files, with the settings of every plugin in the plugin folder.
+ *  Needs no load. */
+WEIR_PUBLIC void weir_host_schema(weir_host *host, FILE *out);
+/** What a setting is: "upstreams.retries". False: there is none; what was meant is in `out`. */
+WEIR_PUBLIC bool weir_host_explain_setting(weir_host *host, const char *path, FILE *out);
 
 /** Puts the process-wide settings into force: log output, format and levels, open files. */
 WEIR_PUBLIC weir_error *weir_host_apply(weir_host *host) WEIR_MUST_USE;

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What changes between two configurations, setting by setting, and what each change does to a running
+ * daemon. Names are compared with names and elements of lists of maps with those in the same place;
+ * a list of single values loses and gains values.
+ */
+#include <config.h>
+#include <string.h>
+
+#include "host/config/effective.h"
+
+struct differ {
+    weir_config_context *c; /* of the second: for texts */
+    FILE *out;
+    struct config_changes changes;
+};
+
+static const char *path_of(struct differ *d, const char *path, const struct effective *e,
+                           size_t index)
+{
+    if (!e->name)
+        return weir__arena_format(&d->c->arena, "%s[%zu]", path, index);
+    return weir__arena_format(&d->c->arena, *path ? "%s.%s" : "%s%s", path, e->name);
+}
+
+static weir_reload reload_of(const struct effective *e)
+{
+    for (; e; e = e->parent) {
+        if (e->option && e->option->reload != WEIR_RELOAD_HOT)
+            return e->option->reload;
+    }
+    return WEIR_RELOAD_HOT;
+}
+
+static const char *count_change(struct differ *d, weir_reload reload)
+{
+    if (reload == WEIR_RELOAD_RESTART)
+        return d->changes.restart++, "needs restart: not applied";
+    if (reload == WEIR_RELOAD_SOCKET)
+        return d->changes.sockets++, "opens or closes sockets";
+    return d->changes.hot++, "hot";
+}
+
+static void print_line(struct differ *d, char mark, const char *path, const char *what,
+                       const char *effect)
+{
+    fprintf(d->out, "%c ", mark);
+    weir__print_clean(d->out, path);
+    fprintf(d->out, "%*s  ", strlen(path) < 30 ? (int)(30 - strlen(path)) : 0, "");
+    weir__print_clean(d->out, what);
+    fprintf(d->out, "%*s  %s\n", strlen(what) < 32 ? (int)(32 - strlen(what)) : 0, "", effect);
+}
+
+/* A value in one line: "[a, b]", "bind *:8081", "3 settings". */
+static const char *shown(struct differ *d, const struct effective *e)
+{
+    const struct effective *bind = weir__effective_child(e, "bind");
+    const char *text = "";
+
+    if (e->text)
+        return e->text;
+    if (bind)
+        return weir__arena_format(&d->c->arena, "bind %s", shown(d, bind));
+    if (!e->is_list)
+        return e->count == 0 ? "{}"
+                             : weir__arena_format(&d->c->arena, "%zu setting%s", e->count,
+                                                  e->count == 1 ? "" : "s");
+    for (const struct effective *item = e->first; item && strlen(text) < 100; item = item->next)
+        text = weir__arena_format(&d->c->arena, "%s%s%s", text, *text ? ", " : "",
+                                  item->text ? item->text : "{…}");
+    return text;
+}
+
+static bool binds(const struct effective *e)
+{
+    return e->option && e->parent && e->parent->name && strcmp(e->parent->name, "listeners") == 0 &&
+           weir__effective_child(e, "bind") != NULL;
+}
+
+static void one_sided(struct differ *d, char mark, const struct effective *e, const char *path)
+{
+    weir_reload reload = binds(e) ? WEIR_RELOAD_SOCKET : reload_of(e);
+    const char *effect = count_change(d, reload);
+
+    if (binds(e))
+        effect = mark == '+' ? "binds a new socket" : "drains its connections, then closes";
+    print_line(d, reload == WEIR_RELOAD_RESTART ? '!' : mark, path, shown(d, e), effect);
+}
+
+static void changed(struct differ *d, const struct effective *e, const char *path, const char *what)
+{
+    weir_reload reload = reload_of(e);
+
+    print_line(d, reload == WEIR_RELOAD_RESTART ? '!' : '~', path, what, count_change(d, reload));
+}
+
+static bool has_value(const struct effective *list, const char *text)
+{
+    for (const struct effective *e = list->first; e; e = e->next) {
+        if (e->text && strcmp(e->text, text) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_flat(const struct effective *e)
+{
+    const struct effective *child = e->first;
+
+    while (child && child->text)
+        child = child->next;
+    return e->is_list && !child;
+}
+
+static void compare_lists(struct differ *d, const struct effective *a, const struct effective *b,
+                          const char *path)
+{
+    const struct effective *x = a->first, *y = b->first;
+    const char *what = "";
+
+    while (x && y && strcmp(x->text, y->text) == 0) {
+        x = x->next;
+        y = y->next;
+    }
+    if (!x && !y)
+        return;
+    for (x = a->first; x; x = x->next) {
+        if (!has_value(b, x->text))
+            what = weir__arena_format(&d->c->arena, "%s%s- %s", what, *what ? " " : "", x->text);
+    }
+    for (y = b->first; y; y = y->next) {
+        if (!has_value(a, y->text))
+            what = weir__arena_format(&d->c->arena, "%s%s+ %s", what, *what ? " " : "", y->text);
+    }
+    changed(d, b, path, *what ? what : "another order");
+}
+
+static bool is_secret_change(const struct effective *a, const struct effective *b)
+{
+    return (a->node->secret || b->node->secret) && a->node->kind == WEIR_NODE_SCALAR &&
+           b->node->kind == WEIR_NODE_SCALAR && strcmp(a->node->text, b->node->text) != 0;
+}
+
+static void compare(struct differ *d, const struct effective *a, const struct effective *b,
+                    const char *path);
+
+/* What tells an element from its neighbours: the address of a server. */
+static const char *identity(const struct effective *item)
+{
+    for (const struct effective *child = item->first; child; child = child->next) {
+        if (child->option && child->option->primary && child->text)
+            return child->text;
+    }
+    return NULL;
+}
+
+static bool has_identities(const struct effective *list)
+{
+    const struct effective *item = list->first;
+
+    while (item && identity(item))
+        item = item->next;
+    return !item;
+}
+
+static const struct effective *same_in(const struct effective *list, const char *name)
+{
+    const struct effective *item = list->first;
+
+    while (item && strcmp(identity(item), name) != 0)
+        item = item->next;
+    return item;
+}
+
+static void compare_identities(struct differ *d, const struct effective *a,
+                               const struct effective *b, const char *path)
+{
+    const char *what = "";
+
+    for (const struct effective *x = a->first; x; x = x->next) {
+        if (!same_in(b, identity(x)))
+            what =
+                weir__arena_format(&d->c->arena, "%s%s- %s", what, *what ? " " : "", identity(x));
+    }
+    for (const struct effective *y = b->first; y; y = y->next) {
+        const struct effective *x = same_in(a, identity(y));
+
+        if (x)
+            compare(d, x, y, weir__arena_format(&d->c->arena, "%s[%s]", path, identity(y)));
+        else
+            what =
+                weir__arena_format(&d->c->arena, "%s%s+ %s", what, *what ? " " : "", identity(y));
+    }
+    if (*what)
+        changed(d, b, path, what);
+}
+
+static void compare_children(struct differ *d, const struct effective *a, const struct effective *b,
+                             const char *path)
+{
+    const struct effective *x = a->first, *y = b->first;
+    size_t index = 0;
+
+    if (b->is_list && has_identities(a) && has_identities(b)) {
+        compare_identities(d, a, b, path);
+        return;
+    }
+    if (b->is_list) {
+        for (; x || y; index++) {
+            const char *below = path_of(d, path, x ? x : y, index);
+
+            if (x && y)
+                compare(d, x, y, below);
+            else
+                one_sided(d, x ? '-' : '+', x ? x : y, below);
+            x = x ? x->next : NULL;
+            y = y ? y->next : NULL;
+        }
+        return;
+    }
+    for (; y; y = y->next) {
+        const struct effective *same = weir__effective_child(a, y->name);
+
+        if (same)
+            compare(d, same, y, path_of(d, path, y, 0));
+        else
+            one_sided(d, '+', y, path_of(d, path, y, 0));
+    }
+    for (; x; x = x->next) {
+        if (!weir__effective_child(b, x->name))
+            one_sided(d, '-', x, path_of(d, path, x, 0));
+    }
+}
+
+static void compare(struct differ *d, const struct effective *a, const struct effective *b,
+                    const char *path)
+{
+    if (a->text && b->text) {
+        if (is_secret_change(a, b))
+            changed(d, b, path, "another secret");
+        else if (strcmp(a->text, b->text) != 0)
+            changed(d, b, path, weir__arena_format(&d->c->arena, "%s → %s", a->text, b->text));
+    } else if (a->text || b->text || a->is_list != b->is_list) {
+        changed(d, b, path, weir__arena_format(&d->c->arena, "%s → %s", shown(d, a), shown(d, b)));
+    } else if (is_flat(a) && is_flat(b)) {
+        compare_lists(d, a, b, path);
+    } else {
+        compare_children(d, a, b, path);
+    }
+}
+
+struct config_changes weir__config_diff(weir_config_context *from, weir_config_context *to,
+                                        FILE *out)
+{
+    struct differ d = {.c = to, .out = out};
+
+    if (from->effective_root && to->effective_root)
+        compare(&d, from->effective_root, to->effective_root, "");
+    return d.changes;
+}
