@@ -1,28 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where handles come from and go to, so that scheduling a callback does not allocate.
- *
- *     call_soon, call_at    the loop keeps unused ones: taken and given back on its thread
- *     posts                 made by one thread, done by another, which is what malloc is slowest at.
- *                           The loop returns them in batches: a poster that has none takes them all
- *                           with one exchange and keeps them for its next posts.
+ * Where handles come from and go to: the loop keeps unused ones, so that scheduling a callback does
+ * not allocate. Those that cross threads are allocated one by one.
  */
 #include "config.h"
 
 #include "core/loop/handle_store.h"
 
-#include <pthread.h>
-
 #include "core/base/alloc.h"
 #include "core/base/backtrace.h"
 #include "core/loop/context.h"
-
-/* Returned handles that this thread posts next. */
-static __thread weir_handle *spare;
-
-static pthread_key_t spare_key;
-static pthread_once_t spare_once = PTHREAD_ONCE_INIT;
-static bool spare_kept; /* threads that end free theirs */
 
 static void free_all(weir_handle *handle)
 {
@@ -34,37 +21,10 @@ static void free_all(weir_handle *handle)
     }
 }
 
-static void thread_ends(void *unused)
-{
-    (void)unused;
-    free_all(WEIR_TAKE(spare));
-}
-
-static void make_key(void)
-{
-    spare_kept = pthread_key_create(&spare_key, thread_ends) == 0;
-}
-
-static weir_handle *take_spare(weir_loop *loop)
-{
-    weir_handle *handle;
-
-    if (!spare && atomic_load_explicit(&loop->returned, memory_order_relaxed)) {
-        pthread_once(&spare_once, make_key);
-        if (!spare_kept || pthread_setspecific(spare_key, &spare_key) != 0)
-            return NULL;
-        spare = atomic_exchange(&loop->returned, NULL);
-    }
-    handle = spare;
-    if (handle)
-        spare = handle->next;
-    return handle;
-}
-
 static weir_handle *take(weir_loop *loop, enum handle_kind kind)
 {
     if (kind == HANDLE_POSTED)
-        return take_spare(loop);
+        return NULL;
     return handle_pop(kind == HANDLE_TIMED ? &loop->free_timed : &loop->free_soon);
 }
 
@@ -91,7 +51,6 @@ weir_handle *weir__handle_new(weir_loop *loop, enum handle_kind kind, const weir
             return NULL;
     }
     handle_fill(handle, loop, site, name, fn, arg, drop);
-    handle->posted = kind == HANDLE_POSTED;
     handle->debug = atomic_load_explicit(&loop->debug, memory_order_relaxed);
     if (weir_unlikely(handle->debug))
         handle->created = weir__backtrace_capture();
@@ -100,17 +59,6 @@ weir_handle *weir__handle_new(weir_loop *loop, enum handle_kind kind, const weir
         handle->in_context = true;
     }
     return handle;
-}
-
-/* Back to those who post, when they have used up what they got before. */
-static void give_back(weir_loop *loop, weir_handle *handle)
-{
-    handle_push(&loop->returning, handle);
-    if (loop->returning.count < RETURNS_BATCH ||
-        atomic_load_explicit(&loop->returned, memory_order_relaxed))
-        return;
-    atomic_store(&loop->returned, loop->returning.first);
-    loop->returning = (struct handle_stack){0};
 }
 
 /* The rare parts. */
@@ -130,16 +78,9 @@ void weir__handle_free(weir_handle *handle)
     weir_magic_clear(handle);
     if (weir_unlikely(handle->debug || handle->in_context))
         drop_extras(handle);
-    /* One that threads share may end in any of them. */
-    if (weir_unlikely(!loop || (handle->shared && handle->loop != loop))) {
+    /* One that came from another thread may end in any. */
+    if (weir_unlikely(!loop || handle->loop != loop)) {
         weir__free(handle);
-        return;
-    }
-    if (handle->posted) {
-        if (loop->returning.count < RETURNS_KEPT)
-            give_back(loop, handle);
-        else
-            weir__free(handle);
         return;
     }
     stack = handle->whole ? &loop->free_timed : &loop->free_soon;
@@ -153,7 +94,5 @@ void weir__handles_free(weir_loop *loop)
 {
     free_all(loop->free_soon.first);
     free_all(loop->free_timed.first);
-    free_all(loop->returning.first);
-    free_all(atomic_exchange(&loop->returned, NULL));
-    loop->free_soon = loop->free_timed = loop->returning = (struct handle_stack){0};
+    loop->free_soon = loop->free_timed = (struct handle_stack){0};
 }

@@ -15,9 +15,7 @@
 #define HANDLE_MAGIC WEIR_MAGIC('W', 'h', 'd', 'l')
 
 /* Freed handles kept for the next call_soon, and how long unused chunks keep their memory. */
-#define HANDLES_KEPT     256   /* unused ones of each kind */
-#define RETURNS_KEPT     16384 /* unused ones that other threads made: a burst of posts */
-#define RETURNS_BATCH    64
+#define HANDLES_KEPT     256 /* unused ones of each kind */
 #define TRIM_PERIOD_NS   ((int64_t)5 * 1000000000)
 #define SLOW_CALLBACK_NS ((int64_t)100 * 1000000)
 #define OVERSHOOT_NS     ((int64_t)100 * 1000000)
@@ -58,7 +56,6 @@ struct weir_handle {
     union {
         struct {
             bool shared;     /* between threads */
-            bool posted;     /* by another thread */
             bool in_context; /* somebody had set a variable when it was scheduled */
             bool debug;      /* made in debug mode: its repr shows the argument */
         };
@@ -81,6 +78,7 @@ struct handle_stack {
 };
 
 struct watch;
+struct post_block;
 
 /* One wait of the backend. */
 struct poll {
@@ -103,6 +101,7 @@ struct weir_loop {
     atomic_bool debug;
     int fork_generation;
     pid_t tid;
+    uint64_t id; /* of all loops that there were */
 
     struct step step; /* what runs now */
     struct list live; /* in the list of all loops */
@@ -118,11 +117,14 @@ struct weir_loop {
     struct chunk_pool *pool;
     struct timer trim;
     struct loop_clock *clock;
-    struct handle_stack free_soon, free_timed, returning;
+    struct handle_stack free_soon, free_timed;
 
     /* From other threads. */
-    _Atomic(weir_handle *) posts;    /* newest first; POSTS_CLOSED after close */
-    _Atomic(weir_handle *) returned; /* posted handles that ran, for whoever posts next */
+    _Atomic(struct job *) posts;     /* newest first; POSTS_CLOSED after close */
+    struct post_block *blocks_left;  /* under the lock of the list of loops */
+    struct post_block *blocks_empty; /* the loop's */
+    size_t nblocks_empty;
+    _Atomic(struct post_block *) blocks_spare; /* for whoever posts next */
     atomic_bool stop;
     atomic_bool polling;        /* is or is about to be in the backend's wait */
     atomic_bool signals_raised; /* some signal of ours is pending */
@@ -193,6 +195,9 @@ weir_handle *weir__handle_new(weir_loop *loop, enum handle_kind kind, const weir
 /* Without its last reference, from any thread. */
 void weir__handle_free(weir_handle *handle);
 void weir__handles_free(weir_loop *loop);
+
+/* Ends queued callbacks, which never ran; jobs of others are their owners' and only unlinked. */
+void weir__jobs_drop(struct list *queue);
 
 /* post.c */
 void weir__posts_drain(weir_loop *loop);

@@ -12,6 +12,8 @@ libweir_core_la_SOURCES += \
 	core/loop/loop.h \
 	core/loop/metrics.c \
 	core/loop/post.c \
+	core/loop/post_block.c \
+	core/loop/post_block.h \
 	core/loop/registry.c \
 	core/loop/report.c \
 	core/loop/run.c \

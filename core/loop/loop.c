@@ -25,6 +25,7 @@
 #include "core/base/mutate.h"
 #include "core/base/text.h"
 #include "core/loop/internal.h"
+#include "core/loop/post_block.h"
 
 /* What was aborted late gets so many iterations to end. */
 #define SWEEP_ITERATIONS 3
@@ -37,6 +38,7 @@ static void init_once(void)
 {
     weir__loops_init();
     weir__handle_kinds_register();
+    weir__post_kind_register();
     weir__callback_kinds_register();
     weir__watch_kinds_register();
     weir__signal_kinds_register();
@@ -58,6 +60,8 @@ static weir_loop_options full_options(const weir_loop_options *given)
     return options;
 }
 
+static atomic_ullong loops_made = 1;
+
 static bool debug_of(const weir_loop_options *options)
 {
     if (options->debug != WEIR_DEBUG_DEFAULT)
@@ -71,6 +75,7 @@ static void loop_setup(weir_loop *loop, const weir_site *site, const weir_loop_o
     atomic_init(&loop->refs, 1);
     loop->fork_generation = weir__fork_generation;
     loop->tid = gettid();
+    loop->id = atomic_fetch_add(&loops_made, 1);
     list_init(&loop->live);
     list_init(&loop->ready);
     list_init(&loop->batch);
@@ -325,8 +330,7 @@ static void destroy_slots(weir_loop *loop)
     }
 }
 
-/* Callbacks that never ran; other jobs are their owners' and only unlinked. */
-static void drop_jobs(struct list *queue)
+void weir__jobs_drop(struct list *queue)
 {
     while (!list_empty(queue)) {
         struct job *job = container_of(queue->next, struct job, link);
@@ -334,6 +338,8 @@ static void drop_jobs(struct list *queue)
         list_remove(&job->link);
         if (weir__job_is_handle(job))
             weir__handle_drop(container_of(job, weir_handle, timer.job));
+        else
+            weir__post_drop(job);
     }
 }
 
@@ -358,14 +364,16 @@ static void close_now(weir_loop *loop)
         weir_log(weir__loop_logger, WEIR_LOG_DEBUG, "Close %s", repr);
     }
     weir_loop_ref(loop);
-    weir__loops_remove(loop);
     destroy_slots(loop);
     loop->closed = true;
     weir__posts_close(loop);
-    drop_jobs(&loop->ready);
+    weir__jobs_drop(&loop->ready);
+    /* Now that nothing posted is left: threads that end look here (post_block.c). */
+    weir__loops_remove(loop);
+    weir__post_blocks_free(loop);
     weir_assert(list_empty(&loop->batch) && list_empty(&loop->due));
     drop_timers(loop);
-    drop_jobs(&loop->parked);
+    weir__jobs_drop(&loop->parked);
     weir__watches_close(loop);
     weir__signals_close(loop);
     weir__handles_free(loop);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The door from other threads: a stack of handles that posters push with one compare-and-swap, and
+ * The door from other threads: a stack of jobs that posters push with one compare-and-swap, and
  * that the loop takes whole and reverses, so calls of one thread keep their order.
  *
  * Waking is coalesced: only who finds the stack empty, while the loop waits or is about to, writes
@@ -12,9 +12,9 @@
 
 #include <sched.h>
 
-#include "core/loop/internal.h"
+#include "core/loop/post_block.h"
 
-static weir_handle posts_closed_mark;
+static struct job posts_closed_mark;
 #define POSTS_CLOSED (&posts_closed_mark)
 
 /* A visitor while it touches the backend, which close waits for. */
@@ -30,61 +30,84 @@ static void wake_if_polling(weir_loop *loop)
     atomic_fetch_sub(&loop->visitors, 1);
 }
 
-/* Posts are linked through their jobs, which are not queued yet: the line of the cache that a run
-   touches anyway. */
-static void post_link(weir_handle *handle, weir_handle *next)
+/* Posts are linked through their jobs, which are not queued yet. */
+static void post_link(struct job *job, struct job *next)
 {
-    handle->timer.job.link.next = next ? &next->timer.job.link : NULL;
+    job->link.next = next ? &next->link : NULL;
 }
 
-static weir_handle *post_next(const weir_handle *handle)
+static struct job *post_next(const struct job *job)
 {
-    struct list *link = handle->timer.job.link.next;
-
-    return link ? container_of(link, weir_handle, timer.job.link) : NULL;
+    return job->link.next ? container_of(job->link.next, struct job, link) : NULL;
 }
 
-/* False: the loop is closed. */
-static bool push(weir_loop *loop, weir_handle *handle)
+bool weir__post_push(weir_loop *loop, struct job *job)
 {
-    weir_handle *newest = atomic_load_explicit(&loop->posts, memory_order_relaxed);
+    struct job *newest = atomic_load_explicit(&loop->posts, memory_order_relaxed);
 
     do {
         if (newest == POSTS_CLOSED)
             return false;
-        post_link(handle, newest);
-    } while (!atomic_compare_exchange_weak(&loop->posts, &newest, handle));
+        post_link(job, newest);
+    } while (!atomic_compare_exchange_weak(&loop->posts, &newest, job));
     if (!newest)
         wake_if_polling(loop);
     return true;
 }
 
-weir_error *weir_loop_call_soon_threadsafe_at(const weir_site *site, const char *name,
-                                              weir_loop *loop, weir_fn fn, void *take_arg,
-                                              weir_drop_fn drop, weir_handle **ret_handle)
+static weir_error *refused(const weir_loop *loop)
 {
-    weir_handle *handle;
+    return weir_raise(WEIR_ECLOSED, "loop \"%s\" is closed", loop->name);
+}
 
-    if (weir_unlikely(!fn))
-        return weir_raise(WEIR_EINVAL, "a callback is needed, not NULL");
-    if (weir_unlikely(loop->fork_generation != weir__fork_generation))
-        return weir__loop_wrong_thread(loop, __func__, site);
-    handle = weir__handle_new(loop, HANDLE_POSTED, site, name, fn, take_arg, drop);
+/* One that may be cancelled, or whose creation debug mode remembers. */
+static weir_error *post_handle(const weir_site *site, const char *name, weir_loop *loop, weir_fn fn,
+                               void *take_arg, weir_drop_fn drop, weir_handle **ret_handle)
+{
+    weir_handle *handle = weir__handle_new(loop, HANDLE_POSTED, site, name, fn, take_arg, drop);
+
     if (!handle)
         return weir_raise(WEIR_ENOMEM, " ");
     if (ret_handle) {
         handle->shared = true;
         handle->refs = 2;
     }
-    if (!push(loop, handle)) {
+    if (!weir__post_push(loop, &handle->timer.job)) {
         list_init(&handle->timer.job.link);
         handle->refs = 1;
         weir_handle_unref(handle);
-        return weir_raise(WEIR_ECLOSED, "loop \"%s\" is closed", loop->name);
+        return refused(loop);
     }
     if (ret_handle)
         *ret_handle = handle;
     return NULL;
+}
+
+weir_error *weir_loop_call_soon_threadsafe_at(const weir_site *site, const char *name,
+                                              weir_loop *loop, weir_fn fn, void *take_arg,
+                                              weir_drop_fn drop, weir_handle **ret_handle)
+{
+    struct post *post = NULL;
+
+    if (weir_unlikely(!fn))
+        return weir_raise(WEIR_EINVAL, "a callback is needed, not NULL");
+    if (weir_unlikely(loop->fork_generation != weir__fork_generation))
+        return weir__loop_wrong_thread(loop, __func__, site);
+    if (weir_likely(!ret_handle && loop != weir__thread_loop &&
+                    !atomic_load_explicit(&loop->debug, memory_order_relaxed)))
+        post = weir__post_take(loop);
+    if (weir_unlikely(!post))
+        return post_handle(site, name, loop, fn, take_arg, drop, ret_handle);
+    post->job.run = weir__post_run;
+    post->job.site = site;
+    post->fn = fn;
+    post->arg = take_arg;
+    post->drop = drop;
+    post->name = name;
+    if (weir_likely(weir__post_push(loop, &post->job)))
+        return NULL;
+    weir__post_untake(loop, post);
+    return refused(loop);
 }
 
 void weir_loop_stop(weir_loop *loop)
@@ -100,50 +123,40 @@ bool weir__posts_pending(weir_loop *loop)
     return atomic_load(&loop->posts) != NULL;
 }
 
-static weir_handle *in_order(weir_handle *newest)
+/* Appends what was posted, newest first, to a list in the order of the posts: one pass, from the back. */
+static size_t append_in_order(struct list *to, struct job *newest)
 {
-    weir_handle *oldest = NULL;
+    struct list batch;
+    size_t count = 0;
 
-    while (newest) {
-        weir_handle *next = post_next(newest);
+    list_init(&batch);
+    for (; newest; count++) {
+        struct job *next = post_next(newest);
 
-        /* It lies in the cache of whoever posted it. */
-        __builtin_prefetch(next);
-        post_link(newest, oldest);
-        oldest = newest;
+        list_prepend(&batch, &newest->link);
         newest = next;
     }
-    return oldest;
+    list_splice(to, &batch);
+    return count;
 }
 
 void weir__posts_drain(weir_loop *loop)
 {
-    weir_handle *handle;
-
     if (!atomic_load_explicit(&loop->posts, memory_order_relaxed))
         return;
-    for (handle = in_order(atomic_exchange(&loop->posts, NULL)); handle;) {
-        weir_handle *next = post_next(handle);
-
-        list_append(&loop->ready, &handle->timer.job.link);
-        loop->metrics.posts++;
-        handle = next;
-    }
+    loop->metrics.posts += append_in_order(&loop->ready, atomic_exchange(&loop->posts, NULL));
 }
 
 void weir__posts_close(weir_loop *loop)
 {
-    weir_handle *handle = atomic_exchange(&loop->posts, POSTS_CLOSED);
+    struct job *newest = atomic_exchange(&loop->posts, POSTS_CLOSED);
+    struct list posts;
 
-    if (handle == POSTS_CLOSED)
+    if (newest == POSTS_CLOSED)
         return;
-    for (handle = in_order(handle); handle;) {
-        weir_handle *next = post_next(handle);
-
-        list_init(&handle->timer.job.link);
-        weir__handle_drop(handle);
-        handle = next;
-    }
+    list_init(&posts);
+    (void)append_in_order(&posts, newest);
+    weir__jobs_drop(&posts);
     /* Each visit is a few instructions and at most one write to an eventfd. */
     while (atomic_load(&loop->visitors) > 0)
         sched_yield();

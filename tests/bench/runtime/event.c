@@ -78,7 +78,15 @@ static void timers(void)
 
 struct item {
     struct item *next;
+    void (*fn)(void *arg);
+    void *arg;
 };
+
+static void count_item(void *arg)
+{
+    (void)arg;
+    done++;
+}
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct item *first, **last = &first;
@@ -91,7 +99,7 @@ static void *post(void *arg)
     for (uint64_t i = 0; i < each; i++) {
         struct item *item = malloc(sizeof *item);
 
-        item->next = NULL;
+        *item = (struct item){.fn = count_item};
         pthread_mutex_lock(&lock);
         *last = item;
         last = &item->next;
@@ -116,8 +124,8 @@ static void drain(evutil_socket_t fd, short what, void *arg)
     while (item) {
         struct item *next = item->next;
 
+        item->fn(item->arg);
         free(item);
-        done++;
         item = next;
     }
     if (done >= wanted)

@@ -114,7 +114,15 @@ static void timers(uv_loop_t *loop)
 /* uv_async_send() coalesces, so what is to be delivered stands in a queue, as it must. */
 struct item {
     struct item *next;
+    void (*fn)(void *arg);
+    void *arg;
 };
+
+static void count_item(void *arg)
+{
+    (void)arg;
+    done++;
+}
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct item *first, **last = &first;
@@ -127,7 +135,7 @@ static void *post(void *arg)
     for (uint64_t i = 0; i < each; i++) {
         struct item *item = malloc(sizeof *item);
 
-        item->next = NULL;
+        *item = (struct item){.fn = count_item};
         pthread_mutex_lock(&lock);
         *last = item;
         last = &item->next;
@@ -149,8 +157,8 @@ static void drain(uv_async_t *handle)
     while (item) {
         struct item *next = item->next;
 
+        item->fn(item->arg);
         free(item);
-        done++;
         item = next;
     }
     if (done >= wanted)
