@@ -41,7 +41,8 @@ static weir_error *configure_resolver(weir_host *host, weir_loop *loop)
                                      .cache_entries = said->cache.max_entries,
                                      .min_ttl = said->cache.min_ttl,
                                      .max_ttl = said->cache.max_ttl,
-                                     .negative_ttl = said->cache.negative_ttl};
+                                     .negative_ttl = said->cache.negative_ttl,
+                                     .prefer = (weir_resolver_prefer)said->prefer};
     const char *const *servers = said->servers.items;
     char list[1024] = "";
     size_t used = 0;
@@ -87,6 +88,8 @@ static weir_error *begin_work(struct traffic_thread *thread)
     weir_loop_set_default_executor(thread->traffic.loop, host->executor);
     for (weir_instance *i = host->generation.instances; i; i = i->next)
         WEIR_TRY(weir__instance_loop_start(i, &thread->traffic));
+    for (size_t i = 0; i < host->generation.n_upstreams; i++)
+        WEIR_TRY(weir__upstream_enter(host->generation.upstreams[i], &thread->traffic));
     return serve_all(thread);
 }
 

@@ -24,6 +24,8 @@ static const char *const auto_word[] = {"auto", NULL};
 static const char *const log_formats[] = {"auto", "text", "logfmt", "json", NULL};
 static const char *const log_formats_planned[] = {"journal", NULL};
 static const char *const backends[] = {"auto", "epoll", "io_uring", NULL};
+/* In the order of weir_resolver_prefer. */
+static const char *const prefers[] = {"auto", "ipv4", "ipv6", NULL};
 static const char *const executor_types[] = {"threads", NULL};
 static const char *const executor_types_planned[] = {"processes", NULL};
 /* In the order of weir_warning_action. */
@@ -127,7 +129,8 @@ WEIR_OPTIONS(resolver_options,
              WEIR_OPTION_INT(struct resolver_config, tries, "3", "Tries at most", .min = 1,
                              .max = 100),
              WEIR_OPTION_MAP(struct resolver_config, cache, cache_options, "What is remembered"),
-             WEIR_OPTION_PLANNED("prefer", "IPv4 or IPv6 first"));
+             WEIR_OPTION_ENUM(struct resolver_config, prefer, prefers, "auto",
+                              "Which addresses are tried first; auto is by RFC 6724"));
 
 WEIR_OPTIONS(executor_options,
              WEIR_OPTION_ENUM(struct executor_config, type, executor_types, "threads",

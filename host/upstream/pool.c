@@ -87,7 +87,7 @@ void weir__pool_put(struct pool *pool, struct upconn *conn, weir_duration idle_t
 
     if (conn->discarded || weir_transport_is_closing(conn->transport))
         return;
-    if (pool->n_idle >= limit) {
+    if (pool->n_idle >= limit || weir__pool_address_left(pool, conn->transport)) {
         close_idle(conn);
         return;
     }
@@ -99,8 +99,22 @@ void weir__pool_put(struct pool *pool, struct upconn *conn, weir_duration idle_t
     weir_transport_resume_reading(conn->transport);
 }
 
+void weir__pool_drop_left(struct pool *pool)
+{
+    struct hlist *next;
+
+    for (struct hlist *node = pool->idle.next; node != &pool->idle; node = next) {
+        struct upconn *conn = HLIST_ENTRY(node, struct upconn, link);
+
+        next = node->next;
+        if (weir__pool_address_left(pool, conn->transport))
+            close_idle(conn);
+    }
+}
+
 void weir__pool_clear(struct pool *pool)
 {
+    weir__pool_names_stop(pool);
     while (!hlist_empty(&pool->idle))
         close_idle(HLIST_ENTRY(pool->idle.next, struct upconn, link));
     if (pool->has_timer)

@@ -34,6 +34,7 @@ static weir_error *server_make(void *state, void *arg)
         free(server->address);
         return weir_raise(WEIR_ENOMEM, "server");
     }
+    pthread_mutex_init(&server->name_mutex, NULL);
     server->n_pools = spec->n_loops;
     for (unsigned i = 0; i < spec->n_loops; i++)
         hlist_init(&server->pools[i].idle);
@@ -44,6 +45,7 @@ static void server_drop(void *state)
 {
     struct server *server = state;
 
+    pthread_mutex_destroy(&server->name_mutex);
     free(server->upstream);
     free(server->address);
 }

@@ -86,6 +86,14 @@ void weir__upstream_unref(weir_upstream *upstream)
         upstream_free(upstream);
 }
 
+weir_error *weir__upstream_enter(weir_upstream *upstream, const struct traffic *traffic)
+{
+    for (size_t i = 0; i < upstream->n_servers; i++)
+        WEIR_TRY(weir__pool_names_start(&upstream->servers[i]->pools[traffic->index],
+                                        upstream->servers[i], traffic));
+    return NULL;
+}
+
 void weir__upstream_clear_pools(weir_upstream *upstream, const struct traffic *traffic)
 {
     for (size_t i = 0; i < upstream->n_servers; i++)

@@ -7,6 +7,8 @@
 #ifndef WEIR_HOST_UPSTREAM_UPSTREAM_H
 #define WEIR_HOST_UPSTREAM_UPSTREAM_H
 
+#include <pthread.h>
+
 #include <weir/callback.h>
 #include <weir/upstream.h>
 
@@ -28,11 +30,24 @@ struct pool {
     weir_duration idle_timeout;
     bool has_timer;
     weir_timer timer;
+    struct pool_names *names; /* NULL: the server is given by address */
 } __attribute__((aligned(HOST_CACHE_LINE)));
+
+/* What the name of a server was found to be last. */
+struct server_name_state {
+    bool is_name;        /* false: an address, or not looked up yet */
+    uint64_t lookups;    /* ended, by the first loop */
+    size_t n_addresses;  /* 0: never found */
+    char addresses[512]; /* "10.0.0.1, 2001:db8::1" */
+    char error[160];     /* of the last look-up; "" it succeeded */
+    weir_instant looked_at, next_at;
+};
 
 struct server {
     char *upstream, *address;
     unsigned n_pools;
+    pthread_mutex_t name_mutex;
+    struct server_name_state name_state;
     /* Shared by all loops, atomic. */
     int64_t down_until; /* 0: in order */
     unsigned bad_responses;
@@ -127,8 +142,22 @@ void weir__pool_put(struct pool *pool, struct upconn *conn, weir_duration idle_t
                     unsigned limit);
 /* Closes what this loop keeps. */
 void weir__pool_clear(struct pool *pool);
+/* Closes what it keeps to addresses that the server's name has no more. */
+void weir__pool_drop_left(struct pool *pool);
+/* For the loop's beginning: names of servers are looked up from now on, until the pools are cleared. */
+weir_error *weir__upstream_enter(weir_upstream *upstream,
+                                 const struct traffic *traffic) WEIR_MUST_USE;
 /* Closes what the loop keeps of every server, when the loop ends. */
 void weir__upstream_clear_pools(weir_upstream *upstream, const struct traffic *traffic);
+
+/* names.c */
+weir_error *weir__pool_names_start(struct pool *pool, struct server *server,
+                                   const struct traffic *traffic) WEIR_MUST_USE;
+void weir__pool_names_stop(struct pool *pool);
+/* Whether the server's name is known not to have the connection's address any more. */
+bool weir__pool_address_left(const struct pool *pool, weir_transport *transport);
+/* Any thread. False: the server is given by address, or has not been looked up yet. */
+bool weir__server_name_state(struct server *server, struct server_name_state *ret);
 
 /* lease.c */
 void weir__lease_cache_free(struct lease_cache *cache);

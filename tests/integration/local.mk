@@ -22,7 +22,9 @@ EXTRA_DIST += \
 	tests/integration/run \
 	tests/integration/selftest \
 	tests/integration/test_bodies.py \
+	tests/dns/server.py \
 	tests/integration/test_check.py \
+	tests/integration/test_dns.py \
 	tests/integration/test_l4.py \
 	tests/integration/test_lifecycle.py \
 	tests/integration/test_limits.py \

@@ -244,7 +244,7 @@ class _Child:
 class ScriptedOrigin:
     """on_accept(conn) runs before the first request is read; unix: a path to listen on instead of a port."""
 
-    def __init__(self, env, handler=None, on_accept=None, unix=None, port=None):
+    def __init__(self, env, handler=None, on_accept=None, unix=None, port=None, host="127.0.0.1"):
         self.env = env
         self.events = []
         self._news = threading.Condition()
@@ -259,8 +259,8 @@ class ScriptedOrigin:
             self.port = port or env.port()
             listener = socket.socket()
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", self.port))
-            self.address = f"127.0.0.1:{self.port}"
+            listener.bind((host, self.port))
+            self.address = f"{host}:{self.port}"
         listener.listen(1024)
         from_child, events = os.pipe()
         control, self._control = os.pipe()
