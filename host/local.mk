@@ -21,7 +21,10 @@ libweir_host_core_la_SOURCES += \
 	host/config/collection.c \
 	host/config/config.h \
 	host/config/diagnostic.c \
+	host/config/diff.c \
 	host/config/document.c \
+	host/config/effective.c \
+	host/config/effective.h \
 	host/config/excerpt.c \
 	host/config/expand.c \
 	host/config/fill.c \
@@ -31,6 +34,7 @@ libweir_host_core_la_SOURCES += \
 	host/config/node.c \
 	host/config/overlay.c \
 	host/config/position.c \
+	host/config/print.c \
 	host/config/reference.c \
 	host/config/report.c \
 	host/config/scalar.c \
@@ -48,6 +52,7 @@ libweir_host_core_la_SOURCES += \
 	host/generation/durable.h \
 	host/generation/generation.h \
 	host/generation/host.c \
+	host/generation/inspect.c \
 	host/generation/list.h \
 	host/generation/prepare.c \
 	host/generation/run.c \
@@ -66,9 +71,13 @@ libweir_host_core_la_SOURCES += \
 	host/route/index.c \
 	host/route/routes.c \
 	host/route/routes.h \
+	host/schema/explain.c \
 	host/schema/extend.c \
+	host/schema/json.c \
 	host/schema/parts.c \
 	host/schema/schema.h \
+	host/schema/tree.c \
+	host/schema/tree.h \
 	host/schema/top.c \
 	host/upstream/lease.c \
 	host/upstream/names.c \

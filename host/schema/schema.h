@@ -161,6 +161,9 @@ extern const weir_option *const weir__plugin_options[];
 extern const weir_option *const weir__upstream_options[];
 extern const weir_option *const weir__listener_options[];
 extern const weir_option *const weir__executor_options[];
+/* What `extend` may add, for the tree of all settings. */
+extern const weir_option *const weir__route_choices[];
+extern const weir_option *const weir__listener_routes[];
 
 /* Tables may load plugins while they are used: from this registry, by this thread. NULL ends it. */
 void weir__schema_begin(struct registry *registry);
