@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 weirinclude_HEADERS += \
+	include/weir/address.h \
 	include/weir/base.h \
 	include/weir/callback.h \
 	include/weir/chunk.h \
@@ -29,6 +30,7 @@ weirinclude_HEADERS += \
 	include/weir/plugin.h \
 	include/weir/process-pool.h \
 	include/weir/process.h \
+	include/weir/proxy-protocol.h \
 	include/weir/queue.h \
 	include/weir/relay.h \
 	include/weir/resolver.h \

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <weir/error.h>
+#include <weir/address.h>
 
 /* "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255%4294967295]:65535", with its NUL */
 #define ADDRESS_TEXT_MAX 80
@@ -48,6 +48,11 @@ bool weir__address_literal(const char *host, uint16_t port, struct address *ret)
 
 /* The path after "unix:". Errors: WEIR_EINVAL empty or too long. */
 weir_error *weir__address_unix(const char *path, struct address *ret) WEIR_MUST_USE;
+
+/* As weir_address_parse(). */
+weir_error *weir__address_parse(const char *text, struct address *ret) WEIR_MUST_USE;
+/* `length` bytes of a socket address. */
+void weir__address_set(weir_address *address, const struct sockaddr *from, size_t length);
 
 /* As weir_transport_peer_name() shows it. Always ends with a NUL. */
 void weir__address_name(const struct sockaddr *address, socklen_t length, char *buffer,

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,75 +20,6 @@
 #include "core/base/backtrace.h"
 
 #define FLUSH_LIMIT WEIR_S(60)
-#define UNIX_PREFIX "unix:"
-
-WEIR_STATIC_ASSERT(sizeof(struct sockaddr_un) <= sizeof(((weir_address *)0)->bytes),
-                   "an address holds every family");
-WEIR_STATIC_ASSERT(ADDRESS_NAME_MAX <= WEIR_ADDRESS_TEXT_SIZE, "and its text");
-
-/* Addresses */
-
-void weir__address_set(weir_address *address, const struct sockaddr *from, size_t length)
-{
-    if (length > sizeof(address->bytes))
-        length = sizeof(address->bytes);
-    memset(address->bytes, 0, sizeof(address->bytes));
-    memcpy(address->bytes, from, length);
-    address->length = length > sizeof(sa_family_t) ? (uint32_t)length : 0;
-}
-
-const struct sockaddr *weir_address_sockaddr(const weir_address *address)
-{
-    return address->length ? (const void *)address->bytes : NULL;
-}
-
-static weir_error *parse(const char *text, struct address *ret)
-{
-    struct host_port parsed = {0};
-
-    if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0) {
-        WEIR_TRY(weir__address_unix(text + strlen(UNIX_PREFIX), ret));
-        return NULL;
-    }
-    WEIR_TRY(weir__host_port_parse(text, &parsed));
-    if (!parsed.host[0] || strcmp(parsed.host, "*") == 0)
-        (void)weir__address_literal("::", parsed.port, ret);
-    else if (!weir__address_literal(parsed.host, parsed.port, ret))
-        return weir_raise(WEIR_EINVAL, "\"%s\" is no IP address", parsed.host);
-    return NULL;
-}
-
-weir_error *weir_address_parse(const char *text, weir_address *ret)
-{
-    struct address address = {0};
-
-    WEIR_TRY(parse(text, &address));
-    weir__address_set(ret, &address.any, address.length);
-    return NULL;
-}
-
-void weir_address_text(const weir_address *address, char *buffer, size_t size)
-{
-    const struct sockaddr *family = (const void *)address->bytes;
-
-    if (!address->length)
-        snprintf(buffer, size, UNIX_PREFIX);
-    else
-        weir__address_name(family, address->length, buffer, size);
-}
-
-bool weir_address_equal(const weir_address *a, const weir_address *b)
-{
-    const struct sockaddr *family = (const void *)a->bytes;
-    const struct sockaddr_in6 *a6 = (const void *)a->bytes, *b6 = (const void *)b->bytes;
-
-    if (a->length != b->length || a->bytes[0] != b->bytes[0])
-        return false;
-    if (!a->length || family->sa_family != AF_INET6)
-        return memcmp(a->bytes, b->bytes, a->length) == 0;
-    return memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0 &&
-           a6->sin6_port == b6->sin6_port && a6->sin6_scope_id == b6->sin6_scope_id;
-}
 
 /* The end */
 
@@ -322,9 +252,9 @@ static weir_error *open_socket(const char *local_text, const char *remote_text,
     if (!local_text && !remote_text)
         return weir_raise(WEIR_EINVAL, "a datagram socket needs a local or a remote address");
     if (local_text)
-        WEIR_TRY(parse(local_text, local));
+        WEIR_TRY(weir__address_parse(local_text, local));
     if (remote_text)
-        WEIR_TRY(parse(remote_text, &remote));
+        WEIR_TRY(weir__address_parse(remote_text, &remote));
     if (local_text && remote_text && local->any.sa_family != remote.any.sa_family)
         return weir_raise(WEIR_EINVAL, "%s and %s are of different families", local_text,
                           remote_text);

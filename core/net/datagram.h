@@ -88,8 +88,6 @@ struct datagram_batch;
 /* Made with a loop's first datagram socket. */
 weir_error *weir__datagram_batch_of(struct net *net, struct datagram_batch **ret) WEIR_MUST_USE;
 void weir__datagram_batch_free(struct datagram_batch *batch);
-/* `length` bytes of a socket address. */
-void weir__address_set(weir_address *address, const struct sockaddr *from, size_t length);
 
 /* Wakes whoever waits in a suspending call (datagram_task.c). */
 void weir__datagram_wake_reader(const weir_datagram *d);

@@ -2,6 +2,7 @@
 libweir_core_la_SOURCES += \
 	core/net/address.c \
 	core/net/address.h \
+	core/net/address_value.c \
 	core/net/connect.c \
 	core/net/connect.h \
 	core/net/connect_stream.c \
@@ -20,6 +21,9 @@ libweir_core_la_SOURCES += \
 	core/net/process.h \
 	core/net/process_pipes.c \
 	core/net/process_talk.c \
+	core/net/proxy_accept.c \
+	core/net/proxy_protocol.c \
+	core/net/proxy_protocol.h \
 	core/net/relay.c \
 	core/net/relay.h \
 	core/net/relay_splice.c \

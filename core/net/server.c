@@ -18,6 +18,7 @@
 #include "core/base/backtrace.h"
 #include "core/base/error.h"
 #include "core/net/address.h"
+#include "core/net/proxy_protocol.h"
 #include "core/net/socket_options.h"
 #include "core/net/tls.h"
 #include "core/net/transport.h"
@@ -77,6 +78,11 @@ static void apply_options(weir_server *server, int fd)
         (void)weir__socket_options_apply(fd, family, true, &settings, &what);
     server->nagle = settings.nagle;
     server->options.socket = NULL;
+    if (server->options.proxy)
+        memcpy(&server->proxy, server->options.proxy,
+               server->options.proxy->size < sizeof(server->proxy) ? server->options.proxy->size
+                                                                   : sizeof(server->proxy));
+    server->options.proxy = NULL;
 }
 
 weir_error *weir_server_new_at(const weir_site *site, weir_loop *loop, int fd,
@@ -115,6 +121,7 @@ weir_error *weir_server_new_at(const weir_site *site, weir_loop *loop, int fd,
     apply_options(server, own);
     list_init(&server->transports);
     list_init(&server->waits);
+    list_init(&server->awaiting);
     job_init(&server->closed_job, run_closed, site);
     weir__server_accept_init(server, own, site);
     list_append(&net->servers, &server->link);
@@ -167,6 +174,7 @@ static void stop(weir_server *server)
     weir__server_say_hidden(server);
     weir__timer_stop(server->net->loop, &server->retry);
     weir__unix_path_remove(&server->path);
+    weir__proxy_stop(server);
     io->ops->close(io, &server->file, false);
     if (server->reserve >= 0)
         close(server->reserve);

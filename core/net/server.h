@@ -30,6 +30,9 @@ struct weir_server {
     size_t count;
     weir_server_options options;
     bool nagle;
+    weir_proxy_policy proxy; /* n_trusted 0 and not trust_unix: none */
+    struct list awaiting;    /* connections whose PROXY header is not there yet */
+    size_t awaited;
     const weir_protocol *protocol;
     const void *config;
     struct timer retry;
@@ -54,6 +57,13 @@ struct weir_server {
 void weir__server_accept_init(weir_server *server, int fd, const weir_site *site);
 /* Starts or stops it, as the state of server and loop wants. */
 void weir__server_update_accepting(weir_server *server);
+struct proxy_info;
+/* Makes a connection of an accepted socket; both move in. `take_proxy`: NULL without a header. */
+void weir__server_take(weir_server *server, int fd, const struct sockaddr *peer, socklen_t length,
+                       struct proxy_info *take_proxy);
+/* Unless too many failed lately. Always takes. */
+void weir__server_log_failure(weir_server *server, int level, weir_error *take_error,
+                              const char *what, const char *peer);
 /* How many failures the log did not show. */
 void weir__server_say_hidden(weir_server *server);
 

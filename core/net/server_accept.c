@@ -14,9 +14,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "core/base/alloc.h"
 #include "core/base/error.h"
 #include "core/base/mutate.h"
 #include "core/net/address.h"
+#include "core/net/proxy_protocol.h"
 #include "core/net/server.h"
 #include "core/net/tls.h"
 #include "core/net/transport.h"
@@ -38,7 +40,8 @@ void weir__server_update_accepting(weir_server *server)
 {
     struct io_backend *io = server->net->io;
     size_t max = server->options.max_connections;
-    bool wanted = !server->closed && !server->net->closing && (!max || server->count < max);
+    bool wanted =
+        !server->closed && !server->net->closing && (!max || server->count + server->awaited < max);
 
     if (server->closed || timer_running(&server->retry) || wanted == server->file.accepting)
         return;
@@ -68,8 +71,8 @@ static bool may_log(weir_server *server)
     return false;
 }
 
-static void log_failure(weir_server *server, int level, weir_error *take_error, const char *what,
-                        const char *peer)
+void weir__server_log_failure(weir_server *server, int level, weir_error *take_error,
+                              const char *what, const char *peer)
 {
     if (may_log(server))
         weir_log_error(server->net->logger, level, take_error, "%s: %s %s", server->name, what,
@@ -80,16 +83,16 @@ static void log_failure(weir_server *server, int level, weir_error *take_error, 
 
 void weir__server_refused(weir_server *server, weir_transport *t, weir_error *take_error)
 {
-    log_failure(server, WEIR_LOG_ERROR, take_error,
-                "Error on transport creation for incoming connection from",
-                weir_transport_peer_name(t));
+    weir__server_log_failure(server, WEIR_LOG_ERROR, take_error,
+                             "Error on transport creation for incoming connection from",
+                             weir_transport_peer_name(t));
 }
 
 /* By `accepted`: whoever set it has its reasons. */
 static void refuse(weir_server *server, weir_transport *t, weir_error *take_error)
 {
-    log_failure(server, WEIR_LOG_INFO, take_error, "refused the connection from",
-                weir_transport_peer_name(t));
+    weir__server_log_failure(server, WEIR_LOG_INFO, take_error, "refused the connection from",
+                             weir_transport_peer_name(t));
     weir__transport_lose(t, NULL);
 }
 
@@ -122,8 +125,8 @@ static void handshake_done(weir_transport *t, weir_error *take_error, void *arg)
         return;
     }
     /* The peer's doing, and anybody's: no more than information. */
-    log_failure(server, WEIR_LOG_INFO, take_error, "TLS handshake failed with",
-                weir_transport_peer_name(t));
+    weir__server_log_failure(server, WEIR_LOG_INFO, take_error, "TLS handshake failed with",
+                             weir_transport_peer_name(t));
 }
 
 static weir_error *start_handshake(weir_server *server, weir_transport *t)
@@ -140,8 +143,21 @@ static weir_error *start_handshake(weir_server *server, weir_transport *t)
     return NULL;
 }
 
-static void take_connection(weir_server *server, int fd, const struct sockaddr *peer,
-                            socklen_t length)
+/* Part of the transport from now on. */
+static bool keep_proxy(weir_transport *t, struct proxy_info *take_proxy)
+{
+    if (!take_proxy)
+        return true;
+    if (!weir__transport_extra(t)) {
+        weir__free(take_proxy);
+        return false;
+    }
+    t->extra->proxy = take_proxy;
+    return true;
+}
+
+void weir__server_take(weir_server *server, int fd, const struct sockaddr *peer, socklen_t length,
+                       struct proxy_info *take_proxy)
 {
     struct transport_new options = {
         .net = server->net,
@@ -160,15 +176,20 @@ static void take_connection(weir_server *server, int fd, const struct sockaddr *
 
     if (error) {
         close(fd);
+        weir__free(take_proxy);
         weir__address_name(peer, length, name, sizeof(name));
-        log_failure(server, WEIR_LOG_ERROR, error,
-                    "Error on transport creation for incoming connection from", name);
+        weir__server_log_failure(server, WEIR_LOG_ERROR, error,
+                                 "Error on transport creation for incoming connection from", name);
         return;
     }
     list_remove(&t->link);
     list_append(&server->transports, &t->link);
     t->server = weir__server_hold(server);
     server->count++;
+    if (!keep_proxy(t, take_proxy)) {
+        weir__transport_lose(t, weir_raise(WEIR_ENOMEM, "connection"));
+        return;
+    }
     if (!server->options.tls) {
         begin(server, t);
         return;
@@ -239,7 +260,8 @@ static void on_accepted(struct io_file *file, int result, const struct sockaddr 
         return;
     }
     server->failures = 0;
-    take_connection(server, result, peer, length);
+    if (!weir__proxy_awaits(server, result, peer, length))
+        weir__server_take(server, result, peer, length, NULL);
     weir__server_update_accepting(server);
 }
 

@@ -73,6 +73,7 @@ struct transport_extra {
     weir_transport *transport;
     struct list tasks; /* of weir_transport_spawn() */
     char *local_name;
+    struct proxy_info *proxy; /* the header that it began with */
     weir_backtrace *created; /* debug mode */
 };
 

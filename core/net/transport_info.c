@@ -36,6 +36,7 @@ void weir__transport_extra_free(weir_transport *t)
     if (!t->extra)
         return;
     weir__free(t->extra->local_name);
+    weir__free(t->extra->proxy);
     weir__backtrace_free(t->extra->created);
     weir__free(t->extra);
     t->extra = NULL;

@@ -57,11 +57,9 @@
 #ifndef WEIR_DATAGRAM_H
 #define WEIR_DATAGRAM_H
 
-#include <weir/error.h>
+#include <weir/address.h>
 #include <weir/loop.h>
 #include <weir/slice.h>
-
-struct sockaddr;
 
 WEIR_BEGIN_DECLS
 
@@ -71,27 +69,6 @@ typedef struct weir_datagram weir_datagram;
 #define WEIR_DATAGRAM_OVERHEAD 64
 /** The longest datagram: IPv4's; a longer one is refused with EMSGSIZE before it is queued. */
 #define WEIR_DATAGRAM_MAX 65507
-
-/** A socket address of any family: a value, compared and copied as such. */
-typedef struct weir_address {
-    uint64_t bytes[16]; /**< a struct sockaddr, `length` bytes; zeros behind it */
-    uint32_t length;    /**< 0: none, as of an unnamed Unix socket */
-} weir_address;
-
-/** Enough for any address, with its NUL. */
-#define WEIR_ADDRESS_TEXT_SIZE 128
-
-/**
- * "192.0.2.1:53", "[2001:db8::1]:53", "*:53" (all of IPv6 and IPv4), "unix:/run/x.sock", "unix:@name"
- * (abstract). Literals only. Errors: WEIR_EINVAL. Any thread.
- */
-WEIR_PUBLIC weir_error *weir_address_parse(const char *text, weir_address *ret) WEIR_MUST_USE;
-/** The same text again, cut to `size`; "unix:" for none. Any thread. */
-WEIR_PUBLIC void weir_address_text(const weir_address *address, char *buffer, size_t size);
-/** Same family, address and port. Any thread. */
-WEIR_PUBLIC bool weir_address_equal(const weir_address *a, const weir_address *b);
-/** For system calls; NULL when there is none. Borrowed from `address`. */
-WEIR_PUBLIC const struct sockaddr *weir_address_sockaddr(const weir_address *address);
 
 /** What is known of a datagram besides its bytes. */
 typedef struct weir_datagram_info {

@@ -50,6 +50,7 @@
 #ifndef WEIR_SERVER_H
 #define WEIR_SERVER_H
 
+#include <weir/proxy-protocol.h>
 #include <weir/socket.h>
 #include <weir/transport.h>
 
@@ -74,6 +75,7 @@ typedef struct weir_server_options {
                             const void **config, void *arg);
     void *arg;
     const weir_socket_options *socket; /**< of the connections; socket.h. Copied */
+    const weir_proxy_policy *proxy;    /**< who sends PROXY headers; NULL: nobody. Copied */
     bool v6_only;               /**< "*" and a bare port hear IPv6 only; "[::]" does anyway */
     weir_duration defer_accept; /**< connections come when they have bytes, or after so long */
 } weir_server_options;

@@ -24,6 +24,7 @@
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
 
+#include <weir/address.h>
 #include <weir/base.h>
 #include <weir/callback.h>
 #include <weir/chunk.h>
@@ -42,6 +43,7 @@
 #include <weir/pipe.h>
 #include <weir/process-pool.h>
 #include <weir/process.h>
+#include <weir/proxy-protocol.h>
 #include <weir/queue.h>
 #include <weir/relay.h>
 #include <weir/resolver.h>

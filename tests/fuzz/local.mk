@@ -15,6 +15,11 @@ tests_fuzz_fuzz_path_SOURCES = tests/fuzz/fuzz-path.c $(fuzz_sources)
 tests_fuzz_fuzz_path_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/path"'
 tests_fuzz_fuzz_path_LDADD = $(HTTP_TEST_LDADD)
 
+unit_tests += tests/fuzz/fuzz_proxy
+tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz-proxy.c $(fuzz_sources)
+tests_fuzz_fuzz_proxy_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/proxy"'
+tests_fuzz_fuzz_proxy_LDADD = $(CORE_TEST_LDADD)
+
 unit_tests += tests/fuzz/fuzz_request
 tests_fuzz_fuzz_request_SOURCES = tests/fuzz/fuzz-request.c $(fuzz_sources) tests/fuzz/head.h
 tests_fuzz_fuzz_request_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/request"'
@@ -53,6 +58,15 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/path/dots \
 	tests/fuzz/corpus/path/double \
 	tests/fuzz/corpus/path/encodings \
+	tests/fuzz/corpus/proxy/v1-tcp4 \
+	tests/fuzz/corpus/proxy/v1-tcp6 \
+	tests/fuzz/corpus/proxy/v1-unknown \
+	tests/fuzz/corpus/proxy/v2-crc \
+	tests/fuzz/corpus/proxy/v2-local \
+	tests/fuzz/corpus/proxy/v2-long \
+	tests/fuzz/corpus/proxy/v2-tcp6 \
+	tests/fuzz/corpus/proxy/v2-tlvs \
+	tests/fuzz/corpus/proxy/v2-unix \
 	tests/fuzz/corpus/request/absolute \
 	tests/fuzz/corpus/request/both \
 	tests/fuzz/corpus/request/connect \

@@ -75,3 +75,7 @@ tests_unit_net_test_buffered_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/net/test_splice
 tests_unit_net_test_splice_SOURCES = tests/unit/net/test_splice.c $(net_support)
 tests_unit_net_test_splice_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/net/test_proxy_protocol
+tests_unit_net_test_proxy_protocol_SOURCES = tests/unit/net/test_proxy_protocol.c $(net_support)
+tests_unit_net_test_proxy_protocol_LDADD = $(CORE_TEST_LDADD)
