@@ -20,3 +20,7 @@ tests_unit_exec_worker_module_la_CFLAGS = $(AM_CFLAGS)
 tests_unit_exec_worker_module_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-rpath /nowhere
 tests_unit_exec_worker_module_la_LIBADD = libweir.la
+
+unit_tests += tests/unit/exec/test_thread_matrix_exec
+tests_unit_exec_test_thread_matrix_exec_SOURCES = tests/unit/exec/test_thread_matrix_exec.c $(matrix_support)
+tests_unit_exec_test_thread_matrix_exec_LDADD = $(CORE_TEST_LDADD)

@@ -80,3 +80,7 @@ tests_unit_task_test_structure_fuzz_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/task/test_thread_matrix_task
 tests_unit_task_test_thread_matrix_task_SOURCES = tests/unit/task/test_thread_matrix_task.c $(matrix_support)
 tests_unit_task_test_thread_matrix_task_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/task/test_fatal
+tests_unit_task_test_fatal_SOURCES = tests/unit/task/test_fatal.c $(unit_support)
+tests_unit_task_test_fatal_LDADD = $(CORE_TEST_LDADD)

@@ -319,6 +319,51 @@ IN_LOOP(options_name_a_task)
 IN_LOOP(default_names_count_up)
 IN_LOOP(all_tasks_of_a_loop_are_those_that_are_not_done)
 
+static weir_error *T38_eager_children_run_inside_of_their_spawn(void *arg)
+{
+    weir_spawn_options options = {WEIR_SIZED(weir_spawn_options), .name = "quick", .eager = true};
+    weir_auto(weir_task) done = NULL;
+    weir_auto(weir_task) given = NULL;
+    int n = 0;
+    WEIR_GROUP(group);
+
+    (void)arg;
+    turns = 0;
+    CHECK_OK(weir_group_spawn_with(&group, count_turns, NULL, NULL, NULL));
+    CHECK_OK(weir_group_spawn_with(&group, add_one, &n, &options, NULL));
+    CHECK(n == 1);
+    CHECK_OK(weir_group_spawn_with(&group, add_one, &n, &options, &done));
+    CHECK(n == 2 && turns == 0 && weir_task_done(done));
+    CHECK(strcmp(weir_task_name(done), "quick") == 0);
+    CHECK_OK(weir_group_next(&group, &given));
+    CHECK(given == done && turns == 0);
+    weir_group_cancel(&group);
+    CHECK_OK(weir_group_join(&group));
+    return NULL;
+}
+
+static weir_error *fails_at_once(void *arg)
+{
+    (void)arg;
+    return weir_raise(WEIR_EPROTOCOL, "at once");
+}
+
+static weir_error *T38_error_of_an_eager_child_is_the_next_of_the_body(void *arg)
+{
+    weir_spawn_options options = {WEIR_SIZED(weir_spawn_options), .eager = true};
+    WEIR_GROUP(group);
+
+    (void)arg;
+    CHECK_OK(weir_group_spawn_with(&group, fails_at_once, NULL, &options, NULL));
+    CHECK_CODE(weir_sleep(WEIR_MS(0)), WEIR_EPROTOCOL);
+    CHECK_CODE(weir_group_spawn_with(&group, fails_at_once, NULL, &options, NULL), WEIR_EPROTOCOL);
+    CHECK_CODE(weir_group_join(&group), WEIR_EPROTOCOL);
+    return NULL;
+}
+
+IN_LOOP(T38_eager_children_run_inside_of_their_spawn)
+IN_LOOP(T38_error_of_an_eager_child_is_the_next_of_the_body)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +377,8 @@ int main(void)
         IN_LOOP_TEST(eager_spawn_works_outside_of_tasks),
         IN_LOOP_TEST(hundred_nested_eager_spawns_use_a_stack_each),
         IN_LOOP_TEST(options_name_a_task),
+        IN_LOOP_TEST(T38_eager_children_run_inside_of_their_spawn),
+        IN_LOOP_TEST(T38_error_of_an_eager_child_is_the_next_of_the_body),
         IN_LOOP_TEST(default_names_count_up),
         IN_LOOP_TEST(all_tasks_of_a_loop_are_those_that_are_not_done),
     };
