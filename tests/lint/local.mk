@@ -15,8 +15,10 @@ lint_tests += \
 	tests/lint/layers \
 	tests/lint/manual \
 	tests/lint/selftest \
+	tests/lint/settings \
 	tests/lint/size \
-	tests/lint/text
+	tests/lint/text \
+	tests/lint/threads
 
 EXTRA_DIST += \
 	$(lint_tests) \
@@ -25,9 +27,10 @@ EXTRA_DIST += \
 	tests/lint/examples.conf \
 	tests/lint/installed \
 	tests/lint/layers.conf \
-	tests/lint/planned.conf
+	tests/lint/planned.conf \
+	tests/lint/threads.conf
 
-lint: libweir.la libweir-http.la libweir-host.la $(plugins_LTLIBRARIES)
+lint: libweir.la libweir-http.la libweir-host.la $(plugins_LTLIBRARIES) docs/weir.yaml.5
 	@status=0; for t in $(lint_tests); do echo "== $$t"; \
 	  WEIR_SRCDIR='$(abs_top_srcdir)' WEIR_BUILDDIR='$(abs_top_builddir)' PYTHONDONTWRITEBYTECODE=1 \
 	  $(PYTHON3) $(top_srcdir)/$$t || status=1; done; exit $$status
