@@ -81,6 +81,7 @@ struct uring_backend {
     weir_chunk *chunks[URING_BUFFERS]; /* NULL: its place in the ring is empty */
     uint16_t empty[URING_BUFFERS];
     unsigned nempty;
+    bool receives;            /* somebody has: a loop without takes no chunks */
     struct uring_held *spare; /* freed records of held bytes */
 
     /* Sends whose bytes may still move, by their places in the submission queue, which stay theirs

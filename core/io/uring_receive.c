@@ -81,6 +81,7 @@ static void arm(struct uring_backend *ur, struct io_file *file)
     sqe->buf_group = URING_GROUP;
     weir__uring_begin(uf, sqe, URING_RECEIVE);
     uf->cancelling = false;
+    ur->receives = true;
 }
 
 static void starve(struct uring_backend *ur, struct io_file *file)
@@ -93,7 +94,7 @@ void weir__uring_buffers_refill(struct uring_backend *ur)
 {
     int placed = 0;
 
-    while (ur->nempty > 0) {
+    while (ur->receives && ur->nempty > 0) {
         weir_chunk *chunk = weir__chunk_take(ur->base.pool);
 
         if (!chunk)

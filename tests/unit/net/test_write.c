@@ -193,7 +193,7 @@ static weir_error *T57_exactly_the_high_mark_does_not_pause_one_more_byte_does(v
     CHECK(record.pauses == 1 && record.resumes == 0);
     weir_transport_uncork(t);
     UNTIL(record.resumes == 1);
-    CHECK(swallow(peer) == 1002);
+    UNTIL(unread(peer) == 1002);
     weir_transport_abort(t, NULL);
     close(peer);
     return NULL;
@@ -402,7 +402,11 @@ static weir_error *what_the_peer_said_before_it_left_is_delivered_after_a_failed
     close(peer);
     CHECK_OK(weir_transport_write(t, WEIR_SLICE("more")));
     UNTIL(record.lost);
-    CHECK_EVENTS(&record, "made data(no, thanks) lost(EPIPE) ");
+    /* Its end may be seen before the send fails. */
+    if (!record.eof)
+        CHECK_EVENTS(&record, "made data(no, thanks) lost(EPIPE) ");
+    else
+        CHECK_EVENTS(&record, "made data(no, thanks) eof lost(EPIPE) ");
     return NULL;
 }
 IN_LOOP(what_the_peer_said_before_it_left_is_delivered_after_a_failed_send)
