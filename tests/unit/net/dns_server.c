@@ -174,7 +174,7 @@ static void answer_name(struct reply *r, const char *name, unsigned type, bool b
         put_alias(r, NULL, "loop.test", 60);
     if (type == 1)
         answer_a(r, name, by_tcp);
-    if (type == 28 && strcmp(name, "both.test") == 0)
+    if (type == 28 && (strcmp(name, "both.test") == 0 || strcmp(name, "late4.test") == 0))
         put_record(r, NULL, 28, 60, v6, 16);
     if (type == 33 && strcmp(name, "_app._tcp.test") == 0) {
         put_srv(r, 20, 8081, "second.test");
@@ -192,7 +192,7 @@ static void answer_name(struct reply *r, const char *name, unsigned type, bool b
 static bool is_silent(const char *name, unsigned type)
 {
     return atomic_load(&dns_down) || strcmp(name, "silent.test") == 0 ||
-           (type == 1 && strcmp(name, "half.test") == 0) ||
+           (type == 1 && (strcmp(name, "half.test") == 0 || strcmp(name, "late4.test") == 0)) ||
            (type == 28 && strcmp(name, "late6.test") == 0);
 }
 

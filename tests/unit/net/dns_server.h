@@ -6,6 +6,7 @@
  *     four.test A 127.0.0.4, TTL 60     both.test A 127.0.0.6 and AAAA ::1     short.test TTL 0
  *     none.test no such name, the SOA says 1 s     fail.test SERVFAIL     silent.test nothing
  *     half.test only that it has no AAAA     late6.test A at once, AAAA never
+ *     late4.test the other way round
  *     alias.test → middle.test → four.test's address     loop.test → loop.test
  *     extra.test other names' records beside its own     wrong.test a wrong id, then the right answer
  *     other.test an answer to another question, then nothing     big.test truncated; 40 A by TCP

@@ -50,6 +50,11 @@ tests_unit_net_test_resolver_SOURCES = tests/unit/net/test_resolver.c \
 	tests/unit/net/dns_server.c tests/unit/net/dns_server.h $(net_support)
 tests_unit_net_test_resolver_LDADD = $(CORE_TEST_LDADD)
 
+unit_tests += tests/unit/net/test_eyeballs
+tests_unit_net_test_eyeballs_SOURCES = tests/unit/net/test_eyeballs.c \
+	tests/unit/net/dns_server.c tests/unit/net/dns_server.h $(net_support)
+tests_unit_net_test_eyeballs_LDADD = $(CORE_TEST_LDADD)
+
 unit_tests += tests/unit/net/test_resolver_parts
 tests_unit_net_test_resolver_parts_SOURCES = tests/unit/net/test_resolver_parts.c $(net_support)
 tests_unit_net_test_resolver_parts_LDADD = $(CORE_TEST_LDADD)
