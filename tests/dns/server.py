@@ -20,7 +20,6 @@ import socket
 import struct
 import sys
 import threading
-import time
 
 TYPES = {"A": 1, "CNAME": 5, "SOA": 6, "PTR": 12, "TXT": 16, "AAAA": 28, "SRV": 33}
 NAMES = {number: name for name, number in TYPES.items()}
@@ -210,7 +209,7 @@ class Server:
                     return
                 messages, after = self._reply(stream.read(struct.unpack("!H", head)[0]), True)
                 if after:
-                    time.sleep(after)
+                    threading.Event().wait(after)
                 for message in messages:
                     try:
                         connection.sendall(struct.pack("!H", len(message)) + message)

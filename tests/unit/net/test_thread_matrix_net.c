@@ -50,6 +50,21 @@ static void resolved(weir_addresses *take, weir_error *take_error, void *arg)
     weir_ignore(take_error);
 }
 
+static void queried(weir_dns_records *take, weir_error *take_error, void *arg)
+{
+    (void)arg;
+    weir_dns_records_unref(take);
+    weir_ignore(take_error);
+}
+
+static bool look(const weir_dns_cached *cached, void *arg)
+{
+    (void)cached;
+    (void)arg;
+    weir_ignore(check_failed(WEIR_HERE, "the cache was shown"));
+    return false;
+}
+
 static weir_error *nothing(void *arg)
 {
     (void)arg;
@@ -118,6 +133,7 @@ static void misuse_stream(const struct things *things)
 static void misuse_rest(const struct things *things)
 {
     weir_server *server = things->server, *other;
+    weir_resolver_stats stats;
     weir_transport *t;
 
     REFUSED(weir_serve(things->loop, "127.0.0.1:0", NULL, &recording, NULL, &other));
@@ -135,6 +151,11 @@ static void misuse_rest(const struct things *things)
     if (things->connecting)
         weir_connecting_cancel(things->connecting);
     REFUSED(weir_resolve_start(things->loop, "example.org", 1, resolved, NULL, NULL));
+    REFUSED(weir_dns_query_start(things->loop, "example.org", WEIR_DNS_SRV, queried, NULL, NULL));
+    weir_resolver_get_stats(things->loop, &stats);
+    EXPECT(stats.queries == 0);
+    EXPECT(weir_resolver_flush(things->loop, NULL) == 0);
+    weir_resolver_each(things->loop, look, NULL);
     REFUSED(weir_resolver_configure(things->loop,
                                     &(weir_resolver_options){WEIR_SIZED(weir_resolver_options)}));
     if (things->resolving)
