@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	tests/integration/data/examples/quickstart.yaml \
 	tests/integration/data/examples/site.yaml \
 	tests/integration/data/faults/test_faults.py \
+	tests/integration/data/forbid-io-uring \
 	tests/integration/data/not-built.txt \
 	tests/integration/harness/__init__.py \
 	tests/integration/harness/config.py \
@@ -23,6 +24,7 @@ EXTRA_DIST += \
 	tests/integration/selftest \
 	tests/integration/test_bodies.py \
 	tests/dns/server.py \
+	tests/integration/test_backend.py \
 	tests/integration/test_check.py \
 	tests/integration/test_dns.py \
 	tests/integration/test_l4.py \
