@@ -443,9 +443,10 @@ static weir_error *T23_K1_process_dropped_while_it_runs_is_reported_and_killed(v
     return NULL;
 }
 
+/* One that the end of its input does not end. */
 static weir_error *spawn_and_leave(void *arg)
 {
-    CHECK_OK(weir_process_spawn(SHELL("exec cat", .input = WEIR_STDIO_PIPE), arg));
+    CHECK_OK(weir_process_spawn(SHELL("exec sleep 1000", .input = WEIR_STDIO_PIPE), arg));
     return NULL;
 }
 
