@@ -15,6 +15,7 @@
 #include "core/base/text.h"
 #include "core/net/connect.h"
 #include "core/net/datagram.h"
+#include "core/net/proxy_protocol.h"
 #include "core/net/server.h"
 #include "core/net/transport.h"
 
@@ -51,6 +52,7 @@ static void net_sweep(weir_loop *loop, void *state)
     weir__connecting_cancel_all(net);
     sweep_transports(&net->transports, true);
     weir_list_foreach_safe(server, &net->servers, weir_server, link) {
+        weir__proxy_stop(server);
         sweep_transports(&server->transports, server->closed);
         if (!server->closed)
             weir__server_warn_unclosed(server);

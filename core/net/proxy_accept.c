@@ -38,7 +38,9 @@ static void wait_free(struct proxy_wait *wait, bool keep_fd)
     weir__timer_stop(server->net->loop, &wait->limit);
     io->ops->close(io, &wait->file, keep_fd);
     weir__free(wait);
-    if (!server->closed)
+    if (server->closed)
+        weir__server_finish_if_over(server);
+    else
         weir__server_update_accepting(server);
 }
 
@@ -186,6 +188,32 @@ void weir__proxy_stop(weir_server *server)
 {
     weir_list_foreach_safe(wait, &server->awaiting, struct proxy_wait, link)
         wait_free(wait, false);
+}
+
+/* Of a name that is none (an unnamed Unix socket): no address. */
+static weir_address named(const char *name)
+{
+    weir_address address = {.length = 0};
+    weir_error *error = weir_address_parse(name, &address);
+
+    weir_ignore(error);
+    return address;
+}
+
+weir_error *weir_proxy_introduce(weir_transport *server, weir_proxy_version version,
+                                 weir_transport *client)
+{
+    const weir_proxy_header *heard = weir_transport_proxy_header(client);
+    weir_address from = named(weir_transport_peer_name(client));
+    weir_address to = named(weir_transport_local_name(client));
+    char header[WEIR_PROXY_WRITE_MAX];
+    size_t n = 0;
+
+    if (heard && heard->destination.length)
+        to = heard->destination;
+    WEIR_TRY(weir_proxy_write(version, &from, &to, header, sizeof(header), &n));
+    WEIR_TRY(weir_transport_write(server, weir_slice_of(header, n)));
+    return NULL;
 }
 
 const weir_proxy_header *weir_transport_proxy_header(const weir_transport *t)

@@ -46,9 +46,9 @@ struct server_wait {
     struct list link;
 };
 
-static void finish_if_over(weir_server *server)
+void weir__server_finish_if_over(weir_server *server)
 {
-    if (!server->closed || server->count || server->over)
+    if (!server->closed || server->count || server->awaited || server->over)
         return;
     server->over = true;
     weir_list_foreach(wait, &server->waits, struct server_wait, link)
@@ -60,7 +60,7 @@ void weir__server_connection_lost(weir_server *server)
 {
     server->count--;
     if (server->closed)
-        finish_if_over(server);
+        weir__server_finish_if_over(server);
     else
         weir__server_update_accepting(server);
 }
@@ -174,7 +174,6 @@ static void stop(weir_server *server)
     weir__server_say_hidden(server);
     weir__timer_stop(server->net->loop, &server->retry);
     weir__unix_path_remove(&server->path);
-    weir__proxy_stop(server);
     io->ops->close(io, &server->file, false);
     if (server->reserve >= 0)
         close(server->reserve);
@@ -189,11 +188,12 @@ void weir_server_close(weir_server *server)
     if (server->closed)
         return;
     stop(server);
-    finish_if_over(server);
+    weir__server_finish_if_over(server);
 }
 
 void weir__server_leave(weir_server *server)
 {
+    weir__proxy_stop(server);
     if (!server->closed)
         stop(server);
     weir__job_cancel(&server->closed_job);
@@ -304,6 +304,12 @@ void weir_server_foreach(weir_server *server, void (*fn)(weir_transport *, void 
         fn(t, arg);
 }
 
+static bool allows(const weir_server *server)
+{
+    weir_check(server, SERVER_MAGIC);
+    return server->net->loop == weir__thread_loop;
+}
+
 static void close_one(weir_transport *t, void *arg)
 {
     (void)arg;
@@ -318,11 +324,15 @@ static void abort_one(weir_transport *t, void *arg)
 
 void weir_server_close_connections(weir_server *server)
 {
+    if (allows(server))
+        weir__proxy_stop(server);
     weir_server_foreach(server, close_one, NULL);
 }
 
 void weir_server_abort_connections(weir_server *server)
 {
+    if (allows(server))
+        weir__proxy_stop(server);
     weir_server_foreach(server, abort_one, NULL);
 }
 

@@ -67,6 +67,8 @@ void weir__server_log_failure(weir_server *server, int level, weir_error *take_e
 /* How many failures the log did not show. */
 void weir__server_say_hidden(weir_server *server);
 
+/* Closed, and nothing of it is left: those who wait are told. */
+void weir__server_finish_if_over(weir_server *server);
 /* Its last step when a connection is lost. */
 void weir__server_connection_lost(weir_server *server);
 /* Logs that a connection could not begin, unless too many are. Always takes. */

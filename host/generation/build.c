@@ -64,6 +64,9 @@ static weir_error *build_listener(weir_host *host, const struct listener_config 
     listener->listener_config = said->listener_config;
     listener->handshake_timeout = said->timeouts.handshake;
     listener->backlog = (int)said->backlog;
+    listener->proxy = (weir_proxy_policy){WEIR_SIZED(weir_proxy_policy),
+                                          .trusted = said->accept_proxy_protocol.items,
+                                          .n_trusted = said->accept_proxy_protocol.count};
     for (size_t i = 0; i < said->bind.count; i++)
         listener->addresses[i].field = &addresses[i];
     WEIR_TRY(weir__generation_build_routes(host, said, &listener->routes));

@@ -218,9 +218,12 @@ void weir__listener_enter(weir_listener *listener, struct traffic *traffic)
 weir_error *weir__listener_serve(weir_listener *listener, size_t index, struct traffic *traffic,
                                  weir_server **ret)
 {
-    weir_server_options options = {WEIR_SIZED(weir_server_options), .tls = listener->tls,
+    weir_server_options options = {WEIR_SIZED(weir_server_options),
+                                   .tls = listener->tls,
                                    .handshake_timeout = listener->handshake_timeout,
-                                   .accepted = accepted, .arg = listener->slot};
+                                   .accepted = accepted,
+                                   .arg = listener->slot,
+                                   .proxy = &listener->proxy};
 
     return weir_server_new(traffic->loop, listener->addresses[index].fd, &options,
                            listener->protocol, listener->protocol_config, ret);

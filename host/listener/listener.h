@@ -81,6 +81,7 @@ struct weir_listener {
     weir_tls_context *tls;   /* owned; NULL: plain */
     weir_duration handshake_timeout;
     int backlog;
+    weir_proxy_policy proxy; /* n_trusted 0: no headers */
     struct bound_address *addresses;
     size_t n_addresses;
     unsigned n_loops;

@@ -6,7 +6,6 @@
 
 static const char *const balancers[] = {"round_robin", NULL};
 static const char *const balancers_planned[] = {"least_conn", "random", "hash", "ip_hash", NULL};
-static const char *const binds_planned[] = {"systemd:", "fd:", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 
 const weir_option *const weir__plugin_options[] = {
@@ -80,11 +79,24 @@ WEIR_OPTIONS(timeouts_options,
              WEIR_OPTION_DURATION(struct listener_timeouts_config, handshake, "10s",
                                   "For the TLS handshake", .min = WEIR_OPTION_MS(1)));
 
+static bool parse_network(weir_config_context *context, const weir_config_node *node, void *field)
+{
+    weir_error *error = weir_network_parse(weir_config_node_text(node), field);
+    char text[200];
+
+    if (!error)
+        return true;
+    weir_error_message(error, text, sizeof text);
+    weir_config_error_at(context, node, "%s", text);
+    weir_ignore(error);
+    return false;
+}
+
 const weir_option *const weir__listener_options[] = {
     WEIR_OPTION_LIST(struct listener_config, bind, weir_option_address,
-                     WEIR_ELEMENT(WEIR_TYPE_ADDRESS, weir_option_address, .listen = true,
-                                  .planned_words = binds_planned),
-                     NULL, "Addresses to listen on: 443, 127.0.0.1:8080, [::1]:8080, unix:/path",
+                     WEIR_ELEMENT(WEIR_TYPE_ADDRESS, weir_option_address, .listen = true), NULL,
+                     "Addresses to listen on: 443, 127.0.0.1:8080, [::1]:8080, unix:/path, or "
+                     "sockets handed in: systemd:NAME, fd:3",
                      .optional = true, .reload = WEIR_RELOAD_SOCKET),
     WEIR_OPTION_AS(struct listener_config, protocol_name, "protocol", WEIR_TYPE_STRING,
                    .default_text = "http", .doc = "What is spoken: http, tcp, or a plugin's"),
@@ -97,7 +109,10 @@ const weir_option *const weir__listener_options[] = {
     WEIR_OPTION_PLANNED("redirect_from", "Ports that are redirected here"),
     WEIR_OPTION_PLANNED("inspect", "What looks at the first bytes"),
     WEIR_OPTION_PLANNED("inspect_timeout", "How long first bytes may take"),
-    WEIR_OPTION_PLANNED("accept_proxy_protocol", "The PROXY protocol from balancers"),
+    WEIR_OPTION_LIST(struct listener_config, accept_proxy_protocol, weir_network,
+                     WEIR_ELEMENT(WEIR_TYPE_CUSTOM, weir_network, .parse = parse_network), "[]",
+                     "Balancers, as networks, whose connections begin with a PROXY header (v1, v2)",
+                     .example = "[10.0.0.0/8]"),
     WEIR_OPTION_PLANNED("use", "Filters"),
     WEIR_OPTION_PLANNED("max_connections", "Connections at most"),
     WEIR_OPTION_PLANNED("reuse_port", "A socket for each loop"),

@@ -135,6 +135,7 @@ struct listener_config {
     const struct listener_tls_config *tls;
     struct listener_timeouts_config timeouts;
     uint32_t backlog;
+    weir_array accept_proxy_protocol; /* of weir_network */
     weir_array routes;
     /* host's: */
     const weir_protocol *protocol;

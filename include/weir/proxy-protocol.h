@@ -6,17 +6,17 @@
  *
  * Example:
  *
- *     // Says to a server, over a fresh connection to it, who the client is.
- *     static weir_error *introduce(weir_transport *server, const char *client, const char *local)
+ *     // Who speaks behind a balancer whose first bytes these are; empty when more are needed.
+ *     static weir_error *client_of(weir_slice bytes, char *name, size_t size)
  *     {
- *         char header[WEIR_PROXY_WRITE_MAX];
- *         weir_address from, to;
- *         size_t n;
+ *         weir_proxy_header header;
+ *         size_t length;
  *
- *         WEIR_TRY(weir_address_parse(client, &from));
- *         WEIR_TRY(weir_address_parse(local, &to));
- *         WEIR_TRY(weir_proxy_write(WEIR_PROXY_V2, &from, &to, header, sizeof(header), &n));
- *         return weir_transport_write(server, weir_slice_of(header, n));
+ *         name[0] = '\0';
+ *         WEIR_TRY(weir_proxy_parse(bytes, &header, &length));
+ *         if (length)
+ *             weir_address_text(&header.source, name, size);
+ *         return NULL;
  *     }
  */
 #ifndef WEIR_PROXY_PROTOCOL_H
@@ -61,6 +61,13 @@ WEIR_PUBLIC weir_error *weir_proxy_parse(weir_slice data, weir_proxy_header *ret
 WEIR_PUBLIC weir_error *weir_proxy_write(weir_proxy_version version, const weir_address *source,
                                          const weir_address *destination, char *buffer, size_t size,
                                          size_t *ret_n) WEIR_MUST_USE;
+
+/**
+ * Writes to `server`, a fresh connection, who the client of `client` is: its peer, and the address
+ * that it came to. Errors: as weir_transport_write().
+ */
+WEIR_PUBLIC weir_error *weir_proxy_introduce(weir_transport *server, weir_proxy_version version,
+                                             weir_transport *client) WEIR_MUST_USE;
 
 /**
  * Who may say for whom it connects. A connection from a trusted network must begin with a header (of

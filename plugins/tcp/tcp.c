@@ -7,18 +7,23 @@
  * Reading from the client waits for the server, so nothing is buffered before there is one.
  */
 #include <weir/plugin.h>
+#include <weir/proxy-protocol.h>
 
 typedef struct {
     weir_upstream *upstream;
     weir_duration idle_timeout;
+    int proxy_protocol; /* weir_proxy_version; 0: off */
 } proxy_config;
+
+static const char *const proxy_versions[] = {"off", "v1", "v2", NULL};
 
 WEIR_OPTIONS(proxy_options,
              WEIR_OPTION_REF(proxy_config, upstream, "upstream", NULL,
                              "Upstream, or address of a server", .address = true),
              WEIR_OPTION_DURATION(proxy_config, idle_timeout, "1h",
                                   "Close after this long without a byte in either direction"),
-             WEIR_OPTION_PLANNED("proxy_protocol", "Tell the server who the client is"));
+             WEIR_OPTION_ENUM(proxy_config, proxy_protocol, proxy_versions, "off",
+                              "Tell the server who the client is, in a PROXY header"));
 
 /* What hangs on the client's connection. */
 struct tunnel {
@@ -72,6 +77,14 @@ static void relay_done(void *arg, int first, const weir_error *reason)
     weir_transport_unref(client);
 }
 
+static weir_error *introduce(const struct tunnel *tunnel, weir_transport *server)
+{
+    if (!tunnel->config->proxy_protocol)
+        return NULL;
+    return weir_proxy_introduce(server, (weir_proxy_version)tunnel->config->proxy_protocol,
+                                tunnel->client);
+}
+
 /* The server is there, or it will not be. */
 static void lease_done(weir_lease *lease, weir_error *take_error, void *arg)
 {
@@ -87,7 +100,10 @@ static void lease_done(weir_lease *lease, weir_error *take_error, void *arg)
         tunnel->connected_ns = weir_loop_time(weir_transport_loop(client)).ns - tunnel->started.ns;
         tunnel->relaying = true;
         weir_transport_ref(client);
-        take_error = weir_relay_start(client, none, weir_lease_transport(lease), none, &options);
+        take_error = introduce(tunnel, weir_lease_transport(lease));
+        if (!take_error)
+            take_error =
+                weir_relay_start(client, none, weir_lease_transport(lease), none, &options);
         if (!take_error)
             return;
         tunnel->relaying = false;

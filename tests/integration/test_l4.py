@@ -209,3 +209,57 @@ def test_http_and_tcp_and_echo_in_one_daemon(env):
         client = RawClient(env, port)
         client.send(b"ping\n")
         assert client.read(5) == b"ping\n"
+
+
+def hears_one(conn):
+    data = b""
+    while not data.endswith(b"hello"):
+        data += conn.read_any()
+    conn.report("heard", bytes=data.hex())
+    conn.send(b"done")
+
+
+def heard(origin):
+    return bytes.fromhex(origin.wait_event("heard")["bytes"])
+
+
+def introduced(env, version, **listener):
+    origin = ScriptedOrigin(env, on_accept=raw(hears_one))
+    port = env.port()
+    target = {"upstream": "app", "proxy_protocol": version}
+    Weir(env, config({"raw": tcp_listener(port, target, **listener)}, {"app": upstream(origin.port)}),
+         name=f"weir-{port}")
+    return origin, port, RawClient(env, port)
+
+
+def test_tcp_tells_the_server_who_the_client_is(env):
+    """v1 is a line, v2 a binary head with the same addresses."""
+    for version in ("v1", "v2"):
+        origin, port, client = introduced(env, version)
+        mine = client.socket.getsockname()[1]
+        client.send(b"hello")
+        assert client.read(4) == b"done"
+        if version == "v1":
+            assert heard(origin) == f"PROXY TCP4 127.0.0.1 127.0.0.1 {mine} {port}\r\nhello".encode()
+        else:
+            ports = mine.to_bytes(2, "big") + port.to_bytes(2, "big")
+            assert heard(origin) == (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + b"\x7f\0\0\1" * 2 + ports + b"hello")
+
+
+def test_a_trusted_balancer_speaks_for_its_client(env):
+    """What it says is passed on; a connection of its that begins otherwise is closed."""
+    origin, port, client = introduced(env, "v1", accept_proxy_protocol=["127.0.0.0/8"])
+    client.send(b"PROXY TCP4 192.0.2.1 192.0.2.2 ")
+    client.send(b"4711 443\r\nhello")
+    assert client.read(4) == b"done"
+    assert heard(origin) == b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 443\r\nhello"
+    client = RawClient(env, port)
+    client.send(b"hello\r\n")
+    assert client.read_end() == b""
+
+
+def test_others_bytes_are_no_proxy_header(env):
+    origin, _, client = introduced(env, "v1", accept_proxy_protocol=["192.0.2.0/24"])
+    client.send(b"PROXY UNKNOWN\r\nhello")
+    assert client.read(4) == b"done"
+    assert heard(origin).endswith(b"\r\nPROXY UNKNOWN\r\nhello")
