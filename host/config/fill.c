@@ -295,9 +295,10 @@ static bool fill_absent(weir_config_context *c, struct frame *frame, struct part
     if (option->planned)
         return true;
     if (option->inlined && option->type == WEIR_TYPE_ONE_OF) {
-        if (!option->optional)
-            report_no_choice(c, frame, option);
-        return option->optional;
+        if (option->optional || frame->excused)
+            return true;
+        report_no_choice(c, frame, option);
+        return false;
     }
     if (option->type == WEIR_TYPE_ANY) {
         if (!option->optional)

@@ -225,6 +225,7 @@ struct frame {
     const char *scope;
     struct part parts[CONFIG_MAX_PARTS];
     size_t n_parts;
+    bool excused; /* an unknown key may be the choice that is missing */
 };
 
 bool weir__fill_map(weir_config_context *c, struct frame *frame);
@@ -309,6 +310,8 @@ struct weir_config_context {
     struct effective *effective, *effective_root; /* effective.h; NULL: no trace is kept */
     const char **skipped;                         /* files that an include passed over */
     size_t n_skipped, skipped_room;
+    const char *lost[8]; /* kinds whose names stand below a key that is not known */
+    size_t n_lost;
     struct diagnostic *last;
     struct diagnostic scratch;
     struct frame *frame;

@@ -167,6 +167,15 @@ static void report_missing(weir_config_context *c, const struct config_reference
         weir__diagnostic_help(c, d, "no %s is defined", reference->kind);
 }
 
+static bool is_lost(const weir_config_context *c, const char *kind)
+{
+    for (size_t i = 0; i < c->n_lost; i++) {
+        if (strcmp(c->lost[i], kind) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool weir__config_resolve(weir_config_context *c)
 {
     bool ok = true;
@@ -183,7 +192,7 @@ bool weir__config_resolve(weir_config_context *c)
             continue;
         }
         ok = false;
-        if (!c->incomplete)
+        if (!c->incomplete && !is_lost(c, reference->kind))
             report_missing(c, reference);
     }
     return ok;

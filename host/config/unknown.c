@@ -4,7 +4,8 @@
  *
  * First, whether the very key is at home one level up or down, since wrong indentation is the
  * commonest YAML mistake; then the words people bring from other servers; then the nearest spelling.
- * A key that is meant counts as given, so that it is not reported as missing as well.
+ * A key that is meant counts as given, so that neither it nor what stands below it is reported as
+ * missing as well; nor is a choice, since the unknown key may be it.
  */
 #include <config.h>
 #include <string.h>
@@ -93,7 +94,18 @@ static void offer_all(weir_config_context *c, const struct frame *frame, struct 
     }
 }
 
-/* The meant option is not missing. For an inlined choice, neither is that. */
+/* The names below the key that is meant are not defined now: whoever refers to them is right. */
+static void lose_names(weir_config_context *c, const weir_option *option)
+{
+    if (option->type == WEIR_TYPE_NAMED && option->kind &&
+        c->n_lost < sizeof c->lost / sizeof *c->lost)
+        c->lost[c->n_lost++] = option->kind;
+    for (const weir_option *const *field = option->fields;
+         option->type == WEIR_TYPE_MAP && field && *field; field++)
+        lose_names(c, *field);
+}
+
+/* The meant option is not missing. */
 static void mark_meant(weir_config_context *c, struct frame *frame, const char *name)
 {
     const weir_option *option;
@@ -104,29 +116,10 @@ static void mark_meant(weir_config_context *c, struct frame *frame, const char *
         for (size_t i = 0;
              i < CONFIG_MAX_FIELDS && (option = weir__option_at(c, part->options, i)) != NULL;
              i++) {
-            struct config_entry entry;
-
-            if (option->inlined
-                    ? weir__find_entry(c, weir__full_kind(c, option->kind), name, &entry)
-                    : strcmp(option->name, name) == 0)
-                part->seen[i / 64] |= UINT64_C(1) << (i % 64);
-        }
-    }
-}
-
-/* An inlined choice is not reported as missing where a key is unknown: that key may be it. */
-static void excuse_choice(weir_config_context *c, struct frame *frame)
-{
-    const weir_option *option;
-
-    for (size_t p = 0; p < frame->n_parts; p++) {
-        struct part *part = &frame->parts[p];
-
-        for (size_t i = 0;
-             i < CONFIG_MAX_FIELDS && (option = weir__option_at(c, part->options, i)) != NULL;
-             i++) {
-            if (option->inlined)
-                part->seen[i / 64] |= UINT64_C(1) << (i % 64);
+            if (option->inlined || strcmp(option->name, name) != 0)
+                continue;
+            part->seen[i / 64] |= UINT64_C(1) << (i % 64);
+            lose_names(c, option);
         }
     }
 }
@@ -158,7 +151,7 @@ void weir__unknown_key(weir_config_context *c, struct frame *frame, const weir_c
         weir__diagnostic_also(
             c, d, frame->key->span, "in this %s",
             frame->kind ? place_name(c, frame) + strcspn(place_name(c, frame), " ") + 1 : "map");
-    excuse_choice(c, frame);
+    frame->excused = true;
     weir__suggest_begin(&s, key->text);
     offer_all(c, frame, &s);
     if (above)

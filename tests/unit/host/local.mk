@@ -81,6 +81,12 @@ tests_unit_host_test_schema_SOURCES = tests/unit/host/test_schema.c $(host_test)
 tests_unit_host_test_schema_LDADD = $(HOST_TEST_LDADD)
 EXTRA_tests_unit_host_test_schema_DEPENDENCIES = $(host_fixtures)
 
+unit_tests += tests/unit/host/test_config_files
+tests_unit_host_test_config_files_SOURCES = tests/unit/host/test_config_files.c $(host_test)
+tests_unit_host_test_config_files_LDADD = $(HOST_TEST_LDADD)
+EXTRA_tests_unit_host_test_config_files_DEPENDENCIES = $(host_fixtures) \
+	plugins/http/http.la plugins/tcp/tcp.la plugins/echo/echo.la
+
 unit_tests += tests/unit/host/test_leases
 tests_unit_host_test_leases_SOURCES = tests/unit/host/test_leases.c $(host_test)
 tests_unit_host_test_leases_LDADD = $(HOST_TEST_LDADD)
