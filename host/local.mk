@@ -57,6 +57,9 @@ libweir_host_core_la_SOURCES += \
 	host/generation/prepare.c \
 	host/generation/run.c \
 	host/generation/settings.c \
+	host/generation/tls.c \
+	host/generation/tls_watch.c \
+	host/generation/tls_watch.h \
 	host/generation/traffic.c \
 	host/generation/traffic.h \
 	host/listener/listener.c \

@@ -8,4 +8,5 @@ include tests/mutate/local.mk
 include tests/fuzz/local.mk
 include tests/canary/local.mk
 include tests/bench/local.mk
+include tests/tls/local.mk
 EXTRA_DIST += tests/allowed-skips tests/valgrind.supp

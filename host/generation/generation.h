@@ -63,6 +63,8 @@ struct weir_host {
     struct durable_map *durables;
     struct generation generation;
     struct connection_limit limit;
+    struct tls_watch *tls; /* files of certificates; NULL: none */
+    struct weir_tls_tickets *tickets;
     weir_host_settings settings;
     weir_executor *executor;
     int log_fd; /* -1: stderr */
@@ -93,6 +95,8 @@ weir_error *weir__generation_build_routes(weir_host *host, const struct listener
                                           weir_routes **ret) WEIR_MUST_USE;
 /* prepare.c */
 void weir__generation_prepare(weir_host *host);
+/* tls.c: the contexts of listeners and upstreams. */
+void weir__generation_prepare_tls(weir_host *host);
 /* settings.c */
 unsigned weir__processor_count(void);
 /* "max 100000" or "150000 100000" to processors, rounded up; 0: no limit or no such text. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "host/generation/generation.h"
+#include "host/generation/tls_watch.h"
 
 /* Reports of sanitizers name functions by the file that the loader knows: not by a copy in memory. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -72,6 +73,8 @@ void weir_host_free(weir_host *host)
     if (!host)
         return;
     weir_watchdog_stop();
+    weir__tls_watch_free(host->tls);
+    weir_tls_tickets_unref(host->tickets);
     weir__generation_free(host);
     if (host->executor) {
         weir_ignore(weir_executor_shutdown(host->executor, WEIR_S(5)));

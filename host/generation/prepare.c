@@ -9,12 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <weir/tls.h>
-
 #include "host/config/codes.h"
 #include "host/generation/generation.h"
-
-#define MAX_CERTIFICATES 1000
 
 static void report(weir_host *host, const void *field, weir_error *take_error)
 {
@@ -23,86 +19,6 @@ static void report(weir_host *host, const void *field, weir_error *take_error)
     weir_error_message(take_error, text, sizeof text);
     weir_error_unref(take_error);
     weir_config_error(host->generation.config, field, "%s", text);
-}
-
-static const char *pem_text(const weir_pem *pem)
-{
-    return pem->text ? pem->text : pem->path;
-}
-
-static weir_tls_certificate certificate_of(const struct certificate_config *said)
-{
-    return (weir_tls_certificate){.certificate = pem_text(&said->certificate),
-                                  .key = pem_text(&said->key)};
-}
-
-static weir_error *make_server_context(weir_host *host, const struct listener_tls_config *said,
-                                       const weir_tls_certificate *certificates, size_t n,
-                                       weir_tls_context **ret)
-{
-    bool modern = said->min_version == 1 || host->generation.top->tls.profile == 1;
-    weir_tls_options options = {WEIR_SIZED(weir_tls_options), .certificates = certificates,
-                                .certificate_count = n,
-                                .profile = modern ? WEIR_TLS_MODERN : WEIR_TLS_INTERMEDIATE};
-
-    return weir_tls_server_context_new(&options, ret);
-}
-
-static void prepare_listener_tls(weir_host *host, weir_listener *listener,
-                                 const struct listener_config *said)
-{
-    struct certificate_config *const *names = said->tls->certificates.items;
-    size_t n = said->tls->certificates.count;
-    weir_tls_certificate *certificates =
-        weir_config_alloc(host->generation.config, (n + 1) * sizeof *certificates);
-    weir_error *error;
-    bool found = false;
-
-    for (size_t i = 0; i < n; i++)
-        certificates[i] = certificate_of(names[i]);
-    error = make_server_context(host, said->tls, certificates, n, &listener->tls);
-    if (!error)
-        return;
-    /* Which of them? Each alone says it. */
-    for (size_t i = 0; i < n; i++) {
-        weir_tls_context *alone = NULL;
-        weir_error *own = make_server_context(host, said->tls, &certificates[i], 1, &alone);
-
-        if (own)
-            report(host, &names[i]->certificate, own);
-        else
-            weir_tls_context_unref(alone);
-        found |= own != NULL;
-    }
-    if (found)
-        weir_ignore(error);
-    else
-        report(host, said->tls, error);
-}
-
-static void prepare_upstream_tls(weir_host *host, weir_upstream *upstream,
-                                 const struct upstream_config *said)
-{
-    weir_tls_options options = {WEIR_SIZED(weir_tls_options), .ca_file = said->tls->ca,
-                                .no_verify = !said->tls->verify};
-    weir_error *error = weir_tls_client_context_new(&options, &upstream->tls);
-
-    if (error)
-        report(host, said->tls->ca ? (const void *)&said->tls->ca : said->tls, error);
-}
-
-static void prepare_tls(weir_host *host)
-{
-    struct generation *g = &host->generation;
-
-    for (size_t i = 0; i < g->n_listeners; i++) {
-        WEIR_ARRAY_EACH(const struct listener_config, said, g->top->listeners)
-        if (said->tls && !strcmp(said->name, g->listeners[i]->name))
-            prepare_listener_tls(host, g->listeners[i], said);
-    }
-    for (size_t i = 0; i < g->n_upstreams; i++)
-        if (g->upstream_configs[i]->tls && g->upstream_configs[i]->tls->enabled)
-            prepare_upstream_tls(host, g->upstreams[i], g->upstream_configs[i]);
 }
 
 static void prepare_sockets(weir_host *host)
@@ -185,7 +101,7 @@ void weir__generation_prepare(weir_host *host)
     weir_config_context *c = host->generation.config;
 
     prepare_executors(host);
-    prepare_tls(host);
+    weir__generation_prepare_tls(host);
     prepare_sockets(host);
     /* Instances may touch files and start threads: only when everything else is right. */
     if (weir__config_error_count(c) == 0)

@@ -20,6 +20,7 @@
 #include <weir/resolver.h>
 
 #include "host/generation/generation.h"
+#include "host/generation/tls_watch.h"
 
 /* After connections were aborted, their ends have this long to be noticed. */
 #define ABORT_GRACE WEIR_S(5)
@@ -362,6 +363,7 @@ weir_error *weir_host_start(weir_host *host, weir_loop *control)
         weir__instance_commit(i);
     __atomic_store_n(&host->serving, true, __ATOMIC_RELEASE);
     host->state = HOST_RUNNING;
+    weir__tls_watch_start(host->tls, control, host->executor);
     log_addresses(host);
     return NULL;
 }
@@ -378,6 +380,7 @@ void weir_host_stop(weir_host *host, weir_duration grace, weir_fn stopped, void 
         host->state = HOST_STOPPING;
         host->stopped = stopped;
         host->stopped_arg = arg;
+        weir__tls_watch_stop(host->tls);
         for (size_t i = 0; i < host->generation.n_listeners; i++)
             weir__listener_close_sockets(host->generation.listeners[i]);
         post(host, drain);

@@ -6,6 +6,7 @@
 
 static const char *const balancers[] = {"round_robin", NULL};
 static const char *const balancers_planned[] = {"least_conn", "random", "hash", "ip_hash", NULL};
+static const char *const client_auths[] = {"off", "optional", "required", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 
 const weir_option *const weir__plugin_options[] = {
@@ -71,9 +72,14 @@ WEIR_OPTIONS(listener_tls_options,
                               .required = true, .example = "[site]"),
              WEIR_OPTION_ENUM(struct listener_tls_config, min_version, tls_versions, "1.2",
                               "Oldest version accepted"),
-             WEIR_OPTION_PLANNED("alpn", "Protocols to agree on"),
-             WEIR_OPTION_PLANNED("client_ca", "Who signs certificates of clients"),
-             WEIR_OPTION_PLANNED("client_auth", "Whether clients need a certificate"));
+             WEIR_OPTION_LIST(struct listener_tls_config, alpn, const char *,
+                              WEIR_ELEMENT(WEIR_TYPE_STRING, const char *), NULL,
+                              "Protocols to agree on, by preference", .optional = true,
+                              .example = "[http/1.1]"),
+             WEIR_OPTION_PATH(struct listener_tls_config, client_ca, NULL,
+                              "Who signs certificates of clients", .optional = true),
+             WEIR_OPTION_ENUM(struct listener_tls_config, client_auth, client_auths, "off",
+                              "Whether clients need a certificate that client_ca signed"));
 
 WEIR_OPTIONS(timeouts_options,
              WEIR_OPTION_DURATION(struct listener_timeouts_config, handshake, "10s",

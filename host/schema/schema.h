@@ -72,11 +72,13 @@ struct executor_config {
 struct certificate_config {
     const char *name;
     weir_pem certificate, key;
+    const char *password, *ocsp;
 };
 
 struct tls_config {
     weir_array certificates;
     int profile;
+    bool session_tickets;
 };
 
 struct plugin_config {
@@ -115,6 +117,9 @@ struct upstream_config {
 struct listener_tls_config {
     weir_array certificates; /* of struct certificate_config * */
     int min_version;         /* 0: 1.2, 1: 1.3 */
+    weir_array alpn;         /* of const char * */
+    const char *client_ca;
+    int client_auth; /* 0 off, 1 optional, 2 required */
 };
 
 struct listener_timeouts_config {

@@ -148,8 +148,11 @@ WEIR_OPTIONS(certificate_options,
                              "The chain, the certificate itself first: a path, or PEM text"),
              WEIR_OPTION_PEM(struct certificate_config, key, NULL, "Its private key",
                              .secret = true),
-             WEIR_OPTION_PLANNED("password", "Of an encrypted key"),
-             WEIR_OPTION_PLANNED("ocsp", "Stapled status"));
+             WEIR_OPTION_STRING(struct certificate_config, password, NULL, "Of an encrypted key",
+                                .optional = true, .secret = true),
+             WEIR_OPTION_PATH(struct certificate_config, ocsp, NULL,
+                              "An OCSP response (DER) to staple; read again when it changes",
+                              .optional = true));
 
 WEIR_OPTIONS(tls_options,
              WEIR_OPTION_NAMED(struct tls_config, certificates, struct certificate_config,
@@ -157,7 +160,9 @@ WEIR_OPTIONS(tls_options,
              WEIR_OPTION_ENUM(struct tls_config, profile, tls_profiles, "intermediate",
                               "modern is TLS 1.3 only; intermediate is 1.2 and 1.3",
                               .planned_words = tls_profiles_planned),
-             WEIR_OPTION_PLANNED("session_tickets", "Resumption by tickets"));
+             WEIR_OPTION_BOOL(struct tls_config, session_tickets, "true",
+                              "Resumption by tickets, whose keys all listeners share and that "
+                              "change by themselves"));
 
 const weir_option *const weir__top_options[] = {
     WEIR_OPTION_INT(struct config_top, version, NULL, "Version of the file format: 1", .min = 1,
