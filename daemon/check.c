@@ -6,15 +6,12 @@
 
 #include "daemon/daemon.h"
 
-static int run_check(const struct arguments *arguments)
+/* In the child: plugins are loaded here. */
+static int check(weir_host *host, void *arg)
 {
-    weir_host *host = open_host(arguments);
-    bool good;
-    int code;
+    const struct arguments *arguments = arg;
+    bool good = weir_host_load(host);
 
-    if (!host)
-        return EXIT_SOFTWARE;
-    good = weir_host_load(host);
     if (good && arguments->deep)
         good = weir_host_prepare(host);
     weir_host_report(host, stderr, arguments->format, use_color(arguments));
@@ -23,7 +20,23 @@ static int run_check(const struct arguments *arguments)
                "whether addresses are free\n");
     if (arguments->format == WEIR_HOST_TEXT && (!good || !arguments->quiet))
         weir_host_summary(host, good ? stdout : stderr);
-    code = weir_host_exit_code(host);
+    return weir_host_exit_code(host);
+}
+
+static int run_check(const struct arguments *arguments)
+{
+    weir_host *host = open_host(arguments);
+    int code;
+
+    if (!host)
+        return EXIT_SOFTWARE;
+    code = weir_host_run_apart(host, check, (void *)arguments);
+    if (code < 0) { /* the child did not live to tell */
+        weir_host_report(host, stderr, arguments->format, use_color(arguments));
+        if (arguments->format == WEIR_HOST_TEXT)
+            weir_host_summary(host, stderr);
+        code = weir_host_exit_code(host);
+    }
     weir_host_free(host);
     return code;
 }

@@ -45,6 +45,7 @@ libweir_host_core_la_SOURCES += \
 	host/config/yaml_hint.c
 
 libweir_host_core_la_SOURCES += \
+	host/generation/apart.c \
 	host/generation/build.c \
 	host/generation/build_routes.c \
 	host/generation/build_upstreams.c \

@@ -46,6 +46,7 @@
     X(211, NO_SUCH_PART, "The name is not defined anywhere in the configuration.")                \
     X(301, REFUSED, "The part that uses this setting refused it.")                                \
     X(302, SUSPICIOUS, "It will work, and is probably not what is meant.")                        \
+    X(303, CRASHED, "A plugin crashed or did not come back while the file was checked.")          \
     X(412, LISTEN, "The system refuses the address: it is in use, or not this machine's.")
 
 enum {

@@ -14,6 +14,8 @@
 
 struct durable_map;
 
+#define HOST_NOTE_SIZE 128
+
 /* open.c: code that was loaded once stays for the life of the process; the same build is used again. */
 /* `in_place` opens the file itself instead of a private copy. Errors: WEIR_EPLUGIN in words. */
 weir_error *weir__plugin_open(const char *name, const char *path, bool in_place,
@@ -43,6 +45,7 @@ struct plugin {
 struct registry {
     char *plugin_dir;
     bool in_place;
+    char *note; /* not NULL: HOST_NOTE_SIZE bytes for the name of the plugin being loaded */
     struct plugin *plugins; /* in the order of loading */
     struct provided *provided;
 };

@@ -219,7 +219,11 @@ weir_error *weir__registry_load(struct registry *registry, const char *name, con
     }
     if (!path)
         WEIR_TRY(path_of(registry, name, &made));
+    if (registry->note)
+        snprintf(registry->note, HOST_NOTE_SIZE, "%s", name);
     error = weir__plugin_open(name, path ? path : made, registry->in_place, &descriptor);
+    if (registry->note)
+        *registry->note = '\0';
     free(made);
     WEIR_TRY(error);
     return weir__registry_add(registry, descriptor, ret);

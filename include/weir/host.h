@@ -91,6 +91,13 @@ WEIR_PUBLIC bool weir_host_load(weir_host *host);
 /** Makes everything that can fail, short of starting: reads certificates, binds sockets, starts
  *  instances. Needs a load that went well. False: what failed is in the report. */
 WEIR_PUBLIC bool weir_host_prepare(weir_host *host);
+/**
+ * Runs `fn(host, arg)` in a child process and gives its exit status (its result, 0 to 255), so that a
+ * plugin which crashes or hangs harms nobody: then the result is -1 and the report says which one.
+ * What the function did to `host` is lost with the child. For a process of one thread.
+ */
+WEIR_PUBLIC int weir_host_run_apart(weir_host *host, int (*fn)(weir_host *host, void *arg),
+                                    void *arg);
 /** Diagnostics, sorted by place; warnings too. Writes nothing when there are none. */
 WEIR_PUBLIC void weir_host_report(weir_host *host, FILE *out, weir_host_format format, bool colour);
 /** "ok: 3 listeners, 4 routes, 1 upstream (2 servers), 2 files", or "weir: 2 errors, 0 warnings in

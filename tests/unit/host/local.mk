@@ -54,6 +54,13 @@ tests_unit_host_fixture_other_la_CPPFLAGS = $(AM_CPPFLAGS)
 tests_unit_host_fixture_other_la_CFLAGS = $(PLUGIN_CFLAGS)
 tests_unit_host_fixture_other_la_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath /nowhere
 
+# Not among the fixtures that stand in a plugin folder: whoever loads it ends.
+check_LTLIBRARIES += tests/unit/host/fixture_crash.la
+tests_unit_host_fixture_crash_la_SOURCES = tests/unit/host/plugin_fixture.c
+tests_unit_host_fixture_crash_la_CPPFLAGS = $(AM_CPPFLAGS) -DFIXTURE_NAME='"crash"' -DFIXTURE_CRASH=SIGSEGV
+tests_unit_host_fixture_crash_la_CFLAGS = $(PLUGIN_CFLAGS)
+tests_unit_host_fixture_crash_la_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath /nowhere
+
 check_LTLIBRARIES += tests/unit/host/fixture_none.la
 host_fixtures += tests/unit/host/fixture_none.la
 tests_unit_host_fixture_none_la_SOURCES = tests/unit/host/plugin_fixture.c
@@ -85,6 +92,7 @@ unit_tests += tests/unit/host/test_config_files
 tests_unit_host_test_config_files_SOURCES = tests/unit/host/test_config_files.c $(host_test)
 tests_unit_host_test_config_files_LDADD = $(HOST_TEST_LDADD)
 EXTRA_tests_unit_host_test_config_files_DEPENDENCIES = $(host_fixtures) \
+	tests/unit/host/fixture_crash.la \
 	plugins/http/http.la plugins/tcp/tcp.la plugins/echo/echo.la
 
 unit_tests += tests/unit/host/test_leases

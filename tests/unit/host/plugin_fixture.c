@@ -42,6 +42,15 @@ static const weir_extension_head say = {
 static const weir_extension say_action = {
     WEIR_SIZED(weir_extension), .kind = FIXTURE_NAME ".action", .name = "say", .table = &say};
 
+#ifdef FIXTURE_CRASH
+#    include <signal.h>
+
+__attribute__((constructor)) static void crash(void)
+{
+    raise(FIXTURE_CRASH);
+}
+#endif
+
 #ifdef FIXTURE_NO_SYMBOL
 WEIR_PUBLIC const void *fixture_not_a_plugin(void);
 

@@ -379,11 +379,54 @@ static void each_mutation_is_one_error_where_it_was_made(void **state)
         fail_msg("%u of %u mutations", wrong, count);
 }
 
+/* A plugin that crashes. */
+
+static int load_it(weir_host *host, void *arg)
+{
+    (void)arg;
+    return weir_host_load(host) ? 0 : 7;
+}
+
+static void a_plugin_that_crashes_is_a_diagnostic_at_its_name(void **state)
+{
+    char text[600], path[600], *report;
+    weir_host *host;
+
+    (void)state;
+    snprintf(text, sizeof text, "version: 1\nplugins:\n  crash: { path: %s }\n",
+             build_path("tests/unit/host/.libs/fixture_crash.so"));
+    write_file(folder, "crash.yaml", text);
+    snprintf(path, sizeof path, "%s/crash.yaml", folder);
+    host = new_host(path);
+    assert_int_equal(weir_host_run_apart(host, load_it, NULL), -1);
+    report = report_of(host);
+    assert_non_null(strstr(report, "crash.yaml:3:3: error: plugin `crash` crashed (SIGSEGV) while "
+                                   "it was loaded [W0303]\n"));
+    assert_int_equal(weir_host_exit_code(host), 78);
+    free(report);
+    weir_host_free(host);
+}
+
+static void a_child_gives_what_its_function_gives(void **state)
+{
+    weir_host *host = new_host(source_path("tests/config/right/01-one-line.yaml"));
+
+    (void)state;
+    assert_int_equal(weir_host_run_apart(host, load_it, NULL), 0);
+    weir_host_free(host);
+    host = new_host("/nonexistent/weir.yaml");
+    assert_int_equal(weir_host_run_apart(host, load_it, NULL), 7);
+    weir_host_free(host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(right_files_are_accepted_and_their_print_means_the_same,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_plugin_that_crashes_is_a_diagnostic_at_its_name, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_child_gives_what_its_function_gives, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_mutation_is_one_error_where_it_was_made, set_up,
                                         tear_down),
     };

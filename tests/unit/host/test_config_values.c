@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/config/internal.h"
 #include "tests/unit/host/config_tables.h"
 
 struct sample {
@@ -355,6 +356,107 @@ static void a_thousand_routes_parse(void **state)
     free(text);
 }
 
+/* Two maps of `n` keys each, one merged into the other, with one key twice. */
+static char *large_maps(size_t n, size_t *ret_len)
+{
+    char *text = NULL;
+    FILE *out = open_memstream(&text, ret_len);
+
+    assert_non_null(out);
+    fputs("version: 1\nx-a: &a\n", out);
+    for (size_t i = 0; i < n; i++)
+        fprintf(out, "  a%zu: 1\n", i);
+    fputs("x-b:\n  <<: *a\n", out);
+    for (size_t i = 0; i < n; i++)
+        fprintf(out, "  b%zu: 1\n", i);
+    fputs("upstreams: { app: { servers: h:1, keepalive: 1, servers: h:2 } }\n", out);
+    fclose(out);
+    return text;
+}
+
+/* Key by key against all others this would be 10^10 comparisons. */
+static void maps_of_a_hundred_thousand_keys_merge(void **state)
+{
+    size_t len;
+    char *text = large_maps(100000, &len);
+    struct test_top *top;
+    weir_config_context *c = test_config_text(text, &top);
+    ptrdiff_t at = weir__node_index(weir__config_root(c), "x-b");
+    const weir_config_node *map = weir__config_root(c)->items[at];
+
+    (void)state;
+    assert_int_equal(map->count, 200000);
+    assert_int_equal(weir__node_index(map, "b99999"), 99999);
+    assert_int_equal(weir__node_index(map, "a99999"), 199999);
+    assert_int_equal(weir__node_index(map, "c1"), -1);
+    assert_int_equal(weir__config_error_count(c), 1);
+    weir__config_unref(c);
+    free(text);
+}
+
+static void load_in_guard(void *arg)
+{
+    weir_config_context *c = arg;
+
+    assert_true(weir__config_load(c));
+}
+
+static void want_of_memory_is_a_diagnostic(void **state)
+{
+    size_t len;
+    char *text = large_maps(10000, &len), *report;
+    struct config_settings settings = {
+        .path = "weir.yaml", .text = text, .version = 1, .memory_limit = (size_t)1 << 20};
+    weir_config_context *c;
+
+    (void)state;
+    assert_null(weir__config_new(&settings, &c));
+    assert_false(weir__config_guard(c, load_in_guard, c));
+    report = test_config_report(c, CONFIG_FORMAT_TEXT);
+    assert_string_equal(report,
+                        "error[W0012]: the configuration needs more memory than it may have\n\n");
+    assert_int_equal(weir__config_exit_code(c), 71);
+    free(report);
+    weir__config_unref(c);
+    free(text);
+}
+
+static void what_is_printed_says_where_it_came_from_and_no_secret(void **state)
+{
+    struct config_settings settings = {.path = "weir.yaml",
+                                       .version = 1,
+                                       .trace = true,
+                                       .text = "version: 1\n"
+                                               "log: { level: \"${env:CONFIG_TEST_LEVEL}\" }\n"
+                                               "upstreams:\n"
+                                               "  app: { servers: h:1 }\n"};
+    struct config_print how = {.path = "log"};
+    struct test_top *top;
+    char *text = NULL;
+    size_t len;
+    weir_config_context *c;
+    FILE *out;
+
+    (void)state;
+    setenv("CONFIG_TEST_LEVEL", "debug", 1);
+    c = test_config_load(&settings, &top);
+    out = open_memstream(&text, &len);
+    assert_true(weir__config_print(c, out, &how));
+    fclose(out);
+    assert_non_null(strstr(text, "level: debug"));
+    assert_non_null(strstr(text, "# env CONFIG_TEST_LEVEL (weir.yaml:2:15)\n"));
+    free(text);
+    how.path = "upstreams.app.servers[0]";
+    out = open_memstream(&text, &len);
+    assert_true(weir__config_print(c, out, &how));
+    fclose(out);
+    assert_non_null(strstr(text, "# weir.yaml:4:19\n"));
+    free(text);
+    how.path = "upstreams.none";
+    assert_false(weir__config_print(c, stderr, &how));
+    weir__config_unref(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +476,9 @@ int main(void)
         cmocka_unit_test(depth_has_a_limit),
         cmocka_unit_test(exit_codes_tell_what_was_wrong),
         cmocka_unit_test(a_thousand_routes_parse),
+        cmocka_unit_test(maps_of_a_hundred_thousand_keys_merge),
+        cmocka_unit_test(want_of_memory_is_a_diagnostic),
+        cmocka_unit_test(what_is_printed_says_where_it_came_from_and_no_secret),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
