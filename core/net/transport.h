@@ -74,7 +74,7 @@ struct transport_extra {
     struct list tasks; /* of weir_transport_spawn() */
     char *local_name;
     struct proxy_info *proxy; /* the header that it began with */
-    weir_backtrace *created; /* debug mode */
+    weir_backtrace *created;  /* debug mode */
 };
 
 /* "192.0.2.1:80" or "[::1]:80", and where the IP stands in it; made when first asked for. */
@@ -129,7 +129,7 @@ struct weir_transport {
     bool left_server : 1;
     bool read_only : 1; /* pipes: one direction was never open */
     bool write_only : 1;
-    bool spliced : 1; /* a relay moves its bytes inside the kernel, and sees its end */
+    bool spliced : 1;  /* a relay moves its bytes inside the kernel, and sees its end */
     bool discards : 1; /* CLOSING: what comes is thrown away, up to the peer's end */
     bool owned : 1;    /* a process's pipe: the process is what is left unclosed */
     void *embedded_state[] __attribute__((aligned(16)));

@@ -221,8 +221,8 @@ static int compare(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-    int rounds = argc > 1 ? atoi(argv[1]) : 9;
-    size_t total = (size_t)(argc > 2 ? atoi(argv[2]) : 1024) << 20;
+    int rounds = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 9;
+    size_t total = (size_t)(argc > 2 ? strtol(argv[2], NULL, 10) : 1024) << 20;
     static double cost[CONTENDERS][ROUNDS_MAX], ratio[CONTENDERS][ROUNDS_MAX];
 
     signal(SIGPIPE, SIG_IGN);

@@ -84,3 +84,7 @@ tests_unit_net_test_splice_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/net/test_proxy_protocol
 tests_unit_net_test_proxy_protocol_SOURCES = tests/unit/net/test_proxy_protocol.c $(net_support)
 tests_unit_net_test_proxy_protocol_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/net/test_lifetime
+tests_unit_net_test_lifetime_SOURCES = tests/unit/net/test_lifetime.c $(net_support)
+tests_unit_net_test_lifetime_LDADD = $(CORE_TEST_LDADD)
