@@ -92,6 +92,7 @@ weir_error *weir_server_new_at(const weir_site *site, weir_loop *loop, int fd,
     char name[ADDRESS_NAME_MAX];
     struct net *net;
     weir_server *server;
+    weir_error *error;
     int own;
 
     WEIR_TRY(weir__loop_check_call(loop, __func__, site));
@@ -118,6 +119,14 @@ weir_error *weir_server_new_at(const weir_site *site, weir_loop *loop, int fd,
         memcpy(&server->options, options,
                options->size && options->size < sizeof(*options) ? options->size
                                                                  : sizeof(*options));
+    error = weir__tls_limit_new(&server->options, &server->handshakes);
+    if (error) {
+        close(own);
+        weir__backtrace_free(server->created);
+        weir__net_unref(net);
+        weir__free(server);
+        return error;
+    }
     apply_options(server, own);
     list_init(&server->transports);
     list_init(&server->waits);
@@ -218,6 +227,7 @@ static void free_if_unused(weir_server *server)
     if (server->refs)
         return;
     weir_tls_context_unref(server->options.tls);
+    weir__free(server->handshakes);
     weir__backtrace_free(server->created);
     weir__net_unref(server->net);
     weir_magic_clear(server);

@@ -27,6 +27,7 @@ struct weir_server {
     struct io_file file;
     struct list link;
     struct list transports;
+    struct tls_limit *handshakes; /* NULL: without limits */
     size_t count;
     weir_server_options options;
     bool nagle;

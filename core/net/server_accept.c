@@ -40,8 +40,9 @@ void weir__server_update_accepting(weir_server *server)
 {
     struct io_backend *io = server->net->io;
     size_t max = server->options.max_connections;
-    bool wanted =
-        !server->closed && !server->net->closing && (!max || server->count + server->awaited < max);
+    bool wanted = !server->closed && !server->net->closing &&
+                  (!max || server->count + server->awaited < max) &&
+                  !weir__tls_limit_reached(server);
 
     if (server->closed || timer_running(&server->retry) || wanted == server->file.accepting)
         return;
@@ -120,6 +121,7 @@ static void handshake_done(weir_transport *t, weir_error *take_error, void *arg)
 {
     weir_server *server = arg;
 
+    weir__tls_limit_leave(server, t);
     if (!take_error) {
         begin(server, t);
         return;
@@ -139,7 +141,9 @@ static weir_error *start_handshake(weir_server *server, weir_transport *t)
         .arg = server,
     };
 
+    WEIR_TRY(weir__tls_limit_check(server, t));
     WEIR_TRY(weir__tls_start(t, &start));
+    weir__tls_limit_enter(server, t);
     return NULL;
 }
 
@@ -195,7 +199,9 @@ void weir__server_take(weir_server *server, int fd, const struct sockaddr *peer,
         return;
     }
     error = start_handshake(server, t);
-    if (error) {
+    if (weir_error_has(error, WEIR_ELIMIT)) {
+        refuse(server, t, error);
+    } else if (error) {
         weir__server_refused(server, t, error);
         weir__transport_lose(t, NULL);
     }

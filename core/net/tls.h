@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <weir/server.h>
 #include <weir/tls.h>
 
 #include "core/base/invariant.h"
@@ -93,6 +94,17 @@ int weir__tls_verify(int good, X509_STORE_CTX *store);
 /* Stapling, and the key log. */
 int weir__tls_staple(SSL *ssl, void *arg);
 void weir__tls_log_key(const SSL *ssl, const char *line);
+
+/* Handshakes of a server that are under way (tls_limit.c). NULL: they are not counted. */
+struct tls_limit;
+weir_error *weir__tls_limit_new(const weir_server_options *options,
+                                struct tls_limit **ret) WEIR_MUST_USE;
+/* Accepting has to rest. */
+bool weir__tls_limit_reached(const weir_server *server);
+/* WEIR_ELIMIT: too many of the peer's address. */
+weir_error *weir__tls_limit_check(const weir_server *server, const weir_transport *t) WEIR_MUST_USE;
+void weir__tls_limit_enter(weir_server *server, weir_transport *t);
+void weir__tls_limit_leave(weir_server *server, weir_transport *t);
 
 struct tls_engine;
 

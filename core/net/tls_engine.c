@@ -349,6 +349,7 @@ weir_error *weir__tls_start(weir_transport *t, const struct tls_start *start)
     e->arg = start->arg;
     e->limit = start->timeout;
     e->handshaking = true;
+    list_init(&e->link);
     if (weir_unlikely(weir__thread_debug))
         e->started = weir_now().ns;
     weir__timer_init(&e->timer, timer_fired, t->file.site);
@@ -423,6 +424,7 @@ void weir__tls_free(struct tls_engine *e)
     weir__free(e->server_name);
     weir__free(e->alpn);
     weir__free(e->problem);
+    list_remove(&e->link);
     weir__free(e);
 }
 

@@ -8,6 +8,7 @@
 
 struct tls_engine {
     weir_transport *transport; /* whose `tls` this is */
+    struct list link;          /* handshakes of its server that are under way */
     SSL *ssl;                  /* NULL once the connection is lost */
     weir_tls_context *context;
     struct input *input; /* received ciphertext */

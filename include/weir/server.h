@@ -78,6 +78,9 @@ typedef struct weir_server_options {
     const weir_proxy_policy *proxy;    /**< who sends PROXY headers; NULL: nobody. Copied */
     bool v6_only;               /**< "*" and a bare port hear IPv6 only; "[::]" does anyway */
     weir_duration defer_accept; /**< connections come when they have bytes, or after so long */
+    size_t max_handshakes; /**< TLS: accepting pauses while so many are under way; 0: no limit */
+    size_t max_handshakes_per_address; /**< TLS: past it connections are refused; IPv6 counts by
+                                            /64. 0: no limit */
 } weir_server_options;
 
 /**

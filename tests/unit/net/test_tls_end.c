@@ -131,6 +131,74 @@ static weir_error *T76_alert_reaches_a_peer_that_goes_on_sending(void *arg)
 }
 IN_LOOP(T76_alert_reaches_a_peer_that_goes_on_sending)
 
+static weir_error *handshakes_of_an_address_are_limited(void *arg)
+{
+    weir_tls_certificate pair = pair_of(&ec);
+    weir_tls_options options = {WEIR_SIZED(weir_tls_options), .certificates = &pair,
+                                .certificate_count = 1};
+    weir_server_options with = {WEIR_SIZED(weir_server_options), .max_handshakes = 3,
+                                .max_handshakes_per_address = 2};
+    struct raw_tls raws[3];
+    weir_server *server;
+    char log[4096], byte;
+
+    (void)arg;
+    capture_log_begin();
+    CHECK_OK(weir_tls_server_context_new(&options, &with.tls));
+    CHECK_OK(weir_serve(weir_loop_current(), "127.0.0.1:0", &with, &echo_protocol, NULL, &server));
+    for (size_t i = 0; i < 3; i++)
+        CHECK(raw_tls_begin(&raws[i], weir_server_name(server), 0));
+    UNTIL(weir_server_connections(server) == 2);
+    UNTIL(receive_some(raws[2].fd, &byte, 1) == 0);
+    raw_tls_end(&raws[2]);
+    UNTIL(raw_tls_handshake(&raws[0]));
+    CHECK(SSL_write(raws[0].ssl, "x", 1) == 1);
+    UNTIL(raw_tls_send(&raws[0], 0));
+    UNTIL((raw_tls_receive(&raws[0]), SSL_read(raws[0].ssl, &byte, 1) == 1));
+    /* One is done: there is room for another. */
+    CHECK(raw_tls_begin(&raws[2], weir_server_name(server), 0));
+    UNTIL(raw_tls_handshake(&raws[2]));
+    UNTIL(raw_tls_handshake(&raws[1]));
+    for (size_t i = 0; i < 3; i++)
+        raw_tls_end(&raws[i]);
+    UNTIL(weir_server_connections(server) == 0);
+    CHECK_OK(end_server(server));
+    weir_tls_context_unref(with.tls);
+    capture_log_end(log, sizeof(log));
+    CHECK(strstr(log, "2 TLS handshakes of this address are under way"));
+    return NULL;
+}
+IN_LOOP(handshakes_of_an_address_are_limited)
+
+static weir_error *accepting_rests_at_the_limit_of_handshakes(void *arg)
+{
+    weir_tls_certificate pair = pair_of(&ec);
+    weir_tls_options options = {WEIR_SIZED(weir_tls_options), .certificates = &pair,
+                                .certificate_count = 1};
+    weir_server_options with = {WEIR_SIZED(weir_server_options), .max_handshakes = 1};
+    struct raw_tls one, two;
+    weir_server *server;
+
+    (void)arg;
+    CHECK_OK(weir_tls_server_context_new(&options, &with.tls));
+    CHECK_OK(weir_serve(weir_loop_current(), "127.0.0.1:0", &with, &echo_protocol, NULL, &server));
+    CHECK(raw_tls_begin(&one, weir_server_name(server), 0));
+    UNTIL(weir_server_connections(server) == 1);
+    CHECK(raw_tls_begin(&two, weir_server_name(server), 0));
+    SETTLE();
+    CHECK(weir_server_connections(server) == 1);
+    UNTIL(raw_tls_handshake(&one));
+    UNTIL(raw_tls_handshake(&two));
+    CHECK(weir_server_connections(server) == 2);
+    raw_tls_end(&one);
+    raw_tls_end(&two);
+    UNTIL(weir_server_connections(server) == 0);
+    CHECK_OK(end_server(server));
+    weir_tls_context_unref(with.tls);
+    return NULL;
+}
+IN_LOOP(accepting_rests_at_the_limit_of_handshakes)
+
 /* Ends */
 
 #define BIG ((size_t)3 * 1024 * 1024)
@@ -336,6 +404,8 @@ int main(void)
         IN_LOOP_TEST(T70_peer_that_leaves_in_the_handshake_is_no_connection),
         IN_LOOP_TEST(T70_hello_of_single_bytes_is_a_hello),
         IN_LOOP_TEST(T76_alert_reaches_a_peer_that_goes_on_sending),
+        IN_LOOP_TEST(handshakes_of_an_address_are_limited),
+        IN_LOOP_TEST(accepting_rests_at_the_limit_of_handshakes),
         IN_LOOP_TEST(T72_what_is_queued_arrives_before_the_end),
         IN_LOOP_TEST(T72_what_follows_close_notify_is_ignored),
         IN_LOOP_TEST(T73_silent_peer_is_left_at_the_deadline),
