@@ -548,6 +548,34 @@ static weir_error *the_search_list_leads_to_a_name_unless_it_ends_with_a_dot(voi
 }
 IN_LOOP(the_search_list_leads_to_a_name_unless_it_ends_with_a_dot)
 
+static weir_error *a_changed_hosts_file_is_read_again_and_an_unchanged_one_is_not(void *arg)
+{
+    char path[] = "/tmp/weir-hosts-XXXXXX";
+    weir_resolver_stats stats;
+    struct resolver *r;
+
+    (void)arg;
+    close(mkstemp(path));
+    CHECK(write_text(path, "127.0.0.20 app.hosts\n"));
+    weir__hosts_path = path;
+    CHECK_OK(use_server());
+    CHECK_OK(resolved("app.hosts", "127.0.0.20:80"));
+    CHECK_OK(weir__resolver_of(weir_loop_current(), &r));
+    r->looked_at -= RESOLVER_FILES_FRESH.ns; /* as if that time had passed */
+    CHECK_OK(resolved("app.hosts", "127.0.0.20:80"));
+    weir_resolver_get_stats(weir_loop_current(), &stats);
+    CHECK(stats.files == 1);
+    CHECK(write_text(path, "127.0.0.201 app.hosts other\n"));
+    r->looked_at -= RESOLVER_FILES_FRESH.ns;
+    CHECK_OK(resolved("app.hosts", "127.0.0.201:80"));
+    weir_resolver_get_stats(weir_loop_current(), &stats);
+    CHECK(stats.files == 2 && atomic_load(&dns_queries) == 0);
+    weir__hosts_path = "/dev/null";
+    unlink(path);
+    return NULL;
+}
+IN_LOOP(a_changed_hosts_file_is_read_again_and_an_unchanged_one_is_not)
+
 struct blockers {
     atomic_int entered;
     sem_t leave;
@@ -626,6 +654,7 @@ int main(void)
         IN_LOOP_TEST(too_many_questions_at_a_time_are_refused),
         IN_LOOP_TEST(servers_that_are_no_addresses_are_refused),
         IN_LOOP_TEST(the_search_list_leads_to_a_name_unless_it_ends_with_a_dot),
+        IN_LOOP_TEST(a_changed_hosts_file_is_read_again_and_an_unchanged_one_is_not),
         IN_LOOP_TEST(T50_names_are_resolved_while_file_jobs_block),
     };
 
