@@ -38,29 +38,27 @@ static struct public_timer *timer_of(const weir_timer *timer)
     return (struct public_timer *)(uintptr_t)timer;
 }
 
-/* `fn` may free what it is embedded in. */
-static weir_error *call(weir_loop *loop, const weir_site *site, const char *name, weir_fn fn,
+/* `fn` may free what it is embedded in: its name is left with the loop, for when it fails. */
+static weir_error *call(weir_loop *loop, const struct job *job, const char *name, weir_fn fn,
                         void *arg)
 {
-    weir_error *error = fn(arg);
-
-    if (weir_unlikely(error != NULL))
-        weir__callback_failed(loop, name, site, NULL, error);
-    return NULL;
+    loop->named_job = job;
+    loop->job_name = name;
+    return fn(arg);
 }
 
 static weir_error *callback_run(struct job *job)
 {
     struct callback *mine = container_of(job, struct callback, job);
 
-    return call(mine->loop, job->site, mine->name, mine->fn, mine->arg);
+    return call(mine->loop, job, mine->name, mine->fn, mine->arg);
 }
 
 static weir_error *timer_fire(struct timer *timer)
 {
     struct public_timer *mine = container_of(timer, struct public_timer, timer);
 
-    return call(mine->loop, timer->job.site, mine->name, mine->fn, mine->arg);
+    return call(mine->loop, &timer->job, mine->name, mine->fn, mine->arg);
 }
 
 void weir_callback_init_at(const weir_site *site, const char *name, weir_callback *callback,

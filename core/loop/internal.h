@@ -103,7 +103,9 @@ struct weir_loop {
     pid_t tid;
     uint64_t id; /* of all loops that there were */
 
-    struct step step; /* what runs now */
+    struct step step;            /* what runs now */
+    const struct job *named_job; /* whose name is `job_name`; compared only */
+    const char *job_name;
     struct list live; /* in the list of all loops */
     uint64_t shuffle; /* state of the random order; 0: FIFO */
     atomic_size_t externals;

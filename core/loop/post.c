@@ -72,7 +72,12 @@ static weir_error *post_handle(const weir_site *site, const char *name, weir_loo
         handle->shared = true;
         handle->refs = 2;
     }
-    if (!weir__post_push(loop, &handle->timer.job)) {
+    if (loop == weir__thread_loop && !loop->closed) {
+        /* Nobody can come between: it joins the queue here, in order with call_soon. */
+        list_init(&handle->timer.job.link);
+        weir__loop_ready(loop, &handle->timer.job);
+        loop->metrics.posts++;
+    } else if (!weir__post_push(loop, &handle->timer.job)) {
         list_init(&handle->timer.job.link);
         handle->refs = 1;
         weir_handle_unref(handle);

@@ -70,7 +70,8 @@ static inline void run_job(weir_loop *loop, struct job *job)
     else
         error = job->run(job);
     if (weir_unlikely(error != NULL))
-        weir__callback_failed(loop, NULL, site, NULL, error);
+        weir__callback_failed(loop, loop->named_job == job ? loop->job_name : NULL, site, NULL,
+                              error);
 }
 
 void weir__loop_run_job(weir_loop *loop, struct job *job)

@@ -155,7 +155,8 @@ WEIR_PUBLIC weir_error *weir_loop_call_at_at(const weir_site *site, const char *
                                              void *arg, weir_drop_fn drop,
                                              weir_handle **ret_handle) WEIR_MUST_USE;
 /**
- * As call_soon, from any thread; wakes the loop. Calls of one thread keep their order.
+ * As call_soon, from any thread; wakes the loop. Calls of one thread keep their order; those of the
+ * loop's own thread join the queue at once, in order with call_soon.
  * Errors: WEIR_ECLOSED (arg stays with the caller), WEIR_ENOMEM.
  */
 #define weir_loop_call_soon_threadsafe(loop, fn, arg, drop) \

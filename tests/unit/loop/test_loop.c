@@ -331,7 +331,7 @@ static void closing_drops_what_never_ran(void **state)
     OK(weir_loop_call_soon_threadsafe(test.loop, note_arg, "d", drop_arg));
     OK(weir_loop_close(test.loop));
 
-    assert_string_equal(test.journal, "DABC");
+    assert_string_equal(test.journal, "ADBC");
     assert_true(weir_handle_cancelled(handle));
     assert_false(weir_handle_cancel(handle));
     weir_handle_unref(handle);

@@ -309,6 +309,24 @@ static void T8_an_error_does_not_end_the_run(void **state)
     assert_string_equal(test.journal, "aebte");
 }
 
+static void T1_D3_posts_of_the_loops_own_thread_join_the_same_queue(void **state)
+{
+    weir_handle *handle;
+
+    (void)state;
+    soon(note_arg, "a");
+    OK(weir_loop_call_soon_threadsafe(test.loop, note_arg, "b", NULL));
+    soon(note_arg, "c");
+    OK(weir_loop_call_soon_threadsafe_handle(test.loop, note_arg, "d", NULL, &handle));
+    soon(note_arg, "e");
+    OK(weir_loop_call_soon_threadsafe_handle(test.loop, note_arg, "f", NULL, NULL));
+    assert_true(weir_handle_cancel(handle));
+    iterate(1);
+
+    assert_string_equal(test.journal, "abcef");
+    weir_handle_unref(handle);
+}
+
 static weir_error *fatal(void *arg)
 {
     note_arg(arg);
@@ -426,6 +444,7 @@ int main(void)
         ORDER_TEST(T5_cancelled_timers_are_gone),
         ORDER_TEST(T6_a_timer_of_a_millisecond_takes_two_polls_at_most),
         ORDER_TEST(T7_a_timer_of_two_days_fires_at_its_nanosecond),
+        LOOP_TEST(T1_D3_posts_of_the_loops_own_thread_join_the_same_queue),
         ORDER_TEST(T8_an_error_does_not_end_the_run),
         ORDER_TEST(T8_a_fatal_error_ends_the_run_and_leaves_the_loop_usable),
         ORDER_TEST(T15_what_was_collected_for_a_closed_descriptor_does_not_reach_the_next),
