@@ -10,6 +10,12 @@ tests_fuzz_fuzz_body_SOURCES = tests/fuzz/fuzz-body.c $(fuzz_sources)
 tests_fuzz_fuzz_body_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/body"'
 tests_fuzz_fuzz_body_LDADD = $(HTTP_TEST_LDADD)
 
+unit_tests += tests/fuzz/fuzz_config
+tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz-config.c tests/unit/host/config_tables.c \
+	tests/unit/host/config_tables.h $(fuzz_sources)
+tests_fuzz_fuzz_config_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/config/bad"'
+tests_fuzz_fuzz_config_LDADD = $(HOST_TEST_LDADD)
+
 unit_tests += tests/fuzz/fuzz_path
 tests_fuzz_fuzz_path_SOURCES = tests/fuzz/fuzz-path.c $(fuzz_sources)
 tests_fuzz_fuzz_path_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/path"'
