@@ -571,9 +571,57 @@ IN_LOOP(T21_H1_cancelled_task_is_no_report)
 IN_LOOP(repr_of_each_state)
 IN_LOOP(repr_of_tasks_in_a_circle_ends)
 
+/* Slow steps of tasks */
+
+static int slow_line;
+
+static weir_error *is_slow(void *arg)
+{
+    (void)arg;
+    return weir_sleep(WEIR_MS(0));
+}
+
+static weir_error *spawn_slow(void *arg)
+{
+    weir_spawn_options options = {WEIR_SIZED(weir_spawn_options), .name = "slow one"};
+    weir_auto(weir_task) task = NULL;
+
+    (void)arg;
+    weir_loop_set_debug(weir_loop_current(), true);
+    weir_loop_set_slow_callback(weir_loop_current(), WEIR_NS(0)); /* any step is */
+    slow_line = __LINE__ + 1;
+    CHECK_OK(weir_spawn_with(is_slow, NULL, &options, &task));
+    CHECK_OK(weir_task_await(task));
+    weir_loop_set_debug(weir_loop_current(), false);
+    return NULL;
+}
+
+static void T18_B4_slow_step_of_a_task_is_logged_with_name_function_and_sites(void **state)
+{
+    static char log[16384];
+    char made[80], *line, *end;
+
+    (void)state;
+    capture_log_begin();
+    run_in_loop(spawn_slow, NULL);
+    capture_log_end(log, sizeof log);
+    snprintf(made, sizeof made, "test_reports.c:%d> took 0.0", slow_line);
+    line = strstr(log, "Executing <Task pending name='slow one' fn=is_slow at ");
+    assert_non_null(line);
+    end = strchr(line, '\n');
+    assert_non_null(end);
+    *end = '\0';
+    assert_non_null(strstr(line, " suspended at "));
+    assert_non_null(strstr(line, " created at "));
+    assert_non_null(strstr(line, made));
+    assert_non_null(strstr(line, " seconds"));
+    assert_non_null(strstr(end + 1, "Executing <Task finished name='slow one' fn=is_slow at "));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        ON_MAIN_TEST(T18_B4_slow_step_of_a_task_is_logged_with_name_function_and_sites),
         ON_MAIN_TEST(T20_G1_coroutine_never_awaited_is_a_warning_with_its_site),
         ON_MAIN_TEST(T20_G2_debug_mode_says_where_the_coroutine_was_created),
         ON_MAIN_TEST(T20_G1_coroutine_that_was_discarded_is_silent),
