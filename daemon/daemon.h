@@ -33,11 +33,11 @@ struct arguments {
     size_t set_count;
     const char *plugin_dir;
     weir_host_format format;
-    int color; /* 1, 0, -1: as the terminal is */
+    int color;        /* 1, 0, -1: as the terminal is */
     const char *path; /* --path */
     bool quiet, verbose, deep, only_set;
     bool inspect; /* the host keeps effective values */
-    char **rest; /* what is not a flag */
+    char **rest;  /* what is not a flag */
     int rest_count;
 };
 
@@ -48,6 +48,13 @@ struct command {
     const char *help;     /* examples first */
     int (*run)(const struct arguments *arguments);
 };
+
+/* The verbs of weirctl that the design has and this weir has not yet. */
+extern const char *const verbs_not_built[];
+bool is_not_built(const char *verb);
+
+/* ctl.c: `weir ctl VERB …` and `weirctl VERB …`, from the verb on. */
+int ctl_main(int argc, char **argv);
 
 extern const struct command command_run, command_check, command_config, command_explain,
     command_version, command_help;

@@ -189,6 +189,14 @@ static bool take_flag(struct arguments *arguments, int flag, const struct comman
     }
 }
 
+/* weirctl is another name of weir. */
+static bool is_ctl(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return strcmp(slash ? slash + 1 : path, "weirctl") == 0;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments = {
@@ -196,6 +204,10 @@ int main(int argc, char **argv)
     const struct command *command = NULL;
     int flag;
 
+    if (is_ctl(argv[0]))
+        return ctl_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "ctl") == 0)
+        return ctl_main(argc - 2, argv + 2);
     while ((flag = getopt_long(argc, argv, "f:c:qvthV", flags, NULL)) != -1)
         if (!take_flag(&arguments, flag, &command))
             return EXIT_USAGE;

@@ -4,9 +4,11 @@
  *
  *   load, prepare ──▶ start the traffic loops ──▶ the control loop waits for signals
  *   TERM or INT: stop accepting, drain for at most shutdown_grace, end; a second one: at once
- *   QUIT: the same without limit
+ *   QUIT: the same without limit; USR1: log files are opened again; HUP, USR2: not built yet
  */
 #include "config.h"
+
+#include "daemon/run.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -15,16 +17,6 @@
 #include <unistd.h>
 
 #include <weir/weir.h>
-
-#include "daemon/daemon.h"
-
-struct daemon {
-    weir_host *host;
-    weir_loop *loop;
-    weir_logger *logger;
-    weir_instant stopping_since;
-    bool stopping;
-};
 
 static weir_error *stopped(void *arg)
 {
@@ -35,28 +27,43 @@ static weir_error *stopped(void *arg)
     return NULL;
 }
 
-static void stop(struct daemon *daemon, const char *signal_name, weir_duration grace)
+void daemon_stop(struct daemon *daemon, const char *why, weir_duration grace)
 {
     char limit[64] = "";
 
     if (daemon->stopping) {
-        weir_log(daemon->logger, WEIR_LOG_WARNING, "%s again: ending at once", signal_name);
+        weir_log(daemon->logger, WEIR_LOG_WARNING, "%s again: ending at once", why);
         weir_host_stop(daemon->host, WEIR_NS(0), stopped, daemon);
         return;
     }
     daemon->stopping = true;
-    if (!weir_is_forever(grace))
+    if (!weir_is_forever(grace)) {
+        daemon->stopping_until = weir_instant_after(weir_now(), grace);
         (void)snprintf(limit, sizeof limit, ", at most %lld s", (long long)(grace.ns / 1000000000));
-    weir_log(daemon->logger, WEIR_LOG_INFO, "%s: draining %llu connections%s", signal_name,
+    }
+    weir_log(daemon->logger, WEIR_LOG_INFO, "%s: draining %llu connections%s", why,
              (unsigned long long)weir_host_connections(daemon->host), limit);
+    notify_stopping(daemon->notify);
     weir_host_stop(daemon->host, grace, stopped, daemon);
 }
+
+void daemon_reopen(struct daemon *daemon, const char *why)
+{
+    weir_error *error = weir_log_reopen();
+
+    if (error)
+        weir_log_error(daemon->logger, WEIR_LOG_ERROR, error, "%s", why);
+    else
+        weir_log(daemon->logger, WEIR_LOG_INFO, "%s: log files are open again", why);
+}
+
+/* Signals, as nginx has them where weir can do what they ask. */
 
 static weir_error *on_term(void *arg)
 {
     struct daemon *daemon = arg;
 
-    stop(daemon, "SIGTERM", weir_host_settings_of(daemon->host)->shutdown_grace);
+    daemon_stop(daemon, "SIGTERM", weir_host_settings_of(daemon->host)->shutdown_grace);
     return NULL;
 }
 
@@ -64,14 +71,48 @@ static weir_error *on_int(void *arg)
 {
     struct daemon *daemon = arg;
 
-    stop(daemon, "SIGINT", weir_host_settings_of(daemon->host)->shutdown_grace);
+    daemon_stop(daemon, "SIGINT", weir_host_settings_of(daemon->host)->shutdown_grace);
     return NULL;
 }
 
 static weir_error *on_quit(void *arg)
 {
-    stop(arg, "SIGQUIT", WEIR_FOREVER);
+    daemon_stop(arg, "SIGQUIT", WEIR_FOREVER);
     return NULL;
+}
+
+static weir_error *on_hup(void *arg)
+{
+    const struct daemon *daemon = arg;
+
+    weir_log(daemon->logger, WEIR_LOG_ERROR,
+             "SIGHUP: reload is not built yet; nothing was changed, restart weir instead");
+    return NULL;
+}
+
+static weir_error *on_usr1(void *arg)
+{
+    daemon_reopen(arg, "SIGUSR1");
+    return NULL;
+}
+
+static weir_error *on_usr2(void *arg)
+{
+    const struct daemon *daemon = arg;
+
+    weir_log(daemon->logger, WEIR_LOG_ERROR,
+             "SIGUSR2: upgrade is not built yet; nothing was changed, restart weir instead");
+    return NULL;
+}
+
+static weir_error *add_signals(struct daemon *daemon)
+{
+    WEIR_TRY(weir_loop_add_signal_handler(daemon->loop, SIGTERM, on_term, daemon));
+    WEIR_TRY(weir_loop_add_signal_handler(daemon->loop, SIGINT, on_int, daemon));
+    WEIR_TRY(weir_loop_add_signal_handler(daemon->loop, SIGQUIT, on_quit, daemon));
+    WEIR_TRY(weir_loop_add_signal_handler(daemon->loop, SIGHUP, on_hup, daemon));
+    WEIR_TRY(weir_loop_add_signal_handler(daemon->loop, SIGUSR1, on_usr1, daemon));
+    return weir_loop_add_signal_handler(daemon->loop, SIGUSR2, on_usr2, daemon);
 }
 
 /* What to open: a URL where a browser can, else protocol and address. */
@@ -102,14 +143,44 @@ static void print_banner(const struct daemon *daemon, const struct arguments *ar
     fprintf(stderr, "\n  edit       %s\n  stop       Ctrl-C\n\n", arguments->config_path);
 }
 
+/* A socket that was asked for is needed; one of the usual places is only missed. */
+static void open_control(struct daemon *daemon)
+{
+    weir_error *error = control_open(daemon, &daemon->control);
+    bool needed = weir_host_settings_of(daemon->host)->control_socket != NULL;
+
+    if (!error)
+        return;
+    daemon->control_failed = needed;
+    weir_log_error(daemon->logger, needed ? WEIR_LOG_CRITICAL : WEIR_LOG_WARNING, error,
+                   "no control socket%s", needed ? "" : ": weirctl will not find this weir");
+}
+
+static void take_down(struct daemon *daemon)
+{
+    control_free(daemon->control);
+    follow_end();
+    notify_free(daemon->notify);
+    temporary_free(daemon);
+    if (!daemon->loop)
+        return;
+    weir_loop_cancel_tasks(daemon->loop);
+    weir_loop_close_force(daemon->loop, WEIR_S(1));
+    weir_loop_unref(daemon->loop);
+    follow_free();
+}
+
 static weir_error *serve(struct daemon *daemon, const struct arguments *arguments)
 {
     WEIR_TRY(weir_host_apply(daemon->host));
     WEIR_TRY(weir_loop_new(NULL, &daemon->loop));
-    WEIR_TRY(weir_loop_add_signal_handler(daemon->loop, SIGTERM, on_term, daemon));
-    WEIR_TRY(weir_loop_add_signal_handler(daemon->loop, SIGINT, on_int, daemon));
-    WEIR_TRY(weir_loop_add_signal_handler(daemon->loop, SIGQUIT, on_quit, daemon));
+    WEIR_TRY(add_signals(daemon));
+    WEIR_TRY(notify_new(daemon, &daemon->notify));
+    open_control(daemon);
+    if (daemon->control_failed)
+        return NULL;
     WEIR_TRY(weir_host_start(daemon->host, daemon->loop));
+    notify_ready(daemon->notify);
     if (isatty(STDERR_FILENO) && !arguments->quiet)
         print_banner(daemon, arguments);
     weir_log(daemon->logger, WEIR_LOG_INFO, "ready");
@@ -119,7 +190,8 @@ static weir_error *serve(struct daemon *daemon, const struct arguments *argument
 
 static int run_run(const struct arguments *arguments)
 {
-    struct daemon daemon = {.logger = weir_logger_get("weir.daemon")};
+    struct daemon daemon = {
+        .logger = weir_logger_get("weir.daemon"), .arguments = arguments, .started = weir_now()};
     weir_error *error;
     int code;
 
@@ -136,14 +208,10 @@ static int run_run(const struct arguments *arguments)
     }
     weir_host_report(daemon.host, stderr, arguments->format, use_color(arguments));
     error = serve(&daemon, arguments);
-    code = error ? EXIT_OSERR : EXIT_OK;
+    code = error ? EXIT_OSERR : daemon.control_failed ? EXIT_CANTCREAT : EXIT_OK;
     if (error)
         weir_log_error(daemon.logger, WEIR_LOG_CRITICAL, error, "cannot serve");
-    if (daemon.loop) {
-        weir_loop_cancel_tasks(daemon.loop);
-        weir_loop_close_force(daemon.loop, WEIR_S(1));
-        weir_loop_unref(daemon.loop);
-    }
+    take_down(&daemon);
     weir_host_free(daemon.host);
     weir_log_shutdown(WEIR_S(2));
     return code;
@@ -158,8 +226,11 @@ const struct command command_run = {
             "\n"
             "Signals: TERM and INT stop accepting, let connections end within\n"
             "runtime.shutdown_grace and stop; a second one ends at once. QUIT sets no limit.\n"
+            "USR1 opens log files again. HUP (reload) and USR2 (upgrade) are not built yet:\n"
+            "they change nothing and say so in the log.\n"
             "\n"
             "Exit status: 0 stopped as asked, 78 the configuration was rejected, 66 it cannot be\n"
-            "read, 71 the system refused something (an address in use), 64 the command line.\n",
+            "read, 71 the system refused something (an address in use), 73 the control socket\n"
+            "cannot be made, 64 the command line.\n",
     .run = run_run,
 };

@@ -3,11 +3,11 @@
 noinst_LTLIBRARIES += libweir-host-core.la
 libweir_host_core_la_SOURCES =
 libweir_host_core_la_CPPFLAGS = $(AM_CPPFLAGS) -DWEIR_PLUGINDIR='"$(plugindir)"'
-libweir_host_core_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden $(YAML_CFLAGS)
+libweir_host_core_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden $(YAML_CFLAGS) $(JANSSON_CFLAGS)
 
 lib_LTLIBRARIES += libweir-host.la
 libweir_host_la_SOURCES =
-libweir_host_la_LIBADD = libweir-host-core.la libweir.la $(YAML_LIBS) $(DL_LIBS) $(PTHREAD_LIBS)
+libweir_host_la_LIBADD = libweir-host-core.la libweir.la $(YAML_LIBS) $(JANSSON_LIBS) $(DL_LIBS) $(PTHREAD_LIBS)
 libweir_host_la_LDFLAGS = $(AM_LDFLAGS) $(WEIR_ZDEFS) -version-info 0:0:0 \
 	-Wl,--version-script=$(top_srcdir)/host/libweir-host.map
 EXTRA_libweir_host_la_DEPENDENCIES = host/libweir-host.map
@@ -90,3 +90,5 @@ libweir_host_core_la_SOURCES += \
 	host/upstream/server.c \
 	host/upstream/upstream.c \
 	host/upstream/upstream.h
+
+include host/status/local.mk

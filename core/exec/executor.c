@@ -325,3 +325,22 @@ bool weir__executor_withdraw(weir_executor *executor, struct exec_job *job)
     pthread_mutex_unlock(&executor->lock);
     return queued;
 }
+
+void weir_executor_get_stats(const weir_executor *executor, weir_executor_stats *ret)
+{
+    weir_executor *locked = (weir_executor *)executor;
+    weir_executor_stats stats = {.size = ret->size};
+    size_t size = ret->size < sizeof stats ? ret->size : sizeof stats;
+
+    pthread_mutex_lock(&locked->lock);
+    stats.threads = locked->threads;
+    stats.threads_max = locked->threads_max;
+    stats.busy = locked->threads - locked->idle;
+    stats.queued = locked->queued;
+    stats.queue_max = locked->queue_max;
+    for (struct list *link = locked->waiting.next; link != &locked->waiting; link = link->next)
+        stats.waiting++;
+    stats.broken = locked->broken != 0;
+    pthread_mutex_unlock(&locked->lock);
+    memcpy(ret, &stats, size);
+}

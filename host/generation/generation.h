@@ -67,7 +67,6 @@ struct weir_host {
     struct weir_tls_tickets *tickets;
     weir_host_settings settings;
     weir_executor *executor;
-    int log_fd; /* -1: stderr */
 
     weir_loop *control;
     struct traffic_thread *threads;

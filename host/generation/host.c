@@ -56,7 +56,6 @@ weir_error *weir_host_new(const weir_host_options *options, weir_host **ret)
 
     if (!host)
         return weir_raise(WEIR_ENOMEM, "host");
-    host->log_fd = -1;
     pthread_mutex_init(&host->mutex, NULL);
     pthread_cond_init(&host->ready, NULL);
     error = init(host, options);
@@ -82,10 +81,6 @@ void weir_host_free(weir_host *host)
     }
     weir__durable_map_free(host->durables);
     weir__registry_free(host->registry);
-    if (host->log_fd >= 0) {
-        weir_log_shutdown(WEIR_S(1));
-        close(host->log_fd);
-    }
     pthread_cond_destroy(&host->ready);
     pthread_mutex_destroy(&host->mutex);
     free(host->threads);
@@ -220,6 +215,31 @@ bool weir_host_endpoint_at(const weir_host *host, size_t index, weir_host_endpoi
         return true;
     }
     return false;
+}
+
+bool weir_host_socket_at(const weir_host *host, size_t index, weir_host_socket *ret)
+{
+    const struct generation *g = &host->generation;
+
+    for (size_t i = 0; i < g->n_listeners; i++) {
+        const weir_listener *listener = g->listeners[i];
+        const struct bound_address *address = listener->addresses + index;
+
+        if (index >= listener->n_addresses) {
+            index -= listener->n_addresses;
+            continue;
+        }
+        *ret = (weir_host_socket){listener->name, address->name, address->fd, address->inherited};
+        return true;
+    }
+    return false;
+}
+
+void weir_host_keep_sockets(weir_host *host)
+{
+    for (size_t i = 0; i < host->generation.n_listeners; i++)
+        for (size_t k = 0; k < host->generation.listeners[i]->n_addresses; k++)
+            host->generation.listeners[i]->addresses[k].kept = true;
 }
 
 const char *weir_host_explain(int code)

@@ -6,7 +6,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,23 +99,20 @@ void weir__host_settle(weir_host *host)
                    : top->runtime.backend == BACKEND_IO_URING ? "io_uring"
                                                               : "auto",
         .debug = top->debug ? top->debug->enabled : weir_debug_default(),
+        .control_socket = top->admin.control.socket,
+        .control_mode = top->admin.control.mode,
+        .control_group = top->admin.control.group,
     };
     /* One share of every part for each traffic loop. */
     host->generation.n_loops = host->settings.threads;
 }
 
-static weir_error *open_log(weir_host *host, int *ret_fd)
+/* A file is the log's own, which can open it again; NULL: stderr. */
+static const char *log_path(const weir_host *host)
 {
     const char *output = host->generation.top->log.output;
 
-    *ret_fd = STDERR_FILENO;
-    if (!output || !strcmp(output, "auto") || !strcmp(output, "stderr"))
-        return NULL;
-    host->log_fd = open(output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
-    if (host->log_fd < 0)
-        return weir_raise(errno, "cannot open the log %s", output);
-    *ret_fd = host->log_fd;
-    return NULL;
+    return !output || !strcmp(output, "auto") || !strcmp(output, "stderr") ? NULL : output;
 }
 
 static void set_levels(const struct log_config *log)
@@ -140,8 +136,9 @@ static weir_error *apply_log(weir_host *host)
     weir_log_options options = {WEIR_SIZED(weir_log_options)};
     bool terminal;
 
-    WEIR_TRY(open_log(host, &options.fd));
-    terminal = isatty(options.fd);
+    options.path = log_path(host);
+    options.fd = STDERR_FILENO;
+    terminal = !options.path && isatty(options.fd);
     options.color = terminal && !getenv("NO_COLOR");
     options.format = log->format == LOG_FORMAT_JSON               ? WEIR_LOG_JSON
                      : log->format == LOG_FORMAT_LOGFMT           ? WEIR_LOG_LOGFMT

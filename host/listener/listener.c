@@ -8,6 +8,7 @@
 
 #include "host/listener/listener.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -93,8 +94,8 @@ static void remove_file(const struct bound_address *address)
     const char *path = path_of(address->name);
     struct stat status;
 
-    if (path && address->inode && lstat(path, &status) == 0 && status.st_dev == address->device &&
-        status.st_ino == address->inode)
+    if (path && !address->kept && address->inode && lstat(path, &status) == 0 &&
+        status.st_dev == address->device && status.st_ino == address->inode)
         unlink(path);
 }
 
@@ -124,6 +125,36 @@ void weir__listener_free(weir_listener *listener)
     free(listener);
 }
 
+/* A socket that the process was started with, under that name, and that has the address. */
+static bool inherit(struct bound_address *address, const char *name, const char *text)
+{
+    int fds[64];
+    size_t count = 0;
+    weir_error *error = weir_inherited_sockets(name, fds, sizeof fds / sizeof *fds, &count);
+
+    if (error) {
+        weir_ignore(error);
+        return false;
+    }
+    for (size_t i = 0; i < count && i < sizeof fds / sizeof *fds; i++) {
+        char has[128];
+        weir_error *unnamed = weir_socket_name(fds[i], has, sizeof has);
+        bool same = !unnamed && strcmp(has, text) == 0;
+
+        weir_ignore(unnamed);
+        if (!same)
+            continue;
+        address->fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+        if (address->fd < 0)
+            return false;
+        (void)fcntl(address->fd, F_SETFL, fcntl(address->fd, F_GETFL) | O_NONBLOCK);
+        address->inherited = true;
+        address->kept = true;
+        return true;
+    }
+    return false;
+}
+
 weir_error *weir__listener_bind(weir_listener *listener, size_t index, const char *text)
 {
     struct bound_address *address = &listener->addresses[index];
@@ -131,7 +162,10 @@ weir_error *weir__listener_bind(weir_listener *listener, size_t index, const cha
 
     struct stat status;
 
+    if (inherit(address, listener->name, text) || inherit(address, "unknown", text))
+        return weir_socket_name(address->fd, address->name, sizeof address->name);
     WEIR_TRY(weir_listen_socket(text, &options, &address->fd));
+    address->inherited = strncmp(text, "systemd:", 8) == 0 || strncmp(text, "fd:", 3) == 0;
     if (path_of(text) && lstat(path_of(text), &status) == 0) {
         address->device = status.st_dev;
         address->inode = status.st_ino;
@@ -200,6 +234,7 @@ static weir_error *accepted(weir_transport *transport, const weir_protocol **pro
     connection->transport = transport;
     connection->slot = slot;
     connection->local = local;
+    connection->since = weir_loop_time(traffic->loop).ns;
     hlist_append(&local->connections, &connection->link);
     HOST_COUNT(local->counters.accepted, 1);
     HOST_COUNT(local->counters.open, 1);

@@ -53,6 +53,7 @@ struct connection {
     struct slot *slot;
     struct slot_loop *local;
     struct hlist link;
+    int64_t since; /* monotonic */
     void (*on_drain)(weir_transport *transport, void *arg);
     void *on_drain_arg;
 };
@@ -69,6 +70,8 @@ struct bound_address {
     char name[128];    /* with the port that the kernel chose */
     dev_t device;      /* of a Unix socket's file; 0: none */
     ino_t inode;
+    bool inherited; /* the process was started with it */
+    bool kept;      /* by somebody else, when this process has closed it */
 };
 
 struct weir_listener {

@@ -148,6 +148,16 @@ struct listener_config {
     void *protocol_config, *listener_config; /* of `echo: {…}`; of the keys on the listener */
 };
 
+struct control_config {
+    const char *socket; /* NULL: the usual places */
+    uint32_t mode;
+    const char *group; /* NULL: nobody's */
+};
+
+struct admin_config {
+    struct control_config control;
+};
+
 struct config_top {
     int64_t version;
     struct log_config log;
@@ -156,6 +166,7 @@ struct config_top {
     struct resolver_config resolver;
     weir_array executors, plugins, upstreams, listeners;
     struct tls_config tls;
+    struct admin_config admin;
 };
 
 extern const char *const weir__log_levels[];

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "host/schema/schema.h"
@@ -164,6 +165,37 @@ WEIR_OPTIONS(tls_options,
                               "Resumption by tickets, whose keys all listeners share and that "
                               "change by themselves"));
 
+/* Octal digits, as chmod takes them. */
+static bool mode_parse(weir_config_context *context, const weir_config_node *node, void *field)
+{
+    const char *text = weir_config_node_text(node);
+    char *end = NULL;
+    unsigned long mode =
+        weir_config_node_get_kind(node) == WEIR_NODE_SCALAR && *text ? strtoul(text, &end, 8) : 0;
+
+    if (!end || *end || !mode || mode > 0777) {
+        weir_config_error_at(context, node, "`mode` is the mode of a file, as in \"0660\"");
+        return false;
+    }
+    *(uint32_t *)field = (uint32_t)mode;
+    return true;
+}
+
+WEIR_OPTIONS(control_options,
+             WEIR_OPTION_PATH(struct control_config, socket, NULL,
+                              "Where weirctl finds the daemon; /run/weir/control.sock when not set",
+                              .optional = true, .reload = WEIR_RELOAD_RESTART),
+             WEIR_OPTION_CUSTOM(struct control_config, mode, mode_parse, "0660",
+                                "Of the socket's file", .reload = WEIR_RELOAD_RESTART),
+             WEIR_OPTION_STRING(struct control_config, group, NULL,
+                                "Its members may reload, drain and change log levels; root and "
+                                "weir's own user may everything",
+                                .optional = true, .reload = WEIR_RELOAD_RESTART));
+
+WEIR_OPTIONS(admin_options,
+             WEIR_OPTION_MAP(struct admin_config, control, control_options, "The control socket"),
+             WEIR_OPTION_PLANNED("http", "Metrics, health and the dashboard"));
+
 const weir_option *const weir__top_options[] = {
     WEIR_OPTION_INT(struct config_top, version, NULL, "Version of the file format: 1", .min = 1,
                     .example = "1"),
@@ -186,6 +218,6 @@ const weir_option *const weir__top_options[] = {
                       .extend = weir__listener_extend),
     WEIR_OPTION_PLANNED("tests", "Requests and what is expected of them"),
     WEIR_OPTION_PLANNED("telemetry", "Metrics and tracing"),
-    WEIR_OPTION_PLANNED("admin", "Control socket and dashboard"),
+    WEIR_OPTION_MAP(struct config_top, admin, admin_options, "How weir is looked into"),
     NULL,
 };

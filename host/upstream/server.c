@@ -119,6 +119,12 @@ bool weir__server_response(struct server *server, weir_outcome outcome, int64_t 
     return weir__server_failed(server, now);
 }
 
+/* An operator took it out of use. */
+static bool is_out(struct server *server)
+{
+    return __atomic_load_n(&server->override, __ATOMIC_RELAXED) >= SERVER_DRAINED;
+}
+
 static bool was_tried(const struct tried_servers *tried, size_t index)
 {
     return tried->bits[index / 64] >> (index % 64) & 1;
@@ -134,7 +140,7 @@ static bool pick_least_recently_failed(const weir_upstream *upstream,
     for (size_t i = 0; i < upstream->n_servers; i++) {
         int64_t down = __atomic_load_n(&upstream->servers[i]->down_until, __ATOMIC_RELAXED);
 
-        if (was_tried(tried, i) || (found && down >= oldest))
+        if (was_tried(tried, i) || (found && down >= oldest) || is_out(upstream->servers[i]))
             continue;
         oldest = down;
         *ret_index = i;
@@ -152,7 +158,8 @@ bool weir__upstream_pick(const weir_upstream *upstream, struct upstream_loop *lo
         size_t i = first + k < n ? first + k : first + k - n;
 
         /* With one server there is nothing to pass over to. */
-        if (was_tried(tried, i) || (n > 1 && !weir__server_usable(upstream->servers[i], now)))
+        if (was_tried(tried, i) || is_out(upstream->servers[i]) ||
+            (n > 1 && !weir__server_usable(upstream->servers[i], now)))
             continue;
         local->next = (unsigned)(i + 1);
         *ret_index = i;

@@ -33,6 +33,14 @@ struct pool {
     struct pool_names *names; /* NULL: the server is given by address */
 } __attribute__((aligned(HOST_CACHE_LINE)));
 
+/* What an operator said of a server. It outlives reloads, as its health does. */
+enum server_override {
+    SERVER_NO_OVERRIDE,
+    SERVER_ENABLED,
+    SERVER_DRAINED,  /* no new connections nor requests; those in flight end by themselves */
+    SERVER_DISABLED, /* the same, said to be for longer */
+};
+
 /* What the name of a server was found to be last. */
 struct server_name_state {
     bool is_name;        /* false: an address, or not looked up yet */
@@ -51,6 +59,7 @@ struct server {
     /* Shared by all loops, atomic. */
     int64_t down_until; /* 0: in order */
     unsigned bad_responses;
+    int override; /* enum server_override */
     struct pool pools[];
 };
 

@@ -56,6 +56,19 @@ typedef struct weir_executor_options {
  *  defaults. Any thread. Errors: WEIR_ENOMEM. */
 WEIR_PUBLIC weir_error *weir_executor_new(const weir_executor_options *options,
                                           weir_executor **ret) WEIR_MUST_USE;
+
+/** How busy an executor is at this moment. */
+typedef struct weir_executor_stats {
+    size_t size;
+    unsigned threads, threads_max; /**< that live; at most */
+    unsigned busy;                 /**< threads with a job */
+    size_t queued, queue_max;      /**< jobs that wait for a thread; at most */
+    size_t waiting;                /**< callers that wait for room in the queue */
+    bool broken;                   /**< a thread_start failed: no job is taken any more */
+} weir_executor_stats;
+
+/** Fills `ret`, as much of it as its `size` says. Any thread. */
+WEIR_PUBLIC void weir_executor_get_stats(const weir_executor *executor, weir_executor_stats *ret);
 /** Any thread. */
 WEIR_PUBLIC weir_executor *weir_executor_ref(weir_executor *executor);
 /** The last reference shuts down without waiting. Any thread. */

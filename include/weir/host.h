@@ -71,6 +71,9 @@ typedef struct weir_host_settings {
     unsigned threads; /**< traffic loops */
     const char *backend;
     bool debug;
+    const char *control_socket; /**< path of admin.control.socket; NULL: the usual places */
+    unsigned control_mode;      /**< of that file */
+    const char *control_group;  /**< whose members operate; NULL: nobody's */
 } weir_host_settings;
 
 /** Counts for the last line of `weir check` and the start line. */
@@ -107,7 +110,7 @@ WEIR_PUBLIC void weir_host_summary(weir_host *host, FILE *out);
  *  asked (an address is in use); 78 anything wrong in a file. */
 WEIR_PUBLIC int weir_host_exit_code(const weir_host *host);
 WEIR_PUBLIC weir_host_counts weir_host_counts_of(const weir_host *host);
-/** After a load that went well. */
+/** After a load that went well; where a load failed, what it could read of `admin`. */
 WEIR_PUBLIC const weir_host_settings *weir_host_settings_of(const weir_host *host);
 
 /** What a diagnostic's code means and what to do about it; NULL: there is no such code. Any thread. */
@@ -168,6 +171,19 @@ typedef struct weir_host_endpoint {
 /** The i-th of them, after prepare; false past the last. */
 WEIR_PUBLIC bool weir_host_endpoint_at(const weir_host *host, size_t index,
                                        weir_host_endpoint *ret);
+
+/** A listening socket. The descriptor is the host's. */
+typedef struct weir_host_socket {
+    const char *listener, *address;
+    int fd;
+    bool inherited; /**< the process was started with it */
+} weir_host_socket;
+
+/** The i-th of them, after prepare and until the stop; false past the last. Sockets that systemd
+ *  passed under a listener's name, or without one, are used where they have the listener's address. */
+WEIR_PUBLIC bool weir_host_socket_at(const weir_host *host, size_t index, weir_host_socket *ret);
+/** Somebody else keeps the sockets open from now on: files of Unix sockets stay when weir stops. */
+WEIR_PUBLIC void weir_host_keep_sockets(weir_host *host);
 
 WEIR_END_DECLS
 

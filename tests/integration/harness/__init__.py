@@ -12,11 +12,11 @@ from .http1 import RawClient, Response, request
 from .origin import ScriptedOrigin, ok_response
 from .peers import Certificates, Nginx, curl, pattern_bytes, sha256
 from .process import Process, run, wait_until
-from .weir import Weir, weir_check, weir_run
+from .weir import Weir, weir_check, weir_run, weirctl
 
 __all__ = [
     "app", "chain", "config", "echo_listener", "http_listener", "proxy", "redirect", "respond", "static",
     "tcp_listener", "to_yaml", "upstream", "Env", "Failed", "Skip", "cases", "needs_full", "scaled", "timeout",
     "RawClient", "Response", "request", "ScriptedOrigin", "ok_response", "Certificates", "Nginx", "curl",
-    "pattern_bytes", "sha256", "Process", "run", "wait_until", "Weir", "weir_check", "weir_run",
+    "pattern_bytes", "sha256", "Process", "run", "wait_until", "Weir", "weir_check", "weir_run", "weirctl",
 ]

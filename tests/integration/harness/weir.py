@@ -44,6 +44,13 @@ def weir_run(env, *arguments):
     return result.returncode, (result.stdout + result.stderr).decode("utf-8", "replace")
 
 
+def weirctl(env, weir, *words, limit=30.0):
+    """`weirctl WORDS` to that weir: returncode, stdout, stderr."""
+    argv = [env.options.weir.parent / "weirctl", "--socket", weir.control, *words]
+    result = run([*env.options.wrap, *argv], limit, env=variables(env.options))
+    return result.returncode, result.stdout.decode(), result.stderr.decode()
+
+
 def outcome_pattern(*words):
     """A line with one of operation.md's outcome words, as a word of its own."""
     return r"(?<![\w.])(?:" + "|".join(re.escape(word) for word in words) + r")(?![\w.]*\w)"
@@ -62,6 +69,10 @@ class Weir(Process):
         if not env.options.weir.exists():
             raise Failed(f"no weir at {env.options.weir} (use --prefix)")
         env.diagnostics.append(lambda: f"--- {self.path.name}\n{text}")
+        # A control socket of its own, unless the configuration names one.
+        self.control = env.dir / f"{name}.control"
+        if "admin" not in text:
+            arguments = ["--set", f"admin.control.socket={self.control}", *arguments]
         super().__init__(env, command(env.options, "run", self.path, *arguments), name,
                          {**variables(env.options), **(extra or {})})
         env.defer(self.finish)

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weirctl: asks the daemon over its control socket, and prints answers for people or programs. */
+#ifndef WEIR_DAEMON_CTL_H
+#define WEIR_DAEMON_CTL_H
+
+#include <jansson.h>
+
+#include "daemon/daemon.h"
+
+/* What stands behind the verb. */
+struct ctl_arguments {
+    const char *words[8]; /* what is not a flag */
+    int n_words;
+    const char *socket, *config, *time, *top, *limit, *level;
+    bool json, tree, stack, now, cache, follow, help, debug;
+};
+
+struct ctl_verb {
+    const char *name, *alias;
+    const char *synopsis, *summary, *help;
+    int min_words, max_words;
+    const char *flags; /* those it takes, of "json tree stack …" */
+    const char *method;
+    /* False after saying what is wrong. NULL: no parameters. */
+    bool (*params)(const struct ctl_arguments *arguments, json_t *into);
+    /* What people see; gives the exit code. NULL: "done". */
+    int (*print)(const struct ctl_arguments *arguments, const json_t *answer);
+};
+
+extern const struct ctl_verb ctl_verbs[];
+
+/* ctl_print.c: tables. */
+enum ctl_cell { CELL_TEXT, CELL_COUNT, CELL_BYTES, CELL_SECONDS, CELL_SHARE, CELL_YES };
+
+struct ctl_column {
+    const char *title, *key;
+    enum ctl_cell cell;
+};
+
+#define CTL_COLUMNS_MAX 12
+
+void ctl_table(const json_t *rows, const struct ctl_column *columns, size_t n);
+/* A cell's text; the result is `buffer`. */
+const char *ctl_cell(const json_t *value, enum ctl_cell cell, char *buffer, size_t size);
+/* Says which loops did not answer. */
+void ctl_blocked(const json_t *answer);
+
+/* ctl_screens.c */
+int ctl_print_status(const struct ctl_arguments *arguments, const json_t *answer);
+int ctl_print_tasks(const struct ctl_arguments *arguments, const json_t *answer);
+int ctl_print_record(const json_t *record);
+
+#endif

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+
+libweir_host_core_la_SOURCES += \
+	host/status/ask.c \
+	host/status/listeners.c \
+	host/status/loops.c \
+	host/status/process.c \
+	host/status/status.h \
+	host/status/upstreams.c
+weirinclude_HEADERS += include/weir/inspect.h
