@@ -37,6 +37,7 @@ EXTRA_DIST += \
 	tests/integration/test_quickstart.py \
 	tests/integration/test_routes.py \
 	tests/integration/test_static.py \
+	tests/integration/test_systemd.py \
 	tests/integration/test_tls.py \
 	tests/integration/test_tls_certificates.py \
 	tests/integration/test_upstreams.py \
