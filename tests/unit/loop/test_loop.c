@@ -595,7 +595,8 @@ static void T18_B4_in_debug_mode_slow_callbacks_are_named(void **state)
     sink_close(ends, text, sizeof(text));
 
     assert_non_null(strstr(text, " WARNING weir: Executing <Handle note_arg("));
-    assert_non_null(strstr(text, " took 0.000 seconds\n"));
+    assert_non_null(strstr(text, " took 0.0"));
+    assert_non_null(strstr(text, " seconds\n"));
     assert_null(strstr(strstr(text, "took") + 4, "took"));
 }
 
