@@ -33,3 +33,5 @@ install-weirctl: install-binPROGRAMS
 uninstall-local: uninstall-weirctl
 uninstall-weirctl:
 	rm -f "$(DESTDIR)$(bindir)/weirctl"
+
+dist_man_MANS += docs/weir.8 docs/weirctl.8

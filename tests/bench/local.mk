@@ -74,3 +74,5 @@ bench_runtime_programs = \
 
 bench-runtime: $(bench_runtime_programs)
 	$(PYTHON3) $(top_srcdir)/tests/bench/runtime/run --programs tests/bench/runtime $(BENCH)
+
+EXTRA_DIST += tests/bench/start

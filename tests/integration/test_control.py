@@ -4,6 +4,7 @@
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -301,3 +302,15 @@ def test_every_verb_has_help(env, verb):
     for words in (["help", verb], [verb, "--help"]):
         result = run([env.options.weir.parent / "weirctl", *words], env=variables(env.options))
         assert result.returncode == 0 and result.stdout.startswith(b"weirctl "), result
+
+
+def test_manual_has_every_verb_and_is_sound(env):
+    listed = run([env.options.weir.parent / "weirctl", "help"], env=variables(env.options)).stdout.decode()
+    verbs = [line.split()[0] for line in listed.split("Verbs:\n")[1].split("\n\n")[0].splitlines()]
+    page = env.options.source / "docs" / "weirctl.8"
+    text = page.read_text()
+    assert len(verbs) > 15 and not [verb for verb in verbs if f".It Cm {verb}" not in text], verbs
+    if shutil.which("mandoc"):
+        for name in (page, page.with_name("weir.8")):
+            result = run(["mandoc", "-Tlint", "-Wwarning", name])
+            assert result.returncode == 0, result.stdout
