@@ -42,8 +42,10 @@ static bool next(struct reader *r, yaml_event_t *event)
 
     if (r->failed)
         return false;
-    if (yaml_parser_parse(r->parser, event))
+    if (yaml_parser_parse(r->parser, event)) {
+        r->c->events[r->c->n_events++] = *event;
         return true;
+    }
     r->failed = true;
     if (r->parser->error == YAML_MEMORY_ERROR)
         weir__arena_exhausted(&r->c->arena, 0);
@@ -56,6 +58,12 @@ static bool next(struct reader *r, yaml_event_t *event)
     problem.has_context = r->parser->context != NULL;
     weir__yaml_report(r->c, r->source, &problem);
     return false;
+}
+
+static void drop(struct reader *r, yaml_event_t *event)
+{
+    r->c->n_events--;
+    yaml_event_delete(event);
 }
 
 static void refuse(struct reader *r, int code, struct span span, const char *message,
@@ -162,11 +170,11 @@ static weir_config_node *compose_list(struct reader *r, const yaml_event_t *star
 
         if (event.type == YAML_SEQUENCE_END_EVENT) {
             end_span(list, &event);
-            yaml_event_delete(&event);
+            drop(r, &event);
             break;
         }
         item = compose(r, &event, depth + 1);
-        yaml_event_delete(&event);
+        drop(r, &event);
         if (item)
             weir__node_append(r->c, list, item);
     }
@@ -244,15 +252,15 @@ static weir_config_node *compose_map(struct reader *r, const yaml_event_t *start
 
         if (event.type == YAML_MAPPING_END_EVENT) {
             end_span(map, &event);
-            yaml_event_delete(&event);
+            drop(r, &event);
             break;
         }
         key = compose_key(r, &event, depth);
-        yaml_event_delete(&event);
+        drop(r, &event);
         if (!key || !next(r, &event))
             break;
         value = compose(r, &event, depth + 1);
-        yaml_event_delete(&event);
+        drop(r, &event);
         if (!value)
             break;
         if (key->plain && strcmp(key->text, "<<") == 0 && !merged)
@@ -327,7 +335,7 @@ static weir_config_node *read_documents(struct reader *r)
         else if (type != YAML_STREAM_START_EVENT && type != YAML_STREAM_END_EVENT &&
                  type != YAML_DOCUMENT_START_EVENT && type != YAML_DOCUMENT_END_EVENT)
             root = compose(r, &event, 1);
-        yaml_event_delete(&event);
+        drop(r, &event);
         if (type == YAML_STREAM_END_EVENT)
             break;
     }
@@ -343,6 +351,8 @@ weir_config_node *weir__document_parse(weir_config_context *c, struct source *so
     if (source->broken)
         return NULL;
     r.anchors = weir__node_new(c, WEIR_NODE_MAP, weir__span_file(source));
+    if (!c->events) /* each level holds what began it and what is being read */
+        c->events = weir__arena_alloc(&c->arena, (2 * CONFIG_MAX_DEPTH + 8) * sizeof *c->events);
     parser = CONFIG_NEW(c, yaml_parser_t);
     if (!yaml_parser_initialize(parser))
         weir__arena_exhausted(&c->arena, 0);

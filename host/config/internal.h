@@ -306,6 +306,8 @@ struct weir_config_context {
     size_t written;               /* nodes, with aliases counted as often as they are used */
     const char *memory_problem;   /* not NULL: reading ended for want of memory */
     struct yaml_parser_s *parser; /* what is open while reading, for the guard to close */
+    struct yaml_event_s *events;
+    size_t n_events;
     struct found *found;
     struct effective *effective, *effective_root; /* effective.h; NULL: no trace is kept */
     const char **skipped;                         /* files that an include passed over */

@@ -47,6 +47,8 @@ bool weir__config_guard(weir_config_context *c, void (*fn)(void *arg), void *arg
         return !c->memory_problem;
     }
     c->arena.escape = outer;
+    while (c->n_events > 0)
+        yaml_event_delete(&c->events[--c->n_events]);
     if (c->parser)
         yaml_parser_delete(c->parser);
     c->parser = NULL;

@@ -155,10 +155,30 @@ static const char *show_duration(weir_config_context *c, int64_t ns)
     return weir__arena_format(&c->arena, "%lldns", (long long)ns);
 }
 
+/* "1:30" as people write it on clocks, "5 s" as in a letter; NULL when it is neither. */
+static const char *likely_duration(weir_config_context *c, const char *text)
+{
+    unsigned a, b, seconds;
+    char *tight, *to;
+    int64_t ns;
+    int end = 0;
+
+    if (sscanf(text, "%4u:%2u:%2u%n", &a, &b, &seconds, &end) == 3 && !text[end])
+        return weir__arena_format(&c->arena, "%uh%um%us", a, b, seconds);
+    if (sscanf(text, "%4u:%2u%n", &a, &b, &end) == 2 && !text[end])
+        return weir__arena_format(&c->arena, "%um%us", a, b);
+    tight = to = weir__arena_dup(&c->arena, text, strlen(text));
+    for (const char *at = text; *at; at++)
+        if (*at != ' ')
+            *to++ = *at;
+    *to = '\0';
+    return strchr(text, ' ') && !weir__duration_parse(tight, &ns) ? tight : NULL;
+}
+
 static bool fill_duration(weir_config_context *c, const weir_option *option,
                           const weir_config_node *node, weir_duration *ret)
 {
-    const char *problem;
+    const char *problem, *clock;
     struct diagnostic *d;
     int64_t ns, least, most;
     size_t word;
@@ -170,8 +190,12 @@ static bool fill_duration(weir_config_context *c, const weir_option *option,
     problem = weir__duration_parse(node->text, &ns);
     if (problem && strcmp(problem, "unit") == 0) {
         d = weir__value_error(c, CONFIG_UNIT, node, "a duration needs a unit");
-        weir__diagnostic_label(c, d, "write `%ss` or `%sms`", weir__node_shown(c, node),
-                               weir__node_shown(c, node));
+        clock = likely_duration(c, node->text);
+        if (clock)
+            weir__diagnostic_label(c, d, "write `%s`", clock);
+        else
+            weir__diagnostic_label(c, d, "write `%ss` or `%sms`", weir__node_shown(c, node),
+                                   weir__node_shown(c, node));
         return false;
     }
     if (problem)

@@ -26,6 +26,7 @@ EXTRA_DIST += \
 	tests/dns/server.py \
 	tests/integration/test_backend.py \
 	tests/integration/test_check.py \
+	tests/integration/test_config.py \
 	tests/integration/test_control.py \
 	tests/integration/test_dns.py \
 	tests/integration/test_l4.py \
