@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "host/config/internal.h"
+
 struct builder {
     weir_config_context *c;
     struct registry *registry;
@@ -275,6 +277,15 @@ static const struct setting *find_key(const struct setting *s, const char *name,
     return child;
 }
 
+/* `upstreams.retris` is a setting misspelt rather than an upstream of that name. */
+static bool is_nearly_key(const struct setting *s, const char *word)
+{
+    for (const struct setting *child = s->first; child; child = child->next)
+        if (weir__edit_distance(word, child->name, 2) <= 2)
+            return true;
+    return false;
+}
+
 const struct setting *weir__settings_find(const struct setting *root, const char *path,
                                           const struct setting **ret_near, const char **ret_word)
 {
@@ -286,7 +297,7 @@ const struct setting *weir__settings_find(const struct setting *root, const char
 
         if (!next && s->element) { /* the name of an entry may be left out */
             next = find_key(s->element, path, len);
-            if (!next && s->option->type == WEIR_TYPE_NAMED)
+            if (!next && s->option->type == WEIR_TYPE_NAMED && !is_nearly_key(s->element, path))
                 next = s->element;
         }
         if (!next) {
