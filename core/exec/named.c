@@ -42,10 +42,10 @@ weir_error *weir__named_call_new(void *pool, const char *name, weir_slice argume
         return weir_raise(WEIR_ENOMEM, "job");
     *call = (struct named_call){.pool = pool, .pidfd = -1, .limit = limit, .len = argument.len};
     list_init(&call->link);
-    call->name = memcpy(call->data, name, name_size);
-    call->argument = call->data + name_size;
+    call->argument = call->data;
     if (argument.len)
         memcpy(call->argument, argument.data, argument.len);
+    call->name = memcpy(call->data + argument.len, name, name_size);
     *ret = call;
     return NULL;
 }

@@ -22,7 +22,7 @@ struct named_call {
     const char *name;
     size_t len; /* of the argument */
     char *argument;
-    char data[];
+    _Alignas(16) char data[]; /* the argument, then the name: aligned as from malloc() */
 };
 
 /* NULL: there is none. */

@@ -72,15 +72,15 @@ static weir_error *run(const weir_job_table *table, const char *name, weir_slice
     return job->run(argument, result);
 }
 
-static int answer(const weir_job_table *table, const struct wire_head *head, char *name)
+static int answer(const weir_job_table *table, const struct wire_head *head, const char *body)
 {
     weir_auto(weir_buffer) result = NULL;
-    weir_slice argument = weir_slice_of(name + head->name_len + 1, (size_t)head->len), all;
+    weir_slice argument = weir_slice_of(body, (size_t)head->len), all;
     weir_error *error = weir_buffer_new((size_t)head->limit, &result);
 
     atomic_store(&weir__worker_job, head->code);
     if (!error)
-        error = run(table, name, argument, result);
+        error = run(table, body + head->len, argument, result);
     if (!error)
         error = weir_buffer_linear(result, &all);
     if (error)
@@ -93,7 +93,7 @@ static int serve_one(const weir_job_table *table)
 {
     struct wire_head head;
     int result = weir__wire_receive_head(WIRE_FD, &head);
-    char *body; /* name, NUL, argument */
+    char *body, *name; /* the argument, aligned as from malloc(), then the name */
 
     if (result)
         return result;
@@ -102,10 +102,11 @@ static int serve_one(const weir_job_table *table)
     body = weir__malloc((size_t)head.name_len + 1 + (size_t)head.len);
     if (!body)
         return -ENOMEM;
-    result = weir__wire_receive(WIRE_FD, body, head.name_len);
-    body[head.name_len] = '\0';
+    name = body + head.len;
+    name[head.name_len] = '\0';
+    result = weir__wire_receive(WIRE_FD, name, head.name_len);
     if (!result)
-        result = weir__wire_receive(WIRE_FD, body + head.name_len + 1, (size_t)head.len);
+        result = weir__wire_receive(WIRE_FD, body, (size_t)head.len);
     if (!result)
         result = answer(table, &head, body);
     weir__free(body);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Chooses a backend by name. For "auto" that is io_uring where it works, and epoll elsewhere: old
- * kernels, containers whose filter forbids it, valgrind; nobody has to act on that, so it is said at
- * DEBUG. WEIR_BACKEND in the environment decides for those who leave it to "auto".
- *
- * docs/BENCH.md has the figures behind that order.
+ * Chooses a backend by name. "auto" is epoll: a killed process's ring keeps listening sockets for a
+ * moment after its end, so that a restart may find its address taken, and bulk relays splice on epoll
+ * only (docs/internals/io.md, docs/BENCH.md). WEIR_BACKEND in the environment decides for those who
+ * leave it to "auto".
  */
 #include "config.h"
 
@@ -15,7 +14,6 @@
 #include <string.h>
 
 #include <weir/error.h>
-#include <weir/log.h>
 
 #include "core/io/io.h"
 
@@ -72,41 +70,6 @@ static weir_error *make_uring(struct io_backend **ret)
 #endif
 }
 
-static void say_fallback(const weir_error *error)
-{
-    char text[WHY_MAX];
-
-    weir_error_message(error, text, sizeof(text));
-    weir_log(weir_logger_get("weir"), WEIR_LOG_DEBUG, "epoll is used: %s", text);
-}
-
-/* The first of a process is enough. */
-static void log_fallback(const weir_error *error)
-{
-    static int said;
-
-    if (!__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED))
-        say_fallback(error);
-}
-
-static weir_error *make_auto(struct io_backend **ret, const char **ret_why)
-{
-    weir_error *error = make_uring(ret);
-
-    if (!error) {
-        *ret_why = "auto: it works here";
-        return NULL;
-    }
-    if (weir_error_code(error) == WEIR_ENOMEM)
-        return error;
-    log_fallback(error);
-    weir_error_unref(error);
-    *ret_why = why_no_uring();
-    if (!*ret_why)
-        *ret_why = "a ring could not be made";
-    return weir__io_epoll.create(ret);
-}
-
 weir_error *weir__io_backend_new(const char *name, struct io_backend **ret)
 {
     const char *why = "as asked for", *variable = NULL;
@@ -116,9 +79,10 @@ weir_error *weir__io_backend_new(const char *name, struct io_backend **ret)
         name = variable = secure_getenv("WEIR_BACKEND");
     if (variable && *variable)
         why = "as WEIR_BACKEND says";
-    if (!name || !*name || strcmp(name, "auto") == 0)
-        error = make_auto(ret, &why);
-    else if (strcmp(name, "epoll") == 0)
+    if (!name || !*name || strcmp(name, "auto") == 0) {
+        why = "auto";
+        error = weir__io_epoll.create(ret);
+    } else if (strcmp(name, "epoll") == 0)
         error = weir__io_epoll.create(ret);
     else if (strcmp(name, "io_uring") == 0)
         error = make_uring(ret);

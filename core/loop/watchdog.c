@@ -306,12 +306,13 @@ struct limits {
 struct looking {
     int64_t now;
     const struct limits *limits;
+    bool busy; /* some loop ran since the last look, or runs */
 };
 
 /* Under the lock of the list of loops: only looks. */
 static void look_at(weir_loop *loop, void *arg)
 {
-    const struct looking *looking = arg;
+    struct looking *looking = arg;
     int64_t now = looking->now;
     struct watched *watched = find_watched(loop, weir__loop_tid(loop));
     uint32_t number;
@@ -320,6 +321,8 @@ static void look_at(weir_loop *loop, void *arg)
         return;
     watched->seen = true;
     number = atomic_load_explicit(&weir__loop_step(loop)->number, memory_order_relaxed);
+    if (number != watched->number || (number & 1))
+        looking->busy = true;
     if (number != watched->number || !(number & 1)) {
         watched->ended = watched->said != SAID_NOTHING;
         watched->blocked = now - watched->since;
@@ -334,9 +337,10 @@ static void look_at(weir_loop *loop, void *arg)
     snprintf(watched->name, sizeof(watched->name), "%s", weir__loop_name(loop));
 }
 
-static void look(int64_t now, int64_t late, const struct limits *limits)
+/* Whether some loop is busy. */
+static bool look(int64_t now, int64_t late, const struct limits *limits)
 {
-    struct looking looking = {now, limits};
+    struct looking looking = {now, limits, false};
 
     for (size_t i = 0; i < dog.nloops; i++) {
         dog.loops[i].seen = dog.loops[i].ended = false;
@@ -359,6 +363,7 @@ static void look(int64_t now, int64_t late, const struct limits *limits)
             report_blocked(watched);
         }
     }
+    return looking.busy;
 }
 
 static struct timespec at_ns(int64_t ns)
@@ -370,12 +375,14 @@ static void *watch(void *arg)
 {
     int64_t last = now_ns();
     struct limits limits;
+    bool busy = true;
 
     (void)arg;
     pthread_mutex_lock(&dog.lock);
     dog.nloops = 0;
     while (dog.running) {
-        int64_t period = dog.warn / LOOKS, now;
+        /* Looked at less often, so that an idle process sleeps. */
+        int64_t period = busy ? dog.warn / LOOKS : dog.warn, now;
         struct timespec end = at_ns(last + period);
 
         if (pthread_cond_timedwait(&dog.changed, &dog.lock, &end) != ETIMEDOUT)
@@ -384,7 +391,7 @@ static void *watch(void *arg)
         limits = (struct limits){dog.warn, dog.error};
         pthread_mutex_unlock(&dog.lock);
         now = now_ns();
-        look(now, now - last > 2 * period ? now - last - period : 0, &limits);
+        busy = look(now, now - last > 2 * period ? now - last - period : 0, &limits);
         last = now_ns();
         pthread_mutex_lock(&dog.lock);
     }

@@ -67,9 +67,9 @@ enum weir_debug_switch { WEIR_DEBUG_DEFAULT = 0, WEIR_DEBUG_ON = 1, WEIR_DEBUG_O
 
 typedef struct weir_loop_options {
     size_t size;
-    /** Who does the I/O: "io_uring", "epoll", or "auto" (the default): io_uring where it works, tried
-     *  once in a process, else epoll; WEIR_BACKEND in the environment speaks for "auto". Programs see
-     *  no difference but one: io_uring sends at the end of the iteration, epoll also at once. */
+    /** Who does the I/O: "epoll", "io_uring", or "auto" (the default), which is epoll unless
+     *  WEIR_BACKEND in the environment says otherwise. Programs see no difference but one: io_uring
+     *  sends at the end of the iteration, epoll also at once. */
     const char *backend;
     size_t max_chunks; /**< of the chunk pool; 0: 16,384 (256 MiB of address space) */
     size_t stack_size; /**< of a task, bytes; 0: 64 KiB (256 KiB under sanitizers) */

@@ -88,37 +88,24 @@ static int choice_setup(void **state)
     return unsetenv("WEIR_BACKEND");
 }
 
-static void auto_takes_the_best_that_works(void **state)
+static void auto_is_epoll_and_a_name_is_obeyed(void **state)
 {
     int asked = in_child(0, "io_uring", NULL);
 
     (void)state;
     assert_true(asked == FOUND_URING || asked == FOUND_REFUSAL);
 
-    assert_int_equal(in_child(0, "auto", NULL), asked == FOUND_URING ? FOUND_URING : FOUND_EPOLL);
-    assert_int_equal(in_child(0, NULL, NULL), asked == FOUND_URING ? FOUND_URING : FOUND_EPOLL);
+    assert_int_equal(in_child(0, "auto", NULL), FOUND_EPOLL);
+    assert_int_equal(in_child(0, NULL, NULL), FOUND_EPOLL);
     assert_int_equal(in_child(0, "epoll", NULL), FOUND_EPOLL);
 }
 
-static void where_a_filter_forbids_io_uring_auto_is_epoll(void **state)
+static void where_io_uring_does_not_work_auto_serves_all_the_same(void **state)
 {
     (void)state;
     assert_int_equal(in_child(EPERM, "auto", NULL), FOUND_EPOLL);
-
     assert_int_equal(in_child(EPERM, "epoll", NULL), FOUND_EPOLL);
-}
-
-static void on_an_old_kernel_auto_is_epoll(void **state)
-{
-    (void)state;
     assert_int_equal(in_child(ENOSYS, "auto", NULL), FOUND_EPOLL);
-    assert_int_equal(in_child(EINVAL, "auto", NULL), FOUND_EPOLL); /* unknown flags */
-}
-
-static void without_memory_to_lock_auto_is_epoll(void **state)
-{
-    (void)state;
-    assert_int_equal(in_child(ENOMEM, "auto", NULL), FOUND_EPOLL);
 }
 
 static void io_uring_by_name_is_refused_in_words(void **state)
@@ -155,10 +142,8 @@ static void an_unknown_name_is_refused_with_those_there_are(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHOICE_TEST(auto_takes_the_best_that_works),
-        CHOICE_TEST(where_a_filter_forbids_io_uring_auto_is_epoll),
-        CHOICE_TEST(on_an_old_kernel_auto_is_epoll),
-        CHOICE_TEST(without_memory_to_lock_auto_is_epoll),
+        CHOICE_TEST(auto_is_epoll_and_a_name_is_obeyed),
+        CHOICE_TEST(where_io_uring_does_not_work_auto_serves_all_the_same),
         CHOICE_TEST(io_uring_by_name_is_refused_in_words),
         CHOICE_TEST(the_environment_speaks_for_auto_only),
         CHOICE_TEST(an_unknown_name_is_refused_with_those_there_are),
