@@ -140,8 +140,11 @@ WEIR_PUBLIC weir_error *weir_datagram_of_fd_at(const weir_site *site, weir_loop 
                                                const void *config,
                                                weir_datagram **ret) WEIR_MUST_USE;
 
+/** One more reference. */
 WEIR_PUBLIC weir_datagram *weir_datagram_ref(weir_datagram *socket);
+/** Drops a reference; the memory goes with the last, the socket with its close. */
 WEIR_PUBLIC void weir_datagram_unref(weir_datagram *socket);
+/** The loop it belongs to, borrowed. */
 WEIR_PUBLIC weir_loop *weir_datagram_loop(const weir_datagram *socket);
 /** Borrowed; the remote's length is 0 when there is none. */
 WEIR_PUBLIC const weir_address *weir_datagram_local_address(const weir_datagram *socket);
