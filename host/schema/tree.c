@@ -95,9 +95,8 @@ static void add_entry(struct builder *b, struct setting *parent, const char *nam
     weir_option *option = weir_config_alloc(b->c, sizeof *option);
     struct setting *s = find_child(parent, name);
 
-    if (s) {
-        if (!entry->value)
-            add_table(b, s, entry->options, entry->owner);
+    if (s) { /* of another protocol: both keys of `proxy` */
+        add_table(b, s, entry->value ? entry->value->fields : entry->options, entry->owner);
         return;
     }
     if (entry->value)
