@@ -414,5 +414,7 @@ int main(void)
         cmocka_unit_test(T23_K2_the_end_of_the_process_reports_loops_that_nobody_closed),
     };
 
+    /* A shell leaves it ignored for what runs in the background. */
+    (void)signal(SIGINT, SIG_DFL);
     return cmocka_run_group_tests_name("run", tests, NULL, NULL);
 }

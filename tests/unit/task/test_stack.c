@@ -426,7 +426,8 @@ static void T93_longjmp_out_of_a_task_is_reported_at_the_next_step(void **state)
 
     (void)state;
 #ifdef WEIR_SANITIZE
-    skip(); /* their longjmp knows one stack */
+    print_message("the longjmp of sanitizers knows one stack\n");
+    skip();
 #endif
     status = run_in_a_child(run_with_a_longjmp, text, sizeof text);
     assert_non_null(strstr(text, "(leave_by_longjmp, created at "));

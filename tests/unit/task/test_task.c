@@ -513,5 +513,7 @@ int main(void)
         ON_MAIN_TEST(run_until_complete_says_when_the_loop_was_stopped_before),
     };
 
+    /* A shell leaves it ignored for what runs in the background. */
+    (void)signal(SIGINT, SIG_DFL);
     return cmocka_run_group_tests(tests, read_debug_information, NULL);
 }
