@@ -244,7 +244,7 @@ static bool take_flag(const struct ctl_verb *verb, struct ctl_arguments *into, i
         fprintf(stderr, "weirctl: %s needs a value\n", text);
         return false;
     }
-    *(const char **)((char *)into + flag->offset) = equals ? equals + 1 : argv[++*at];
+    *(const char **)(void *)((char *)into + flag->offset) = equals ? equals + 1 : argv[++*at];
     return true;
 }
 

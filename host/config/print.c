@@ -76,7 +76,7 @@ static unsigned put_text(FILE *out, const struct effective *e, const char *text)
 
 static unsigned put_name(FILE *out, const char *name)
 {
-    struct effective plain = {NULL};
+    struct effective plain = {.option = NULL};
 
     return put_text(out, &plain, name) + (unsigned)fprintf(out, ":");
 }

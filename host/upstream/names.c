@@ -71,9 +71,10 @@ static void addresses_text(const weir_addresses *addresses, char *text, size_t s
     for (size_t i = 0; i < weir_addresses_count(addresses) && used < size; i++) {
         size_t length;
         const struct sockaddr *address = weir_addresses_get(addresses, i, &length);
-        const void *bytes = address->sa_family == AF_INET6
-                                ? (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr
-                                : (const void *)&((const struct sockaddr_in *)address)->sin_addr;
+        const void *bytes =
+            address->sa_family == AF_INET6
+                ? (const void *)&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr
+                : (const void *)&((const struct sockaddr_in *)(const void *)address)->sin_addr;
         char one[INET6_ADDRSTRLEN] = "";
 
         inet_ntop(address->sa_family, bytes, one, sizeof one);
