@@ -200,26 +200,7 @@ static void close_port(weir_loop *loop, void *state)
 }
 
 /* Its jobs live in tasks or may be abandoned: nothing of its own keeps a loop from closing. */
-static void cancel_nothing(weir_loop *loop, void *state)
-{
-    (void)loop;
-    (void)state;
-}
-
-static size_t nothing_lives(weir_loop *loop, void *state, char *buffer, size_t size)
-{
-    (void)loop;
-    (void)state;
-    (void)buffer;
-    (void)size;
-    return 0;
-}
-
-static const struct loop_slot_ops slot_ops = {
-    .cancel_all = cancel_nothing,
-    .live = nothing_lives,
-    .destroy = close_port,
-};
+static const struct loop_slot_ops slot_ops = {.destroy = close_port};
 
 weir_error *weir__exec_port_of(weir_loop *loop, struct exec_port **ret)
 {

@@ -420,7 +420,8 @@ static bool has_tasks(weir_loop *loop)
     const struct loop_slot_state *slot = &loop->slots[LOOP_SLOT_TASKS];
     char names[64];
 
-    return slot->ops && slot->ops->live(loop, slot->state, names, sizeof(names)) > 0;
+    return slot->ops && slot->ops->live &&
+           slot->ops->live(loop, slot->state, names, sizeof(names)) > 0;
 }
 
 /* What nobody closed, once no task is left that could close it (`late`: although some are left). */

@@ -174,6 +174,7 @@ enum loop_slot {
     LOOP_SLOTS
 };
 
+/* All but `destroy` may be NULL: there is nothing to do. */
 struct loop_slot_ops {
     /* Cancels or aborts what lives (weir_loop_close_force). */
     void (*cancel_all)(weir_loop *loop, void *state);
@@ -181,7 +182,7 @@ struct loop_slot_ops {
     void (*sweep)(weir_loop *loop, void *state);
     /* How much still lives; writes names of some of it to `buffer`. */
     size_t (*live)(weir_loop *loop, void *state, char *buffer, size_t size);
-    /* Last call at a forced close over what still lives, which is leaked. May be NULL. */
+    /* Last call at a forced close over what still lives, which is leaked. */
     void (*abandon)(weir_loop *loop, void *state);
     /* Last call at close; frees the state. */
     void (*destroy)(weir_loop *loop, void *state);

@@ -152,23 +152,7 @@ static void close_processes(weir_loop *loop, void *state)
     weir__free(processes);
 }
 
-static void cancel_nothing(weir_loop *loop, void *state)
-{
-    (void)loop;
-    (void)state;
-}
-
-static size_t nothing_lives(weir_loop *loop, void *state, char *buffer, size_t size)
-{
-    (void)loop;
-    (void)state;
-    (void)buffer;
-    (void)size;
-    return 0;
-}
-
-static const struct loop_slot_ops slot_ops = {
-    .cancel_all = cancel_nothing, .live = nothing_lives, .destroy = close_processes};
+static const struct loop_slot_ops slot_ops = {.destroy = close_processes};
 
 static weir_error *processes_of(weir_loop *loop, struct processes **ret)
 {
