@@ -130,7 +130,8 @@ static uint64_t read_fixed(struct cfi_reader *reader, unsigned size)
     return value;
 }
 
-static uint64_t read_uleb(struct cfi_reader *reader)
+/* The bits of a LEB128 number; how many there are, and its last byte, which has the sign. */
+static uint64_t read_leb(struct cfi_reader *reader, unsigned *ret_bits, unsigned *ret_last)
 {
     uint64_t value = 0;
     unsigned shift = 0, byte;
@@ -141,22 +142,25 @@ static uint64_t read_uleb(struct cfi_reader *reader)
             value |= (uint64_t)(byte & 0x7F) << shift;
         shift += 7;
     } while (byte & 0x80);
+    *ret_bits = shift;
+    *ret_last = byte;
     return value;
+}
+
+static uint64_t read_uleb(struct cfi_reader *reader)
+{
+    unsigned bits, last;
+
+    return read_leb(reader, &bits, &last);
 }
 
 static int64_t read_sleb(struct cfi_reader *reader)
 {
-    uint64_t value = 0;
-    unsigned shift = 0, byte;
+    unsigned bits, last;
+    uint64_t value = read_leb(reader, &bits, &last);
 
-    do {
-        byte = (unsigned)read_fixed(reader, 1);
-        if (shift < 64)
-            value |= (uint64_t)(byte & 0x7F) << shift;
-        shift += 7;
-    } while (byte & 0x80);
-    if (shift < 64 && byte & 0x40)
-        value |= ~(uint64_t)0 << shift;
+    if (bits < 64 && last & 0x40)
+        value |= ~(uint64_t)0 << bits;
     return (int64_t)value;
 }
 

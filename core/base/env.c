@@ -57,14 +57,6 @@ bool weir__env_dev(void)
     return env_flag(&dev_variable);
 }
 
-bool weir__env_flag(const char *name)
-{
-    const char *text = secure_getenv(name);
-    bool value = false;
-
-    return text && weir__flag_parse(text, &value) && value;
-}
-
 bool weir_debug_default(void)
 {
     bool dev = weir__env_dev();

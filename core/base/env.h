@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 
-bool weir__env_flag(const char *name);
 bool weir__env_debug(void); /* WEIR_DEBUG */
 bool weir__env_dev(void);   /* WEIR_DEV */
 /* 1, true, on, yes: true. 0, false, off, no, empty: false. False is returned for any other text.
