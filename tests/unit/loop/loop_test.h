@@ -3,7 +3,9 @@
 #ifndef WEIR_TESTS_LOOP_TEST_H
 #define WEIR_TESTS_LOOP_TEST_H
 
+#include <errno.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -96,6 +98,13 @@ static inline void sink_close(int ends[2], char *text, size_t size)
     OK(weir_log_configure(&(weir_log_options){WEIR_SIZED(weir_log_options), .fd = 2}));
     close(ends[0]);
     close(ends[1]);
+}
+
+/* Of another thread. */
+static inline void wait_for_event(sem_t *event)
+{
+    while (sem_wait(event) != 0)
+        assert_int_equal(errno, EINTR);
 }
 
 #define LOOP_TEST(name) cmocka_unit_test_setup_teardown(name, loop_setup, loop_teardown)

@@ -218,14 +218,15 @@ static void T14_D3_in_its_own_callback_it_is_too_late_and_does_not_wait(void **s
     weir_handle_unref(own);
 }
 
-static atomic_int entered, let_go, ended, cancel_said;
+static sem_t entered, let_go, returned;
+static atomic_int ended, cancel_said;
 
 static weir_error *runs_until_let_go(void *arg)
 {
     (void)arg;
-    atomic_store(&entered, 1);
-    while (!atomic_load(&let_go))
-        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    sem_post(&entered); /* for each of the two threads */
+    sem_post(&entered);
+    wait_for_event(&let_go);
     atomic_store(&ended, 1);
     weir_loop_stop(test.loop);
     return NULL;
@@ -235,23 +236,27 @@ static void *cancels_while_it_runs(void *arg)
 {
     weir_handle *handle = arg;
 
-    while (!atomic_load(&entered))
-        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    wait_for_event(&entered);
     atomic_store(&cancel_said, weir_handle_cancel(handle) ? 1 : 2);
+    sem_post(&returned);
     assert_int_equal(atomic_load(&ended), 1); /* it waited for the end */
     return NULL;
 }
 
 static void *lets_go(void *arg)
 {
+    struct timespec end;
+
     (void)arg;
-    while (!atomic_load(&entered))
-        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
-    for (int i = 0; i < 20; i++) { /* time for the other to return early, if it were wrong */
-        nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
-        assert_int_equal(atomic_load(&cancel_said), 0);
-    }
-    atomic_store(&let_go, 1);
+    wait_for_event(&entered);
+    /* It would return early, if it were wrong. */
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_nsec += 10000000;
+    end.tv_sec += end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    assert_int_equal(sem_timedwait(&returned, &end), -1);
+    assert_int_equal(atomic_load(&cancel_said), 0);
+    sem_post(&let_go);
     return NULL;
 }
 
@@ -261,6 +266,9 @@ static void T14_D3_another_thread_waits_for_a_callback_that_runs(void **state)
     weir_handle *handle;
 
     (void)state;
+    assert_int_equal(sem_init(&entered, 0, 0), 0);
+    assert_int_equal(sem_init(&let_go, 0, 0), 0);
+    assert_int_equal(sem_init(&returned, 0, 0), 0);
     OK(weir_loop_call_soon_threadsafe_handle(test.loop, runs_until_let_go, NULL, NULL, &handle));
     assert_int_equal(pthread_create(&canceller, NULL, cancels_while_it_runs, handle), 0);
     assert_int_equal(pthread_create(&other, NULL, lets_go, NULL), 0);

@@ -193,7 +193,7 @@ static size_t allowed; /* rows that were not refused */
 static char *reports;  /* what the log has, all rows */
 static char text[65536];
 static int sink[2];
-static atomic_int started, finished;
+static sem_t started, finished;
 
 static void *calls_all(void *arg)
 {
@@ -205,7 +205,7 @@ static void *calls_all(void *arg)
             allowed++;
         }
     }
-    atomic_store(&finished, 1);
+    sem_post(&finished);
     return NULL;
 }
 
@@ -213,17 +213,15 @@ static void *calls_all(void *arg)
 static weir_error *waits_for_the_calls(void *arg)
 {
     (void)arg;
-    atomic_store(&started, 1);
-    while (!atomic_load(&finished))
-        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    sem_post(&started);
+    wait_for_event(&finished);
     weir_loop_stop(test.loop);
     return NULL;
 }
 
 static void *calls_all_once_it_runs(void *arg)
 {
-    while (!atomic_load(&started))
-        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    wait_for_event(&started);
     return calls_all(arg);
 }
 
@@ -296,8 +294,8 @@ static void run_matrix(bool debug, bool running)
 
     assert_int_equal(pipe2(pipe_ends, O_NONBLOCK | O_CLOEXEC), 0);
     weir__site_forget();
-    atomic_store(&started, 0);
-    atomic_store(&finished, 0);
+    assert_int_equal(sem_init(&started, 0, 0), 0);
+    assert_int_equal(sem_init(&finished, 0, 0), 0);
     weir_loop_set_debug(test.loop, debug);
     weir_loop_set_slow_callback(test.loop, WEIR_FOREVER);
     make_objects(pipe_ends[0]);
