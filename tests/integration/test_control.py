@@ -143,10 +143,11 @@ def test_logs_are_followed(env):
     with conn, reader:
         assert json.loads(reader.readline())["protocol"] == 1
         conn.sendall(b'{"id":7,"method":"logs","params":{"level":"error"}}\n')
-        got = None
-        while not got:
+        def comes():  # a signal may be handled before the request is
             weir.send_signal(signal.SIGHUP)
-            got = json.loads(reader.readline())
+            return select.select([conn], [], [], 0.05)[0]
+        wait_until(comes, "the first record")
+        got = json.loads(reader.readline())
         assert got["id"] == 7 and got["more"] and "reload is not built yet" in got["record"]["message"], got
     def look():  # until one comes after the follower was there
         weir.send_signal(signal.SIGHUP)
