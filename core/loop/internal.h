@@ -156,6 +156,7 @@ struct weir_loop {
     const weir_site *site;
     weir_backtrace *created;
     size_t stack_size;
+    bool no_stack_guards;
     char name[];
 };
 

@@ -86,6 +86,7 @@ static void loop_setup(weir_loop *loop, const weir_site *site, const weir_loop_o
     loop->slow_ns = SLOW_CALLBACK_NS;
     loop->overshoot_ns = OVERSHOOT_NS;
     loop->stack_size = options->stack_size;
+    loop->no_stack_guards = options->no_stack_guards;
     loop->site = site;
     loop->created = loop->debug ? weir__backtrace_capture() : NULL;
 }
@@ -211,6 +212,11 @@ void weir__loop_set_io(weir_loop *loop, struct io_backend *io)
 size_t weir__loop_stack_size(const weir_loop *loop)
 {
     return loop->stack_size;
+}
+
+bool weir__loop_stack_guards(const weir_loop *loop)
+{
+    return !loop->no_stack_guards;
 }
 
 const char *weir__loop_name(const weir_loop *loop)

@@ -107,6 +107,7 @@ void weir__loop_set_io(weir_loop *loop, struct io_backend *io);
 /* Whether add_reader (`write`: add_writer) is in force for a descriptor. */
 bool weir__loop_watched(const weir_loop *loop, int fd, bool write);
 size_t weir__loop_stack_size(const weir_loop *loop); /* of the options; 0: the default */
+bool weir__loop_stack_guards(const weir_loop *loop);
 const char *weir__loop_name(const weir_loop *loop);
 bool weir__loop_closed(const weir_loop *loop);
 static inline int64_t weir__loop_now(const weir_loop *loop); /* ns, of this iteration */

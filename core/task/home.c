@@ -124,7 +124,8 @@ static weir_error *home_new(weir_loop *loop, struct task_home **ret)
     list_init(&home->tasks);
     list_init(&home->cos);
     list_init(&home->scheduled);
-    weir__stack_pool_init(&home->stacks, weir__loop_stack_size(loop));
+    weir__stack_pool_init(&home->stacks, weir__loop_stack_size(loop),
+                          weir__loop_stack_guards(loop));
     weir__loop_set_slot(loop, LOOP_SLOT_TASKS, home, &slot_ops);
     *ret = home;
     return NULL;

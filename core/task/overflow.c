@@ -90,6 +90,14 @@ static void report(const weir_task *task, size_t size)
         return; /* nobody is left to tell */
 }
 
+void weir__overflow_found(const weir_task *task)
+{
+    const struct stack_pool *pool = &task->future.home->stacks;
+
+    report(task, pool->stride - pool->guard);
+    abort();
+}
+
 /* For reports of signal handlers. */
 static bool running_task(char *name, size_t size, const weir_site **ret_site)
 {

@@ -9,6 +9,9 @@
  * left to the rest of the process, and a stack past that budget is refused in words. Guards stay
  * when a stack is given back. Some given-back stacks keep their pages; those beyond are returned
  * with madvise and found again by a bit map outside of them, so that an idle stack holds no page.
+ *
+ * Without guards that page stays as the kernel gave it, and its upper end is the canary: reading it
+ * maps the kernel's page of zeros, so that a check costs no memory.
  */
 #include "config.h"
 
@@ -38,6 +41,9 @@
 #    define MADV_GUARD_INSTALL 102
 #endif
 
+/* What a switch looks at: 512 bytes. A frame that leaps over them without writing is not seen. */
+#define CANARY_WORDS 64
+
 #define MAX_MAP_COUNT_DEFAULT 65530
 /* A guard and what lies above it. */
 #define MAPPINGS_PER_GUARD 2
@@ -57,7 +63,7 @@ struct stack_limits weir__stack_limits;
 static _Atomic size_t mappings_used;
 static _Atomic bool advice_refused;
 
-void weir__stack_pool_init(struct stack_pool *pool, size_t size)
+void weir__stack_pool_init(struct stack_pool *pool, size_t size, bool guarded)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
@@ -68,6 +74,7 @@ void weir__stack_pool_init(struct stack_pool *pool, size_t size)
     if (size > STACK_SIZE_MAX)
         size = STACK_SIZE_MAX;
     pool->guard = page;
+    pool->guarded = guarded;
     pool->stride = (size + page - 1) / page * page;
     if (page > 4096) /* a guard of one large page would eat the stack */
         pool->stride += page;
@@ -195,7 +202,8 @@ static weir_error *take_cold(struct stack_pool *pool, struct stack *ret)
     if (!(slab->guarded & bit)) {
         char *base = weir__stack_base(pool, stack);
 
-        WEIR_TRY(install_guard(pool, slab, base));
+        if (pool->guarded)
+            WEIR_TRY(install_guard(pool, slab, base));
         slab->guarded |= bit;
         slab->valgrind_ids[stack.index] =
             VALGRIND_STACK_REGISTER(base + pool->guard, base + pool->stride - 1);
@@ -240,4 +248,15 @@ void weir__stack_give(struct stack_pool *pool, struct stack stack)
 char *weir__stack_base(const struct stack_pool *pool, struct stack stack)
 {
     return stack.slab->base + pool->stride * stack.index;
+}
+
+bool weir__stack_is_whole(const struct stack_pool *pool, struct stack stack)
+{
+    const char *end = weir__stack_base(pool, stack) + pool->guard;
+    const uint64_t *canary = (const void *)(end - CANARY_WORDS * sizeof(uint64_t));
+    uint64_t touched = 0;
+
+    for (size_t i = 0; i < CANARY_WORDS; i++)
+        touched |= canary[i];
+    return touched == 0;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include <weir/error.h>
+#include <weir/loop.h>
 
 #include "core/base/list.h"
 #include "core/task/fiber.h"
@@ -37,10 +38,11 @@ struct stack_pool {
     struct list slabs; /* those with free stacks first */
     struct stack warm[STACK_WARM];
     unsigned warm_count;
+    bool guarded; /* else the guard is a canary: zero as long as nobody ran over */
 };
 
 /* `size` 0: the default. */
-void weir__stack_pool_init(struct stack_pool *pool, size_t size);
+void weir__stack_pool_init(struct stack_pool *pool, size_t size, bool guarded);
 /* Unmaps everything; no stack is in use. */
 void weir__stack_pool_done(struct stack_pool *pool);
 
@@ -50,6 +52,9 @@ void weir__stack_give(struct stack_pool *pool, struct stack stack);
 
 /* The guard lies in [base, base + guard), the stack in [base + guard, base + stride). */
 char *weir__stack_base(const struct stack_pool *pool, struct stack stack);
+
+/* Whether the canary below an unguarded stack is untouched. */
+bool weir__stack_is_whole(const struct stack_pool *pool, struct stack stack);
 
 /* Process-wide; tests set them before the first spawn. */
 extern struct stack_limits {
@@ -61,5 +66,7 @@ extern struct stack_limits {
 struct overflow_watch;
 weir_error *weir__overflow_watch_new(struct overflow_watch **ret_watch) WEIR_MUST_USE;
 void weir__overflow_watch_free(struct overflow_watch *watch);
+/* Says the same of a task that ran over an unguarded stack, and aborts. */
+void weir__overflow_found(const weir_task *task) __attribute__((noreturn, cold));
 
 #endif

@@ -112,6 +112,7 @@ static void finish(weir_task *task)
 /* Goes on with the task until it suspends or ends. `from` is the stack that runs now. */
 static void run(weir_task *task, struct fiber *from)
 {
+    const struct task_home *home = task->future.home;
     weir_task *task_before = weir__current_task;
     weir_context *context_before = weir__context;
 
@@ -120,6 +121,9 @@ static void run(weir_task *task, struct fiber *from)
     task->state = TASK_RUNNING;
     task->back = from;
     fiber_switch(from, &task->fiber, false);
+    if (__builtin_expect(!home->stacks.guarded, 0) &&
+        !weir__stack_is_whole(&home->stacks, task->stack))
+        weir__overflow_found(task);
     task->context = weir__context;
     weir__context = context_before;
     weir__current_task = task_before;

@@ -73,8 +73,12 @@ typedef struct weir_loop_options {
     const char *backend;
     size_t max_chunks; /**< of the chunk pool; 0: 16,384 (256 MiB of address space) */
     size_t stack_size; /**< of a task, bytes; 0: 64 KiB (256 KiB under sanitizers) */
-    const char *name;  /**< in logs; copied */
-    int debug;         /**< enum weir_debug_switch. A3 */
+    /** Stacks without guard pages: as many tasks as memory holds where guards cost mappings (before
+     *  Linux 6.13). An overflow is then seen at the next switch away from the task, by what lies below
+     *  its stack having been written to, and ends the process with the same report. */
+    bool no_stack_guards;
+    const char *name; /**< in logs; copied */
+    int debug;        /**< enum weir_debug_switch. A3 */
 } weir_loop_options;
 
 /** What an exception handler is told. Borrowed for the call, `error` too. */

@@ -435,6 +435,91 @@ static void T93_longjmp_out_of_a_task_is_reported_at_the_next_step(void **state)
     assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* Where the running task's stack begins: its canary lies just below. */
+static uintptr_t lowest_byte(void)
+{
+    const struct stack_pool *pool = &weir__current_task->future.home->stacks;
+
+    return (uintptr_t)weir__stack_base(pool, weir__current_task->stack) + pool->guard;
+}
+
+static __attribute__((noinline)) int run_down_to(uintptr_t lowest)
+{
+    volatile char frame[64];
+
+    frame[0] = 1;
+    return (uintptr_t)frame < lowest ? 0 : run_down_to(lowest) + frame[0];
+}
+
+/* Half a page too deep, into nothing but what lies unused below the stack. */
+static weir_error *run_over_a_canary(void *arg)
+{
+    (void)arg;
+    (void)run_down_to(lowest_byte() - 2048);
+    return NULL;
+}
+
+static weir_error *run_almost_over(void *arg)
+{
+    (void)arg;
+    (void)run_down_to(lowest_byte() + 4096);
+    return weir_sleep(WEIR_MS(0));
+}
+
+static weir_error *start_what_runs_over_a_canary(void *arg)
+{
+    weir_auto(weir_task) t = NULL;
+
+    WEIR_TRY(weir_spawn(run_over_a_canary, arg, &t));
+    return weir_task_await(t);
+}
+
+static weir_error *run_without_guards(weir_fn fn)
+{
+    weir_loop_options loop = {WEIR_SIZED(weir_loop_options), .no_stack_guards = true};
+    weir_run_options options = {WEIR_SIZED(weir_run_options), .loop = &loop};
+
+    return weir_run(fn, NULL, &options);
+}
+
+static void run_over_without_guards(void)
+{
+    weir_ignore(run_without_guards(start_what_runs_over_a_canary));
+}
+
+static void T88_overflow_without_guards_is_reported_at_the_next_switch(void **state)
+{
+    static char text[16384];
+    int status;
+
+    (void)state;
+#ifdef WEIR_SANITIZE
+    print_message("frames of sanitizers leap over a canary\n");
+    skip();
+#endif
+    status = run_in_a_child(run_over_without_guards, text, sizeof text);
+    assert_non_null(strstr(text, "(run_over_a_canary, created at"));
+    assert_non_null(strstr(text, "bytes is used up"));
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static void T88_without_guards_a_stack_may_be_used_to_its_end(void **state)
+{
+    (void)state;
+    for (int turn = 0; turn < 3; turn++)
+        assert_ok(run_without_guards(run_almost_over));
+}
+
+static void T88_without_guards_there_is_no_budget(void **state)
+{
+    (void)state;
+    weir__stack_limits.no_guard_advice = true;
+    weir__stack_limits.mapping_budget = 1;
+    assert_ok(run_without_guards(run_almost_over));
+    weir__stack_limits.no_guard_advice = false;
+    weir__stack_limits.mapping_budget = 0;
+}
+
 IN_LOOP(T89_errno_belongs_to_the_task)
 IN_LOOP(T91_census_tells_the_deepest_use_of_each_spawn_site)
 IN_LOOP(many_tasks_wait_for_one_future)
@@ -457,6 +542,9 @@ int main(void)
         ON_MAIN_TEST(stacks_of_a_closed_loop_are_returned_to_the_budget),
         ON_MAIN_TEST(T88_overflow_is_reported_by_task_and_size_and_ends_the_process),
         ON_MAIN_TEST(overflow_into_a_guard_by_mprotect_is_reported_too),
+        ON_MAIN_TEST(T88_overflow_without_guards_is_reported_at_the_next_switch),
+        ON_MAIN_TEST(T88_without_guards_a_stack_may_be_used_to_its_end),
+        ON_MAIN_TEST(T88_without_guards_there_is_no_budget),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
