@@ -10,5 +10,7 @@ libweir_core_la_SOURCES += \
 	core/net/tls_engine.h \
 	core/net/tls_limit.c \
 	core/net/tls_names.c \
+	core/net/tls_profile.c \
 	core/net/tls_session.c \
+	core/net/tls_upgrade.c \
 	core/net/tls_verify.c

@@ -161,8 +161,11 @@ void weir__transport_run_input(weir_transport *t)
         t->stops &= (uint8_t)~STOP_HANDOVER;
         update_receiving(t);
     }
-    if (!t->input && t->tls && t->status < TRANSPORT_CLOSING)
+    if (!t->input && t->tls && t->status < TRANSPORT_CLOSING) {
         weir__tls_run(t->tls);
+        if (t->input) /* a callback gave the connection to another protocol, with the rest */
+            weir__loop_ready(t->net->loop, &t->job);
+    }
     if (t->eof_seen && !t->eof_told && !t->input && weir__transport_may_deliver(t))
         tell_eof(t);
 }
@@ -335,6 +338,7 @@ weir_error *weir_transport_set_protocol(weir_transport *t, const weir_protocol *
     }
     if (ret_state)
         *ret_state = t->state;
+    t->eof_told = t->write_only; /* the new one hears of the end itself, after the rest */
     if (t->input)
         weir__transport_stop(t, STOP_HANDOVER);
     if (t->calls->connection_made)

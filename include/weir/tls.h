@@ -29,7 +29,10 @@ WEIR_BEGIN_DECLS
 typedef enum weir_tls_profile {
     WEIR_TLS_INTERMEDIATE, /**< TLS 1.2 and 1.3, forward secrecy and AEAD only */
     WEIR_TLS_MODERN,       /**< TLS 1.3 */
+    WEIR_TLS_CUSTOM,       /**< what weir_tls_options says; where it says nothing, intermediate */
 } weir_tls_profile;
+
+typedef enum weir_tls_version { WEIR_TLS_1_2 = 0x0303, WEIR_TLS_1_3 = 0x0304 } weir_tls_version;
 
 /** A certificate chain and its key; each a path, or PEM text when it contains "-----BEGIN". */
 typedef struct weir_tls_certificate {
@@ -89,6 +92,12 @@ typedef struct weir_tls_options {
     weir_tls_tickets *tickets;      /**< server: shared keys, referenced; NULL: keys of its own */
     const char *key_log; /**< for debugging: secrets of each session are appended to this file, as
                               SSLKEYLOGFILE of browsers; whoever reads it reads the traffic. NULL */
+    /* Of WEIR_TLS_CUSTOM; lists as OpenSSL writes them, "A:B:C", by preference; of a server its own
+       counts. NULL and 0: those of the intermediate profile. */
+    const char *ciphers;      /**< of TLS 1.2 */
+    const char *ciphersuites; /**< of TLS 1.3 */
+    const char *groups;       /**< for the key exchange, "X25519:P-256" */
+    weir_tls_version min_version, max_version;
 } weir_tls_options;
 
 /** Blocks: reads files, so off the loop. Any thread. Errors name the file and what is wrong. */
@@ -107,6 +116,20 @@ WEIR_PUBLIC weir_error *weir_tls_context_replace(weir_tls_context *context,
                                                  weir_tls_context *newer) WEIR_MUST_USE;
 /** When the first of its certificates expires: seconds since 1970, UTC; INT64_MAX: it has none. */
 WEIR_PUBLIC int64_t weir_tls_context_not_after(weir_tls_context *context);
+
+/**
+ * Puts TLS on an open connection, as its server. What was received and no protocol has taken, as the
+ * `rest` of weir_transport_set_protocol(), is the beginning of the handshake: for connections whose
+ * first bytes were looked at, never after plaintext was spoken. `timeout` is the handshake's; 0: 10 s.
+ * `done` comes exactly once, not inside this call, and owns the error; after one the connection is
+ * lost. Until then the protocol hears nothing but connection_lost, and cannot write.
+ * Errors: WEIR_EINVAL a client's context, WEIR_EINVALSTATE it has TLS, WEIR_ECLOSED, WEIR_ENOMEM.
+ */
+WEIR_PUBLIC weir_error *weir_transport_accept_tls(weir_transport *transport,
+                                                  weir_tls_context *context, weir_duration timeout,
+                                                  void (*done)(weir_transport *transport,
+                                                               weir_error *take_error, void *arg),
+                                                  void *arg) WEIR_MUST_USE;
 
 WEIR_DEFINE_CLEANUP(weir_tls_context, weir_tls_context_unref)
 WEIR_DEFINE_CLEANUP(weir_tls_tickets, weir_tls_tickets_unref)

@@ -389,6 +389,34 @@ static weir_error *rest_of_a_second_hand_over_comes_before_what_waits(void *arg)
 }
 IN_LOOP(rest_of_a_second_hand_over_comes_before_what_waits)
 
+static weir_error *hand_over_at_eof(weir_transport *t, void *state, bool *ret_keep_open)
+{
+    const struct record *record = weir_transport_config(t);
+
+    (void)state;
+    *ret_keep_open = true;
+    return weir_transport_set_protocol(t, &recording, record->arg, WEIR_SLICE("kept"), NULL);
+}
+
+static const weir_protocol hands_over_at_eof = {WEIR_SIZED(weir_protocol), .name = "hands over",
+                                                .eof_received = hand_over_at_eof};
+
+static weir_error *end_is_told_to_the_new_protocol_after_the_rest(void *arg)
+{
+    static struct record second = {0};
+    static struct record first = {.arg = &second};
+    int peer;
+
+    (void)arg;
+    CHECK(pair_transport(&hands_over_at_eof, &first, &peer));
+    CHECK(shutdown(peer, SHUT_WR) == 0);
+    UNTIL(second.lost);
+    CHECK_EVENTS(&second, "made data(kept) eof lost ");
+    close(peer);
+    return NULL;
+}
+IN_LOOP(end_is_told_to_the_new_protocol_after_the_rest)
+
 /* State */
 
 struct own_state {
@@ -616,6 +644,7 @@ int main(void)
         IN_LOOP_TEST(T60_a_paused_connection_learns_of_a_reset),
         IN_LOOP_TEST(T63_new_protocol_receives_the_rest_of_the_slice_first),
         IN_LOOP_TEST(rest_of_a_second_hand_over_comes_before_what_waits),
+        IN_LOOP_TEST(end_is_told_to_the_new_protocol_after_the_rest),
         IN_LOOP_TEST(rest_waits_while_the_new_protocol_pauses),
         IN_LOOP_TEST(state_is_zeroed_and_lives_as_long_as_the_transport),
         IN_LOOP_TEST(an_unset_eof_received_flushes_and_closes),

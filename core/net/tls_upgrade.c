@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TLS of a server on a connection whose first bytes were looked at and handed on untouched: they are
+ * the beginning of the handshake. (Where plaintext was spoken before, as with STARTTLS, a byte that
+ * came before TLS is an error: weir__transport_start_tls().)
+ */
+#include "config.h"
+
+#include "core/base/error.h"
+#include "core/net/tls_engine.h"
+
+weir_error *weir_transport_accept_tls(
+    weir_transport *t, weir_tls_context *context, weir_duration timeout,
+    void (*done)(weir_transport *transport, weir_error *take_error, void *arg), void *arg)
+{
+    struct tls_start start = {
+        .context = context,
+        .timeout = timeout.ns ? timeout : TLS_HANDSHAKE_TIMEOUT,
+        .done = done,
+        .arg = arg,
+    };
+    weir_error *error;
+
+    WEIR_TRY(weir__transport_writable(t, __func__));
+    if (!context->server)
+        return weir_raise(WEIR_EINVAL, "accept_tls: this is a context of clients");
+    if (t->tls)
+        return weir_raise(WEIR_EINVALSTATE, "TLS is on already");
+    weir__transport_set_state(t, TRANSPORT_HANDSHAKE);
+    error = weir__tls_start(t, &start);
+    if (error) {
+        weir__transport_set_state(t, TRANSPORT_OPEN);
+        return weir_error_trace(error, WEIR_HERE);
+    }
+    t->tls->upgrade = true;
+    t->tls->input = WEIR_TAKE(t->input);
+    if (t->eof_seen) { /* the engine finds it again */
+        t->eof_seen = t->eof_told = false;
+        t->stops &= (uint8_t)~STOP_EOF;
+    }
+    weir__transport_unstop(t, STOP_HANDOVER);
+    return NULL;
+}
