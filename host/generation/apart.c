@@ -51,7 +51,7 @@ struct blame {
 static void blame(void *arg)
 {
     const struct blame *b = arg;
-    weir_config_context *c = b->host->generation.config;
+    weir_config_context *c = b->host->generation->config;
     struct span nowhere = {NULL, 0, 0, 0, 0};
     const weir_config_node *mention;
     struct diagnostic *d;
@@ -99,7 +99,7 @@ int weir_host_run_apart(weir_host *host, int (*fn)(weir_host *host, void *arg), 
     (void)fflush(NULL);
     child = fork();
     if (child == 0) {
-        host->registry->note = note;
+        host->generation->registry->note = note;
         _exit(run_child(host, fn, arg));
     }
     if (child < 0) { /* no process to be had: then without that care */
@@ -113,7 +113,7 @@ int weir_host_run_apart(weir_host *host, int (*fn)(weir_host *host, void *arg), 
         b.name = note;
         b.signal = WTERMSIG(status);
         host->state = HOST_REFUSED;
-        (void)weir__config_guard(host->generation.config, blame, &b);
+        (void)weir__config_guard(host->generation->config, blame, &b);
     }
     (void)munmap(note, HOST_NOTE_SIZE);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;

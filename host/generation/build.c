@@ -12,52 +12,49 @@
 
 #include "host/generation/generation.h"
 
-weir_error *weir__generation_add_instance(weir_host *host, const weir_instance_ops *ops,
+weir_error *weir__generation_add_instance(struct generation *g, const weir_instance_ops *ops,
                                           struct plugin *plugin, const void *config,
                                           const char *path, weir_instance **ret)
 {
-    struct generation *g = &host->generation;
-
     WEIR_TRY(weir__instance_new(ops, plugin, config, path, ret));
-    (*ret)->durables = host->durables;
+    (*ret)->durables = g->host->durables;
     *g->instances_end = *ret;
     g->instances_end = &(*ret)->next;
     return NULL;
 }
 
-static weir_error *build_plugin(weir_host *host, struct plugin *plugin)
+static weir_error *build_plugin(struct generation *g, struct plugin *plugin)
 {
     const weir_plugin *descriptor = plugin->descriptor;
     const struct plugin_config *said = NULL;
     char path[200];
 
-    WEIR_ARRAY_EACH(const struct plugin_config, p, host->generation.top->plugins)
+    WEIR_ARRAY_EACH(const struct plugin_config, p, g->top->plugins)
     if (p->plugin == plugin)
         said = p;
     if (said) {
         plugin->config = said->config;
     } else if (descriptor->options) {
-        void *config = weir_config_alloc(host->generation.config, descriptor->config_size);
+        void *config = weir_config_alloc(g->config, descriptor->config_size);
 
         /* Loaded on demand: its settings have their defaults. */
-        weir__config_parse(host->generation.config, NULL, descriptor->options, config);
+        weir__config_parse(g->config, NULL, descriptor->options, config);
         plugin->config = config;
     }
     snprintf(path, sizeof path, "plugins.%s", descriptor->name);
-    return weir__generation_add_instance(host, descriptor->instance, plugin, plugin->config, path,
+    return weir__generation_add_instance(g, descriptor->instance, plugin, plugin->config, path,
                                          &plugin->instance);
 }
 
-static weir_error *build_listener(weir_host *host, const struct listener_config *said,
+static weir_error *build_listener(struct generation *g, const struct listener_config *said,
                                   weir_listener **ret)
 {
     const weir_option_address *addresses = said->bind.items;
-    struct generation *g = &host->generation;
     weir_listener *listener;
     char path[200];
 
-    WEIR_TRY(weir__listener_new(said->name, said->bind.count, g->n_loops, host->durables,
-                                &host->limit, &listener));
+    WEIR_TRY(weir__listener_new(said->name, said->bind.count, g->n_loops, g->host->durables,
+                                &g->host->limit, &listener));
     *ret = listener;
     listener->protocol = said->protocol;
     listener->protocol_config = said->protocol_config;
@@ -69,16 +66,14 @@ static weir_error *build_listener(weir_host *host, const struct listener_config 
                                           .n_trusted = said->accept_proxy_protocol.count};
     for (size_t i = 0; i < said->bind.count; i++)
         listener->addresses[i].field = &addresses[i];
-    WEIR_TRY(weir__generation_build_routes(host, said, &listener->routes));
+    WEIR_TRY(weir__generation_build_routes(g, said, &listener->routes));
     snprintf(path, sizeof path, "listeners.%s", said->name);
-    return weir__generation_add_instance(host, said->protocol->instance, said->plugin,
+    return weir__generation_add_instance(g, said->protocol->instance, said->plugin,
                                          said->protocol_config, path, &listener->instance);
 }
 
-static weir_error *build_listeners(weir_host *host)
+static weir_error *build_listeners(struct generation *g)
 {
-    struct generation *g = &host->generation;
-
     g->listeners = calloc(g->top->listeners.count + 1, sizeof(weir_listener *));
     if (!g->listeners)
         return weir_raise(WEIR_ENOMEM, "listeners");
@@ -89,7 +84,7 @@ static weir_error *build_listeners(weir_host *host)
 
         if (!said->protocol)
             continue; /* reported */
-        error = build_listener(host, said, &listener);
+        error = build_listener(g, said, &listener);
         if (listener)
             g->listeners[g->n_listeners++] = listener;
         WEIR_TRY(error);
@@ -98,10 +93,8 @@ static weir_error *build_listeners(weir_host *host)
 }
 
 /* The same address twice would fail when it is bound; it is clear before. */
-static void check_addresses(weir_host *host)
+static void check_addresses(struct generation *g)
 {
-    struct generation *g = &host->generation;
-
     for (size_t l = 0; l < g->n_listeners; l++) {
         for (size_t i = 0; i < g->listeners[l]->n_addresses; i++) {
             const weir_option_address *mine = g->listeners[l]->addresses[i].field;
@@ -136,38 +129,34 @@ static bool is_good(const struct generation *g, const weir_instance *instance)
     return false;
 }
 
-static void check_instances(weir_host *host, bool clean)
+static void check_instances(struct generation *g, bool clean)
 {
-    struct generation *g = &host->generation;
-
     for (weir_instance *i = g->instances; i; i = i->next)
         if (i->ops && i->ops->check && (clean || is_good(g, i)))
             weir__config_check(g->config, i->ops->check, i->config, i->config);
 }
 
-static weir_error *build(weir_host *host)
+static weir_error *build(struct generation *g)
 {
-    struct generation *g = &host->generation;
     bool clean = weir__config_resolve(g->config) && weir__config_error_count(g->config) == 0;
 
     if (clean)
-        WEIR_TRY(weir__generation_build_upstreams(host));
-    for (struct plugin *plugin = host->registry->plugins; plugin; plugin = plugin->next)
-        WEIR_TRY(build_plugin(host, plugin));
-    WEIR_TRY(build_listeners(host));
-    check_addresses(host);
-    check_instances(host, clean && weir__config_error_count(g->config) == 0);
+        WEIR_TRY(weir__generation_build_upstreams(g));
+    for (struct plugin *plugin = g->registry->plugins; plugin; plugin = plugin->next)
+        WEIR_TRY(build_plugin(g, plugin));
+    WEIR_TRY(build_listeners(g));
+    check_addresses(g);
+    check_instances(g, clean && weir__config_error_count(g->config) == 0);
     return NULL;
 }
 
-void weir__generation_build(weir_host *host)
+void weir__generation_build(struct generation *g)
 {
-    struct generation *g = &host->generation;
     weir_error *error;
     char text[400];
 
     g->instances_end = &g->instances;
-    error = build(host);
+    error = build(g);
     if (!error)
         return;
     weir_error_message(error, text, sizeof text);
@@ -175,10 +164,10 @@ void weir__generation_build(weir_host *host)
     weir_config_error(g->config, NULL, "%s", text);
 }
 
-void weir__generation_free(weir_host *host)
+void weir__generation_free(struct generation *g)
 {
-    struct generation *g = &host->generation;
-
+    if (!g)
+        return;
     /* Those that started last stop first. */
     while (g->instances) {
         weir_instance **last = &g->instances;
@@ -199,5 +188,6 @@ void weir__generation_free(weir_host *host)
     free(g->upstreams);
     free(g->upstream_configs);
     weir__config_unref(g->config);
-    memset(g, 0, sizeof *g);
+    weir__registry_free(g->registry);
+    free(g);
 }

@@ -12,7 +12,7 @@
 #include "host/route/routes.h"
 
 struct builder {
-    weir_host *host;
+    struct generation *generation;
     weir_config_context *context;
     weir_routes *routes;
     const char *listener;
@@ -87,7 +87,7 @@ static weir_error *add_action(struct builder *b, weir_route *route, const struct
         return NULL; /* reported */
     snprintf(path, sizeof path, "listeners.%s.%s", b->listener, place);
     route->action = said->action.table;
-    return weir__generation_add_instance(b->host, provided->head->instance, provided->plugin,
+    return weir__generation_add_instance(b->generation, provided->head->instance, provided->plugin,
                                          said->action.config, path, &route->instance);
 }
 
@@ -127,10 +127,10 @@ static weir_error *add_routes(struct builder *b, const weir_array *list, const w
     return NULL;
 }
 
-weir_error *weir__generation_build_routes(weir_host *host, const struct listener_config *config,
-                                          weir_routes **ret)
+weir_error *weir__generation_build_routes(struct generation *g,
+                                          const struct listener_config *config, weir_routes **ret)
 {
-    struct builder b = {host, host->generation.config, NULL, config->name};
+    struct builder b = {g, g->config, NULL, config->name};
     weir_error *error;
 
     WEIR_TRY(weir__routes_new(&b.routes));
@@ -141,7 +141,7 @@ weir_error *weir__generation_build_routes(weir_host *host, const struct listener
         weir__routes_free(b.routes);
         return error;
     }
-    host->generation.n_routes += b.routes->n_routes;
+    g->n_routes += b.routes->n_routes;
     *ret = b.routes;
     return NULL;
 }

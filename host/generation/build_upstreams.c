@@ -11,9 +11,8 @@
 
 #include "host/generation/generation.h"
 
-static weir_error *add(weir_host *host, struct upstream_config *config)
+static weir_error *add(struct generation *g, struct upstream_config *config)
 {
-    struct generation *g = &host->generation;
     struct upstream_spec spec = {
         .name = config->name,
         .n_addresses = config->servers.count,
@@ -47,20 +46,20 @@ static weir_error *add(weir_host *host, struct upstream_config *config)
         g->upstream_configs = configs;
         g->upstreams_room = room;
     }
-    WEIR_TRY(weir__upstream_new(&spec, host->durables, &config->part));
+    WEIR_TRY(weir__upstream_new(&spec, g->host->durables, &config->part));
     g->upstream_configs[g->n_upstreams] = config;
     g->upstreams[g->n_upstreams++] = config->part;
     return NULL;
 }
 
 /* All defaults, from the tables; `servers`, the first option, has none. */
-static bool fill_defaults(weir_host *host, struct upstream_config *config)
+static bool fill_defaults(struct generation *g, struct upstream_config *config)
 {
-    weir_config_context *c = host->generation.config;
+    weir_config_context *c = g->config;
     bool ok = weir__config_parse(c, NULL, weir__upstream_options + 1, config);
 
     config->protocols = weir_config_alloc(c, 64 * sizeof *config->protocols);
-    for (struct plugin *plugin = host->registry->plugins; plugin; plugin = plugin->next) {
+    for (struct plugin *plugin = g->registry->plugins; plugin; plugin = plugin->next) {
         for (const weir_protocol *const *p = plugin->descriptor->protocols; p && *p; p++) {
             void *filled;
 
@@ -75,10 +74,9 @@ static bool fill_defaults(weir_host *host, struct upstream_config *config)
     return ok;
 }
 
-static weir_error *add_unnamed(weir_host *host, const struct config_reference *reference,
+static weir_error *add_unnamed(struct generation *g, const struct config_reference *reference,
                                weir_upstream **ret)
 {
-    struct generation *g = &host->generation;
     bool tls = !strcmp(reference->scheme, "https");
     struct upstream_config *config;
     struct server_config *server;
@@ -93,7 +91,7 @@ static weir_error *add_unnamed(weir_host *host, const struct config_reference *r
     }
     config = weir_config_alloc(g->config, sizeof *config);
     server = weir_config_alloc(g->config, sizeof *server);
-    if (!fill_defaults(host, config))
+    if (!fill_defaults(g, config))
         return weir_raise(WEIR_ECONFIG, "an upstream needs settings that an address cannot give");
     config->name = weir_config_strdup(g->config, name);
     server->address = reference->address;
@@ -104,14 +102,14 @@ static weir_error *add_unnamed(weir_host *host, const struct config_reference *r
         said->enabled = said->verify = true;
         config->tls = said;
     }
-    WEIR_TRY(add(host, config));
+    WEIR_TRY(add(g, config));
     *ret = config->part;
     return NULL;
 }
 
-static weir_error *point(weir_host *host, struct config_reference *reference)
+static weir_error *point(struct generation *g, struct config_reference *reference)
 {
-    weir_config_context *c = host->generation.config;
+    weir_config_context *c = g->config;
     weir_upstream *part;
 
     if (strcmp(reference->kind, "upstream") != 0) {
@@ -127,18 +125,16 @@ static weir_error *point(weir_host *host, struct config_reference *reference)
         weir_config_label(c, "`%s` would be ignored", reference->url_path);
         return NULL;
     }
-    WEIR_TRY(add_unnamed(host, reference, &part));
+    WEIR_TRY(add_unnamed(g, reference, &part));
     *reference->field = part;
     return NULL;
 }
 
-weir_error *weir__generation_build_upstreams(weir_host *host)
+weir_error *weir__generation_build_upstreams(struct generation *g)
 {
-    struct generation *g = &host->generation;
-
     WEIR_ARRAY_EACH(struct upstream_config, upstream, g->top->upstreams)
-    WEIR_TRY(add(host, upstream));
+    WEIR_TRY(add(g, upstream));
     for (size_t i = 0; i < weir__config_reference_count(g->config); i++)
-        WEIR_TRY(point(host, weir__config_reference_at(g->config, i)));
+        WEIR_TRY(point(g, weir__config_reference_at(g->config, i)));
     return NULL;
 }

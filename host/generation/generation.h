@@ -22,6 +22,10 @@
 #include "host/schema/schema.h"
 
 struct generation {
+    weir_host *host;
+    struct registry *registry;
+    size_t n_system_errors; /* of the errors: what the system refused */
+    weir_host_settings settings;
     weir_config_context *config;
     struct config_top *top;
     weir_listener **listeners;
@@ -56,16 +60,13 @@ enum host_state {
 
 struct weir_host {
     enum host_state state;
-    size_t n_system_errors; /* of the errors: what the system refused */
     char *config_path, *plugin_dir;
     bool plugins_in_place;
-    struct registry *registry;
     struct durable_map *durables;
-    struct generation generation;
+    struct generation *generation; /* in force, or on the way to be the first */
     struct connection_limit limit;
     struct tls_watch *tls; /* files of certificates; NULL: none */
     struct weir_tls_tickets *tickets;
-    weir_host_settings settings;
     weir_executor *executor;
 
     weir_loop *control;
@@ -82,24 +83,25 @@ struct weir_host {
 };
 
 /* build.c */
-void weir__generation_build(weir_host *host);
-void weir__generation_free(weir_host *host);
-weir_error *weir__generation_add_instance(weir_host *host, const weir_instance_ops *ops,
+void weir__generation_build(struct generation *g);
+void weir__generation_free(struct generation *g);
+weir_error *weir__generation_add_instance(struct generation *g, const weir_instance_ops *ops,
                                           struct plugin *plugin, const void *config,
                                           const char *path, weir_instance **ret) WEIR_MUST_USE;
 /* build_upstreams.c: makes the parts and points references at them. */
-weir_error *weir__generation_build_upstreams(weir_host *host) WEIR_MUST_USE;
+weir_error *weir__generation_build_upstreams(struct generation *g) WEIR_MUST_USE;
 /* build_routes.c */
-weir_error *weir__generation_build_routes(weir_host *host, const struct listener_config *config,
+weir_error *weir__generation_build_routes(struct generation *g,
+                                          const struct listener_config *config,
                                           weir_routes **ret) WEIR_MUST_USE;
 /* prepare.c */
-void weir__generation_prepare(weir_host *host);
+void weir__generation_prepare(struct generation *g);
 /* tls.c: the contexts of listeners and upstreams. */
-void weir__generation_prepare_tls(weir_host *host);
+void weir__generation_prepare_tls(struct generation *g);
 /* settings.c */
 unsigned weir__processor_count(void);
 /* "max 100000" or "150000 100000" to processors, rounded up; 0: no limit or no such text. */
 unsigned weir__cpu_quota(const char *cpu_max);
-void weir__host_settle(weir_host *host);
+void weir__generation_settle(struct generation *g);
 
 #endif

@@ -31,9 +31,9 @@ static weir_error *new_config(weir_host *host, const weir_host_options *options)
                                        .version = 1};
     struct config_lookup lookup;
 
-    WEIR_TRY(weir__config_new(&settings, &host->generation.config));
-    lookup = weir__registry_lookup(host->registry);
-    weir__config_set_lookup(host->generation.config, &lookup);
+    WEIR_TRY(weir__config_new(&settings, &host->generation->config));
+    lookup = weir__registry_lookup(host->generation->registry);
+    weir__config_set_lookup(host->generation->config, &lookup);
     return NULL;
 }
 
@@ -43,9 +43,13 @@ static weir_error *init(weir_host *host, const weir_host_options *options)
     host->plugin_dir = strdup(options->plugin_dir ? options->plugin_dir : WEIR_PLUGINDIR);
     if (!host->config_path || !host->plugin_dir)
         return weir_raise(WEIR_ENOMEM, "host");
+    host->generation = calloc(1, sizeof *host->generation);
+    if (!host->generation)
+        return weir_raise(WEIR_ENOMEM, "host");
+    host->generation->host = host;
     WEIR_TRY(weir__durable_map_new(&host->durables));
     WEIR_TRY(weir__registry_new(host->plugin_dir, options->plugins_in_place || SANITIZED,
-                                &host->registry));
+                                &host->generation->registry));
     return new_config(host, options);
 }
 
@@ -74,13 +78,12 @@ void weir_host_free(weir_host *host)
     weir_watchdog_stop();
     weir__tls_watch_free(host->tls);
     weir_tls_tickets_unref(host->tickets);
-    weir__generation_free(host);
+    weir__generation_free(host->generation);
     if (host->executor) {
         weir_ignore(weir_executor_shutdown(host->executor, WEIR_S(5)));
         weir_executor_unref(host->executor);
     }
     weir__durable_map_free(host->durables);
-    weir__registry_free(host->registry);
     pthread_cond_destroy(&host->ready);
     pthread_mutex_destroy(&host->mutex);
     free(host->threads);
@@ -93,15 +96,15 @@ void weir_host_free(weir_host *host)
 static void load(void *arg)
 {
     weir_host *host = arg;
-    struct generation *g = &host->generation;
+    struct generation *g = host->generation;
 
     if (!weir__config_load(g->config))
         return;
     g->top = weir_config_alloc(g->config, sizeof *g->top);
     weir__schema_load_plugins(g->config, weir__config_root(g->config));
     weir__config_parse(g->config, weir__config_root(g->config), weir__top_options, g->top);
-    weir__host_settle(host);
-    weir__generation_build(host);
+    weir__generation_settle(g);
+    weir__generation_build(g);
     if (weir__config_error_count(g->config) == 0)
         host->state = HOST_LOADED;
 }
@@ -111,8 +114,8 @@ bool weir_host_load(weir_host *host)
     if (host->state != HOST_NEW)
         return false;
     host->state = HOST_REFUSED;
-    weir__schema_begin(host->registry);
-    (void)weir__config_guard(host->generation.config, load, host);
+    weir__schema_begin(host->generation->registry);
+    (void)weir__config_guard(host->generation->config, load, host);
     weir__schema_begin(NULL);
     return host->state == HOST_LOADED;
 }
@@ -121,8 +124,8 @@ bool weir_host_prepare(weir_host *host)
 {
     if (host->state != HOST_LOADED)
         return false;
-    weir__generation_prepare(host);
-    if (weir__config_error_count(host->generation.config)) {
+    weir__generation_prepare(host->generation);
+    if (weir__config_error_count(host->generation->config)) {
         host->state = HOST_REFUSED;
         return false;
     }
@@ -135,7 +138,7 @@ void weir_host_report(weir_host *host, FILE *out, weir_host_format format, bool 
     static const enum config_format formats[] = {CONFIG_FORMAT_TEXT, CONFIG_FORMAT_GCC,
                                                  CONFIG_FORMAT_JSON};
 
-    weir__config_report(host->generation.config, out, formats[format], colour);
+    weir__config_report(host->generation->config, out, formats[format], colour);
 }
 
 static const char *plural(size_t n)
@@ -148,7 +151,7 @@ void weir_host_summary(weir_host *host, FILE *out)
     weir_host_counts n = weir_host_counts_of(host);
 
     if (n.errors || host->state == HOST_REFUSED) {
-        weir__config_summary(host->generation.config, out, "nothing was changed");
+        weir__config_summary(host->generation->config, out, "nothing was changed");
         return;
     }
     fprintf(out, "ok: %zu listener%s, %zu route%s, %zu upstream%s (%zu server%s), %zu file%s\n",
@@ -158,17 +161,18 @@ void weir_host_summary(weir_host *host, FILE *out)
 
 int weir_host_exit_code(const weir_host *host)
 {
-    int code = weir__config_exit_code(host->generation.config);
+    int code = weir__config_exit_code(host->generation->config);
 
     /* The file is right, and the system refuses what it asks. */
-    return code == 78 && host->n_system_errors == weir__config_error_count(host->generation.config)
+    return code == 78 && host->generation->n_system_errors ==
+                             weir__config_error_count(host->generation->config)
                ? 71
                : code;
 }
 
 weir_host_counts weir_host_counts_of(const weir_host *host)
 {
-    const struct generation *g = &host->generation;
+    const struct generation *g = host->generation;
     weir_host_counts counts = {WEIR_SIZED(weir_host_counts),
                                .listeners = g->n_listeners,
                                .routes = g->n_routes,
@@ -184,12 +188,12 @@ weir_host_counts weir_host_counts_of(const weir_host *host)
 
 const weir_host_settings *weir_host_settings_of(const weir_host *host)
 {
-    return &host->settings;
+    return &host->generation->settings;
 }
 
 uint64_t weir_host_connections(const weir_host *host)
 {
-    const struct generation *g = &host->generation;
+    const struct generation *g = host->generation;
     uint64_t open = 0;
 
     for (size_t i = 0; i < g->n_listeners; i++)
@@ -199,7 +203,7 @@ uint64_t weir_host_connections(const weir_host *host)
 
 bool weir_host_endpoint_at(const weir_host *host, size_t index, weir_host_endpoint *ret)
 {
-    const struct generation *g = &host->generation;
+    const struct generation *g = host->generation;
 
     for (size_t i = 0; i < g->n_listeners; i++) {
         const weir_listener *listener = g->listeners[i];
@@ -219,7 +223,7 @@ bool weir_host_endpoint_at(const weir_host *host, size_t index, weir_host_endpoi
 
 bool weir_host_socket_at(const weir_host *host, size_t index, weir_host_socket *ret)
 {
-    const struct generation *g = &host->generation;
+    const struct generation *g = host->generation;
 
     for (size_t i = 0; i < g->n_listeners; i++) {
         const weir_listener *listener = g->listeners[i];
@@ -237,9 +241,9 @@ bool weir_host_socket_at(const weir_host *host, size_t index, weir_host_socket *
 
 void weir_host_keep_sockets(weir_host *host)
 {
-    for (size_t i = 0; i < host->generation.n_listeners; i++)
-        for (size_t k = 0; k < host->generation.listeners[i]->n_addresses; k++)
-            host->generation.listeners[i]->addresses[k].kept = true;
+    for (size_t i = 0; i < host->generation->n_listeners; i++)
+        for (size_t k = 0; k < host->generation->listeners[i]->n_addresses; k++)
+            host->generation->listeners[i]->addresses[k].kept = true;
 }
 
 const char *weir_host_explain(int code)

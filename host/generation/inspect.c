@@ -14,13 +14,13 @@ bool weir_host_print(weir_host *host, FILE *out, const weir_host_print_options *
 {
     struct config_print how = {options->path, options->only_set, options->json};
 
-    return weir__config_print(host->generation.config, out, &how);
+    return weir__config_print(host->generation->config, out, &how);
 }
 
 weir_host_changes weir_host_diff(weir_host *from, weir_host *to, FILE *out)
 {
     struct config_changes changes =
-        weir__config_diff(from->generation.config, to->generation.config, out);
+        weir__config_diff(from->generation->config, to->generation->config, out);
 
     return (weir_host_changes){WEIR_SIZED(weir_host_changes), changes.hot, changes.sockets,
                                changes.restart};
@@ -39,7 +39,7 @@ static void load_all(weir_host *host)
 
         if (len > 3 && strcmp(name + len - 3, ".so") == 0) {
             name[len - 3] = '\0';
-            weir_ignore(weir__registry_load(host->registry, name, NULL, &plugin));
+            weir_ignore(weir__registry_load(host->generation->registry, name, NULL, &plugin));
         }
         free(entries[i]);
     }
@@ -49,10 +49,10 @@ static void load_all(weir_host *host)
 
 void weir_host_schema(weir_host *host, FILE *out)
 {
-    weir_config_context *c = host->generation.config;
+    weir_config_context *c = host->generation->config;
 
     load_all(host);
-    weir__settings_json(c, weir__settings_tree(c, host->registry), out);
+    weir__settings_json(c, weir__settings_tree(c, host->generation->registry), out);
 }
 
 static void suggest_setting(const struct setting *near, const char *path, const char *word,
@@ -74,12 +74,12 @@ static void suggest_setting(const struct setting *near, const char *path, const 
 
 bool weir_host_explain_setting(weir_host *host, const char *path, FILE *out)
 {
-    weir_config_context *c = host->generation.config;
+    weir_config_context *c = host->generation->config;
     const struct setting *found, *near = NULL, *root;
     const char *word = path;
 
     load_all(host);
-    root = weir__settings_tree(c, host->registry);
+    root = weir__settings_tree(c, host->generation->registry);
     found = weir__settings_find(root, path, &near, &word);
     if (found)
         weir__setting_explain(c, found, path, out);

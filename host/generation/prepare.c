@@ -12,19 +12,17 @@
 #include "host/config/codes.h"
 #include "host/generation/generation.h"
 
-static void report(weir_host *host, const void *field, weir_error *take_error)
+static void report(struct generation *g, const void *field, weir_error *take_error)
 {
     char text[600];
 
     weir_error_message(take_error, text, sizeof text);
     weir_error_unref(take_error);
-    weir_config_error(host->generation.config, field, "%s", text);
+    weir_config_error(g->config, field, "%s", text);
 }
 
-static void prepare_sockets(weir_host *host)
+static void prepare_sockets(struct generation *g)
 {
-    struct generation *g = &host->generation;
-
     for (size_t l = 0; l < g->n_listeners; l++) {
         weir_listener *listener = g->listeners[l];
 
@@ -41,7 +39,7 @@ static void prepare_sockets(weir_host *host)
             if (weir_code_errno(weir_error_code(error)) == EADDRINUSE)
                 weir_config_label(g->config, "another process holds this address");
             weir_error_unref(error);
-            host->n_system_errors++;
+            g->n_system_errors++;
         }
     }
 }
@@ -56,54 +54,50 @@ static weir_error *make_executor(struct executor_config *said)
     return weir_executor_new(&options, &said->made);
 }
 
-static void prepare_executors(weir_host *host)
+static void prepare_executors(struct generation *g)
 {
-    struct generation *g = &host->generation;
-
     WEIR_ARRAY_EACH(struct executor_config, said, g->top->executors)
     {
         weir_error *error = make_executor(said);
 
         if (error)
-            report(host, said, error);
+            report(g, said, error);
         else if (!strcmp(said->name, "default"))
-            host->executor = weir_executor_ref(said->made);
+            g->host->executor = weir_executor_ref(said->made);
     }
-    if (!host->executor) {
+    if (!g->host->executor) {
         weir_error *error = weir_executor_new(
             &(weir_executor_options){WEIR_SIZED(weir_executor_options), .name = "default"},
-            &host->executor);
+            &g->host->executor);
 
         if (error)
-            report(host, NULL, error);
+            report(g, NULL, error);
     }
     WEIR_ARRAY_EACH(const struct plugin_config, said, g->top->plugins)
     if (said->plugin && said->executor)
         said->plugin->executor = said->executor->made;
 }
 
-static void start_instances(weir_host *host)
+static void start_instances(struct generation *g)
 {
-    struct generation *g = &host->generation;
-
     for (weir_instance *i = g->instances; i; i = i->next) {
         weir_error *error;
 
-        i->executor = host->executor;
+        i->executor = g->host->executor;
         error = weir__instance_start(i, g->n_loops);
         if (error)
-            report(host, i->config, error);
+            report(g, i->config, error);
     }
 }
 
-void weir__generation_prepare(weir_host *host)
+void weir__generation_prepare(struct generation *g)
 {
-    weir_config_context *c = host->generation.config;
+    weir_config_context *c = g->config;
 
-    prepare_executors(host);
-    weir__generation_prepare_tls(host);
-    prepare_sockets(host);
+    prepare_executors(g);
+    weir__generation_prepare_tls(g);
+    prepare_sockets(g);
     /* Instances may touch files and start threads: only when everything else is right. */
     if (weir__config_error_count(c) == 0)
-        start_instances(host);
+        start_instances(g);
 }

@@ -35,7 +35,7 @@ static weir_logger *logger(void)
 
 static weir_error *configure_resolver(weir_host *host, weir_loop *loop)
 {
-    const struct resolver_config *said = &host->generation.top->resolver;
+    const struct resolver_config *said = &host->generation->top->resolver;
     weir_resolver_options options = {WEIR_SIZED(weir_resolver_options),
                                      .timeout = said->timeout,
                                      .tries = said->tries,
@@ -58,7 +58,7 @@ static weir_error *configure_resolver(weir_host *host, weir_loop *loop)
 
 static weir_error *serve_all(struct traffic_thread *thread)
 {
-    const struct generation *g = &thread->host->generation;
+    const struct generation *g = thread->host->generation;
     size_t n = 0;
 
     for (size_t i = 0; i < g->n_listeners; i++)
@@ -81,16 +81,16 @@ static weir_error *serve_all(struct traffic_thread *thread)
 static weir_error *begin_work(struct traffic_thread *thread)
 {
     weir_host *host = thread->host;
-    const struct debug_config *debug = host->generation.top->debug;
+    const struct debug_config *debug = host->generation->top->debug;
 
     if (debug && debug->enabled)
         weir_loop_set_slow_callback(thread->traffic.loop, debug->slow_callback);
     WEIR_TRY(configure_resolver(host, thread->traffic.loop));
     weir_loop_set_default_executor(thread->traffic.loop, host->executor);
-    for (weir_instance *i = host->generation.instances; i; i = i->next)
+    for (weir_instance *i = host->generation->instances; i; i = i->next)
         WEIR_TRY(weir__instance_loop_start(i, &thread->traffic));
-    for (size_t i = 0; i < host->generation.n_upstreams; i++)
-        WEIR_TRY(weir__upstream_enter(host->generation.upstreams[i], &thread->traffic));
+    for (size_t i = 0; i < host->generation->n_upstreams; i++)
+        WEIR_TRY(weir__upstream_enter(host->generation->upstreams[i], &thread->traffic));
     return serve_all(thread);
 }
 
@@ -123,7 +123,7 @@ static weir_error *begin(void *arg)
 
 static void finish(struct traffic_thread *thread)
 {
-    struct generation *g = &thread->host->generation;
+    struct generation *g = thread->host->generation;
 
     for (size_t i = 0; i < g->n_upstreams; i++)
         weir__upstream_clear_pools(g->upstreams[i], &thread->traffic);
@@ -144,7 +144,7 @@ static weir_error *server_closed(void *arg)
 static weir_error *drain(void *arg)
 {
     struct traffic_thread *thread = arg;
-    struct generation *g = &thread->host->generation;
+    struct generation *g = thread->host->generation;
 
     if (thread->traffic.draining)
         return NULL;
@@ -178,12 +178,12 @@ static weir_error *thread_ended(void *arg);
 
 static weir_error *run_loop(struct traffic_thread *thread)
 {
-    const struct runtime_config *runtime = &thread->host->generation.top->runtime;
+    const struct runtime_config *runtime = &thread->host->generation->top->runtime;
     char name[32];
     weir_loop_options options = {
-        WEIR_SIZED(weir_loop_options), .backend = thread->host->settings.backend,
+        WEIR_SIZED(weir_loop_options), .backend = thread->host->generation->settings.backend,
         .stack_size = runtime->limits.coroutine_stack, .name = name,
-        .debug = thread->host->settings.debug ? WEIR_DEBUG_ON : WEIR_DEBUG_OFF};
+        .debug = thread->host->generation->settings.debug ? WEIR_DEBUG_ON : WEIR_DEBUG_OFF};
 
     snprintf(name, sizeof name, "traffic-%u", thread->traffic.index);
     WEIR_TRY(weir_loop_new(&options, &thread->traffic.loop));
@@ -306,10 +306,10 @@ static weir_error *wait_ready(weir_host *host)
 
 static weir_error *spawn_threads(weir_host *host)
 {
-    host->threads = calloc(host->settings.threads, sizeof *host->threads);
+    host->threads = calloc(host->generation->settings.threads, sizeof *host->threads);
     if (!host->threads)
         return weir_raise(WEIR_ENOMEM, "traffic loops");
-    for (unsigned i = 0; i < host->settings.threads; i++) {
+    for (unsigned i = 0; i < host->generation->settings.threads; i++) {
         struct traffic_thread *thread = &host->threads[i];
         int code;
 
@@ -317,7 +317,8 @@ static weir_error *spawn_threads(weir_host *host)
         thread->traffic.index = i;
         code = pthread_create(&thread->thread, NULL, thread_main, thread);
         if (code)
-            return weir_raise(code, "cannot start thread %u of %u", i + 1, host->settings.threads);
+            return weir_raise(code, "cannot start thread %u of %u", i + 1,
+                              host->generation->settings.threads);
         thread->started = true;
         host->n_threads++;
     }
@@ -326,7 +327,7 @@ static weir_error *spawn_threads(weir_host *host)
 
 static void log_addresses(const weir_host *host)
 {
-    const struct generation *g = &host->generation;
+    const struct generation *g = host->generation;
 
     for (size_t i = 0; i < g->n_listeners; i++) {
         const weir_listener *listener = g->listeners[i];
@@ -359,7 +360,7 @@ weir_error *weir_host_start(weir_host *host, weir_loop *control)
         host->state = HOST_STOPPED;
         return error;
     }
-    for (weir_instance *i = host->generation.instances; i; i = i->next)
+    for (weir_instance *i = host->generation->instances; i; i = i->next)
         weir__instance_commit(i);
     __atomic_store_n(&host->serving, true, __ATOMIC_RELEASE);
     host->state = HOST_RUNNING;
@@ -381,8 +382,8 @@ void weir_host_stop(weir_host *host, weir_duration grace, weir_fn stopped, void 
         host->stopped = stopped;
         host->stopped_arg = arg;
         weir__tls_watch_stop(host->tls);
-        for (size_t i = 0; i < host->generation.n_listeners; i++)
-            weir__listener_close_sockets(host->generation.listeners[i]);
+        for (size_t i = 0; i < host->generation->n_listeners; i++)
+            weir__listener_close_sockets(host->generation->listeners[i]);
         post(host, drain);
     }
     if (!host->aborted)

@@ -86,12 +86,12 @@ unsigned weir__processor_count(void)
     return count < 1 ? 1 : count >= HOST_MAX_LOOPS ? HOST_MAX_LOOPS - 1 : count;
 }
 
-void weir__host_settle(weir_host *host)
+void weir__generation_settle(struct generation *g)
 {
-    const struct config_top *top = host->generation.top;
+    const struct config_top *top = g->top;
     int64_t threads = top->runtime.threads;
 
-    host->settings = (weir_host_settings){
+    g->settings = (weir_host_settings){
         WEIR_SIZED(weir_host_settings),
         .shutdown_grace = top->runtime.shutdown_grace,
         .threads = threads < 1 ? weir__processor_count() : (unsigned)threads,
@@ -104,13 +104,13 @@ void weir__host_settle(weir_host *host)
         .control_group = top->admin.control.group,
     };
     /* One share of every part for each traffic loop. */
-    host->generation.n_loops = host->settings.threads;
+    g->n_loops = g->settings.threads;
 }
 
 /* A file is the log's own, which can open it again; NULL: stderr. */
 static const char *log_path(const weir_host *host)
 {
-    const char *output = host->generation.top->log.output;
+    const char *output = host->generation->top->log.output;
 
     return !output || !strcmp(output, "auto") || !strcmp(output, "stderr") ? NULL : output;
 }
@@ -132,7 +132,7 @@ static void set_levels(const struct log_config *log)
 
 static weir_error *apply_log(weir_host *host)
 {
-    const struct log_config *log = &host->generation.top->log;
+    const struct log_config *log = &host->generation->top->log;
     weir_log_options options = {WEIR_SIZED(weir_log_options)};
     bool terminal;
 
@@ -151,7 +151,7 @@ static weir_error *apply_log(weir_host *host)
 
 static weir_error *apply_limits(weir_host *host)
 {
-    const struct limits_config *limits = &host->generation.top->runtime.limits;
+    const struct limits_config *limits = &host->generation->top->runtime.limits;
     struct rlimit files;
 
     if (getrlimit(RLIMIT_NOFILE, &files))
@@ -173,7 +173,7 @@ static weir_error *apply_limits(weir_host *host)
 /* The watchdog runs in every mode: it costs a few looks a second. */
 static weir_error *apply_debug(weir_host *host)
 {
-    const struct debug_config *debug = host->generation.top->debug;
+    const struct debug_config *debug = host->generation->top->debug;
 
     if (debug && debug->enabled) {
         weir_debug_set_backtrace_depth(debug->backtrace_depth);

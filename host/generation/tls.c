@@ -22,13 +22,13 @@ struct listener_tls {
     weir_tls_certificate certificates[];
 };
 
-static void report(weir_host *host, const void *field, weir_error *take_error)
+static void report(struct generation *g, const void *field, weir_error *take_error)
 {
     char text[600];
 
     weir_error_message(take_error, text, sizeof text);
     weir_error_unref(take_error);
-    weir_config_error(host->generation.config, field, "%s", text);
+    weir_config_error(g->config, field, "%s", text);
 }
 
 static const char *pem_text(const weir_pem *pem)
@@ -45,7 +45,7 @@ static weir_tls_certificate certificate_of(const struct certificate_config *said
 }
 
 /* Errors and warnings about one, at the key of the file that they are about. */
-static void check_certificate(weir_host *host, const struct certificate_config *said)
+static void check_certificate(struct generation *g, const struct certificate_config *said)
 {
     weir_tls_certificate certificate = certificate_of(said);
     weir_tls_certificate_info info;
@@ -54,8 +54,7 @@ static void check_certificate(weir_host *host, const struct certificate_config *
     char text[600];
 
     if (!error && *info.warning)
-        weir_config_warning(host->generation.config, field, "certificate `%s`: %s", said->name,
-                            info.warning);
+        weir_config_warning(g->config, field, "certificate `%s`: %s", said->name, info.warning);
     if (!error)
         return;
     weir_error_message(error, text, sizeof text);
@@ -63,16 +62,16 @@ static void check_certificate(weir_host *host, const struct certificate_config *
         field = &said->key;
     else if (strstr(text, "OCSP"))
         field = &said->ocsp;
-    report(host, field, error);
+    report(g, field, error);
 }
 
-static bool check_client_auth(weir_host *host, const struct listener_tls_config *said)
+static bool check_client_auth(struct generation *g, const struct listener_tls_config *said)
 {
     if (said->client_auth && !said->client_ca)
-        weir_config_error(host->generation.config, &said->client_auth,
+        weir_config_error(g->config, &said->client_auth,
                           "`client_auth` needs `client_ca`: who signs certificates of clients");
     else if (said->client_ca && !said->client_auth)
-        weir_config_error(host->generation.config, &said->client_ca,
+        weir_config_error(g->config, &said->client_ca,
                           "`client_ca` does nothing while `client_auth` is off");
     else
         return true;
@@ -89,15 +88,16 @@ static weir_error *make_client(const void *arg, weir_tls_context **ret)
     return weir_tls_client_context_new(arg, ret);
 }
 
-static struct listener_tls *listener_plan(weir_host *host, const struct listener_tls_config *said,
+static struct listener_tls *listener_plan(struct generation *g,
+                                          const struct listener_tls_config *said,
                                           weir_tls_tickets *tickets)
 {
-    const struct tls_config *top = &host->generation.top->tls;
+    const struct tls_config *top = &g->top->tls;
     struct certificate_config *const *certificates = said->certificates.items;
     size_t n = said->certificates.count, n_alpn = said->alpn.count;
     struct listener_tls *plan =
-        weir_config_alloc(host->generation.config, sizeof *plan + n * sizeof *plan->certificates);
-    const char **alpn = weir_config_alloc(host->generation.config, (n_alpn + 1) * sizeof *alpn);
+        weir_config_alloc(g->config, sizeof *plan + n * sizeof *plan->certificates);
+    const char **alpn = weir_config_alloc(g->config, (n_alpn + 1) * sizeof *alpn);
 
     for (size_t i = 0; i < n; i++)
         plan->certificates[i] = certificate_of(certificates[i]);
@@ -120,12 +120,12 @@ static struct listener_tls *listener_plan(weir_host *host, const struct listener
     return plan;
 }
 
-static void watch_listener(weir_host *host, weir_listener *listener,
+static void watch_listener(struct generation *g, weir_listener *listener,
                            const struct listener_config *said, const struct listener_tls *plan)
 {
     struct certificate_config *const *certificates = said->tls->certificates.items;
     size_t n = said->tls->certificates.count, used = 0;
-    const char **paths = weir_config_alloc(host->generation.config, (3 * n + 1) * sizeof *paths);
+    const char **paths = weir_config_alloc(g->config, (3 * n + 1) * sizeof *paths);
     char what[200];
     weir_error *error;
 
@@ -138,23 +138,23 @@ static void watch_listener(weir_host *host, weir_listener *listener,
     }
     paths[used++] = said->tls->client_ca;
     snprintf(what, sizeof what, "listener `%s`", said->name);
-    error = weir__tls_watch_add(host->tls, what, listener->tls, make_server, plan, paths, used);
+    error = weir__tls_watch_add(g->host->tls, what, listener->tls, make_server, plan, paths, used);
     if (error)
-        report(host, said->tls, error);
+        report(g, said->tls, error);
 }
 
-static void prepare_listener(weir_host *host, weir_listener *listener,
+static void prepare_listener(struct generation *g, weir_listener *listener,
                              const struct listener_config *said, weir_tls_tickets *tickets)
 {
     struct certificate_config *const *certificates = said->tls->certificates.items;
-    const struct listener_tls *plan = listener_plan(host, said->tls, tickets);
+    const struct listener_tls *plan = listener_plan(g, said->tls, tickets);
     weir_error *error;
 
-    if (!check_client_auth(host, said->tls))
+    if (!check_client_auth(g, said->tls))
         return;
     error = make_server(plan, &listener->tls);
     if (!error) {
-        watch_listener(host, listener, said, plan);
+        watch_listener(g, listener, said, plan);
         return;
     }
     /* Told already when it is about a certificate. */
@@ -169,13 +169,13 @@ static void prepare_listener(weir_host *host, weir_listener *listener,
             return;
         }
     }
-    report(host, said->tls->client_ca ? (const void *)&said->tls->client_ca : said->tls, error);
+    report(g, said->tls->client_ca ? (const void *)&said->tls->client_ca : said->tls, error);
 }
 
-static void prepare_upstream(weir_host *host, weir_upstream *upstream,
+static void prepare_upstream(struct generation *g, weir_upstream *upstream,
                              const struct upstream_config *said)
 {
-    weir_tls_options *options = weir_config_alloc(host->generation.config, sizeof *options);
+    weir_tls_options *options = weir_config_alloc(g->config, sizeof *options);
     const void *field = said->tls->ca ? (const void *)&said->tls->ca : said->tls;
     char what[200];
     weir_error *error;
@@ -185,33 +185,32 @@ static void prepare_upstream(weir_host *host, weir_upstream *upstream,
     error = make_client(options, &upstream->tls);
     snprintf(what, sizeof what, "upstream `%s`", said->name);
     if (!error && said->tls->ca)
-        error = weir__tls_watch_add(host->tls, what, upstream->tls, make_client, options,
+        error = weir__tls_watch_add(g->host->tls, what, upstream->tls, make_client, options,
                                     &said->tls->ca, 1);
     if (error)
-        report(host, field, error);
+        report(g, field, error);
 }
 
-void weir__generation_prepare_tls(weir_host *host)
+void weir__generation_prepare_tls(struct generation *g)
 {
-    struct generation *g = &host->generation;
     weir_tls_tickets *tickets = NULL;
-    weir_error *error = weir__tls_watch_new(&host->tls);
+    weir_error *error = weir__tls_watch_new(&g->host->tls);
 
     if (!error)
         error = weir_tls_tickets_new(WEIR_NS(0), &tickets);
     if (error) {
-        report(host, &g->top->tls, error);
+        report(g, &g->top->tls, error);
         return;
     }
-    host->tickets = tickets;
+    g->host->tickets = tickets;
     WEIR_ARRAY_EACH(const struct certificate_config, said, g->top->tls.certificates)
-    check_certificate(host, said);
+    check_certificate(g, said);
     for (size_t i = 0; i < g->n_listeners; i++) {
         WEIR_ARRAY_EACH(const struct listener_config, said, g->top->listeners)
         if (said->tls && !strcmp(said->name, g->listeners[i]->name))
-            prepare_listener(host, g->listeners[i], said, tickets);
+            prepare_listener(g, g->listeners[i], said, tickets);
     }
     for (size_t i = 0; i < g->n_upstreams; i++)
         if (g->upstream_configs[i]->tls && g->upstream_configs[i]->tls->enabled)
-            prepare_upstream(host, g->upstreams[i], g->upstream_configs[i]);
+            prepare_upstream(g, g->upstreams[i], g->upstream_configs[i]);
 }

@@ -264,6 +264,6 @@ json_t *weir__status_where(const weir_host *host, const void *field)
 {
     char place[600];
 
-    weir__config_where(host->generation.config, field, place, sizeof place);
+    weir__config_where(host->generation->config, field, place, sizeof place);
     return json_string(place);
 }

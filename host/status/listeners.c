@@ -21,7 +21,7 @@ static json_t *listener_addresses(const weir_listener *listener)
 
 static const void *listener_field(const weir_host *host, const char *name)
 {
-    WEIR_ARRAY_EACH(const struct listener_config, said, host->generation.top->listeners)
+    WEIR_ARRAY_EACH(const struct listener_config, said, host->generation->top->listeners)
     if (strcmp(said->name, name) == 0)
         return said;
     return NULL;
@@ -48,7 +48,7 @@ static void add_counters(const weir_listener *listener, json_t *into)
 
 static json_t *listeners(const struct question *question, json_t *const *shares, unsigned n)
 {
-    const struct generation *g = &question->host->generation;
+    const struct generation *g = question->host->generation;
     json_t *list = json_array();
 
     (void)shares, (void)n;
@@ -112,9 +112,10 @@ static void add_references(const weir_host *host, const struct route_config *sai
     const struct provided *provided = said->action.host;
     const char *config = said->action.config;
 
-    for (size_t i = 0; provided && i < weir__config_reference_count(host->generation.config); i++) {
+    for (size_t i = 0; provided && i < weir__config_reference_count(host->generation->config);
+         i++) {
         const struct config_reference *reference =
-            weir__config_reference_at(host->generation.config, i);
+            weir__config_reference_at(host->generation->config, i);
         const char *field = (const char *)reference->field;
 
         if (field >= config && field < config + provided->head->config_size)
@@ -151,7 +152,7 @@ static json_t *routes(const struct question *question, json_t *const *shares, un
     json_t *list = json_array();
 
     (void)shares, (void)n;
-    WEIR_ARRAY_EACH(const struct listener_config, said, question->host->generation.top->listeners)
+    WEIR_ARRAY_EACH(const struct listener_config, said, question->host->generation->top->listeners)
     add_routes(question, said->name, &said->routes, "", list);
     return json_pack("{s:o}", "routes", list);
 }
@@ -197,7 +198,7 @@ static weir_error *begin_conns(struct question *question)
 
 static json_t *conns_of_loop(const struct question *question, struct traffic_thread *thread)
 {
-    const struct generation *g = &question->host->generation;
+    const struct generation *g = question->host->generation;
     int64_t now = weir_now().ns;
     json_int_t left = limit_of(question);
     json_t *list = json_array();

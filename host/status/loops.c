@@ -222,14 +222,14 @@ static weir_error *set_debug(struct question *question)
         if (host->threads[i].started && !host->threads[i].ended && host->threads[i].traffic.loop)
             weir_loop_set_debug(host->threads[i].traffic.loop, json_is_true(on));
     weir_loop_set_debug(host->control, json_is_true(on));
-    host->settings.debug = json_is_true(on);
+    host->generation->settings.debug = json_is_true(on);
     return NULL;
 }
 
 static json_t *debug_is(const struct question *question, json_t *const *shares, unsigned n)
 {
     (void)shares, (void)n;
-    return json_pack("{s:b}", "debug", question->host->settings.debug);
+    return json_pack("{s:b}", "debug", question->host->generation->settings.debug);
 }
 
 const struct question_kind weir__ask_debug = {

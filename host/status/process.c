@@ -25,7 +25,7 @@ static json_t *executors(const struct question *question, json_t *const *shares,
     bool has_default = false;
 
     (void)shares, (void)n;
-    WEIR_ARRAY_EACH(const struct executor_config, said, host->generation.top->executors)
+    WEIR_ARRAY_EACH(const struct executor_config, said, host->generation->top->executors)
     {
         if (!said->made)
             continue;
@@ -54,7 +54,7 @@ static json_t *provided_by(const struct registry *registry, const struct plugin 
 
 static json_t *plugins(const struct question *question, json_t *const *shares, unsigned n)
 {
-    const struct registry *registry = question->host->registry;
+    const struct registry *registry = question->host->generation->registry;
     json_t *list = json_array();
 
     (void)shares, (void)n;

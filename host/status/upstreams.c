@@ -15,7 +15,7 @@ static const char *const override_names[] = {"back in use", "enabled", "drained"
 /* Of one loop: leases of each upstream and idle connections of each of its servers. */
 static json_t *upstreams_of_loop(const struct question *question, struct traffic_thread *thread)
 {
-    const struct generation *g = &question->host->generation;
+    const struct generation *g = question->host->generation;
     json_t *list = json_array();
 
     for (size_t i = 0; i < g->n_upstreams; i++) {
@@ -73,7 +73,7 @@ static json_t *server_json(const struct server *server, json_int_t idle)
 static json_t *upstream_json(const struct question *question, json_t *const *shares, unsigned n,
                              size_t index)
 {
-    const struct generation *g = &question->host->generation;
+    const struct generation *g = question->host->generation;
     const weir_upstream *upstream = g->upstreams[index];
     json_t *servers = json_array();
     size_t up = 0;
@@ -94,7 +94,7 @@ static json_t *upstreams(const struct question *question, json_t *const *shares,
 {
     json_t *list = json_array();
 
-    for (size_t i = 0; i < question->host->generation.n_upstreams; i++)
+    for (size_t i = 0; i < question->host->generation->n_upstreams; i++)
         json_array_append_new(list, upstream_json(question, shares, n, i));
     return json_pack("{s:o}", "upstreams", list);
 }
@@ -110,7 +110,7 @@ const struct question_kind weir__ask_upstreams = {
 /* "app/10.0.0.11:8080" */
 static weir_error *find_server(struct question *question)
 {
-    const struct generation *g = &question->host->generation;
+    const struct generation *g = question->host->generation;
     const char *name = json_string_value(json_object_get(question->params, "server"));
     const char *slash = name ? strchr(name, '/') : NULL;
 

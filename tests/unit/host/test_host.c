@@ -154,7 +154,7 @@ static void make_host(const char *text)
     write_file(folder, "weir.yaml", text);
     snprintf(path, sizeof path, "%s/weir.yaml", folder);
     assert_string_equal(message_of(weir_host_new(&options, &host)), "");
-    assert_string_equal(message_of(weir__registry_add(host->registry, &plugin, &added)), "");
+    assert_string_equal(message_of(weir__registry_add(host->generation->registry, &plugin, &added)), "");
     if (!weir_host_load(host) || !weir_host_prepare(host)) {
         weir_host_report(host, stderr, WEIR_HOST_TEXT, false);
         fail_msg("the file was refused");
@@ -224,8 +224,8 @@ static weir_error *serve_and_stop(void *arg)
     weir_stream_abort(one);
     weir_stream_abort(two);
     CHECK(weir_host_connections(host) == 0);
-    CHECK(host->generation.listeners[0]->slot->loops[0].counters.accepted +
-              host->generation.listeners[0]->slot->loops[1].counters.accepted ==
+    CHECK(host->generation->listeners[0]->slot->loops[0].counters.accepted +
+              host->generation->listeners[0]->slot->loops[1].counters.accepted ==
           2);
     return NULL;
 }

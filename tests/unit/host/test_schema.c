@@ -141,7 +141,7 @@ static void settings_are_read(void **state)
              "runtime: { threads: 3, shutdown_grace: 5s, limits: { connections: 100 } }\n"
              "resolver: { servers: 10.0.0.1, cache: { max_ttl: 5m } }\n"
              "executors: { default: { threads: 2, on_full: reject } }\n"));
-    top = host->generation.top;
+    top = host->generation->top;
     assert_int_equal(weir__log_level_at(top->log.level), WEIR_LOG_DEBUG);
     assert_int_equal(top->log.levels.count, 2);
     assert_int_equal(top->log.format, LOG_FORMAT_JSON);
@@ -177,10 +177,10 @@ static void a_protocol_brings_its_tables(void **state)
     counts = weir_host_counts_of(host);
     assert_int_equal(counts.listeners, 1);
     assert_int_equal(counts.routes, 2);
-    route = weir_routes_find(host->generation.listeners[0]->routes, &subject);
+    route = weir_routes_find(host->generation->listeners[0]->routes, &subject);
     assert_string_equal(weir_route_name(route), "routes[0]");
     subject.client_ip = WEIR_SLICE("11.0.0.1");
-    route = weir_routes_find(host->generation.listeners[0]->routes, &subject);
+    route = weir_routes_find(host->generation->listeners[0]->routes, &subject);
     assert_string_equal(weir_route_name(route), "rest");
 }
 
@@ -193,7 +193,7 @@ static void instances_know_their_configuration_and_place(void **state)
     (void)state;
     assert_true(load("version: 1\n"
                      "listeners: { a: { protocol: good, routes: { say: ten } } }\n"));
-    route = weir_routes_find(host->generation.listeners[0]->routes,
+    route = weir_routes_find(host->generation->listeners[0]->routes,
                              &(weir_subject){WEIR_SIZED(weir_subject)});
     assert_non_null(weir_route_action(route, &instance));
     word = weir_instance_config(instance);
@@ -218,7 +218,7 @@ static void nested_routes_need_what_is_around_them(void **state)
                      "          - { match: { client_ip: 10.9.0.0/16 }, say: nine }\n"
                      "          - { match: { client_ip: '::/0' }, say: inside }\n"
                      "      - say: outside\n"));
-    routes = host->generation.listeners[0]->routes;
+    routes = host->generation->listeners[0]->routes;
     assert_string_equal(weir_route_name(weir_routes_find(routes, &subject)), "routes[0].routes[1]");
     subject.client_ip = WEIR_SLICE("10.9.0.1");
     assert_string_equal(weir_route_name(weir_routes_find(routes, &subject)), "routes[0].routes[0]");
