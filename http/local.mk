@@ -2,6 +2,7 @@
 
 noinst_LTLIBRARIES += libweir-http-core.la
 libweir_http_core_la_SOURCES = \
+	http/connection/alone.c \
 	http/connection/block.c \
 	http/connection/client.c \
 	http/connection/exchange.c \

@@ -156,6 +156,8 @@ weir_error *weir__http_server_input(struct server *server, weir_slice data);
 bool weir__http_server_pending(struct server *server);
 void weir__http_server_drop_pending(struct server *server);
 void weir__http_server_arm_body(struct server *server);
+/* The path as routes see it, and room for the authority. */
+bool weir__http_canonicalise(struct exchange *exchange);
 
 static inline weir_duration http_or_default(weir_duration given, weir_duration otherwise)
 {

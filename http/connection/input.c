@@ -32,8 +32,7 @@ static void refuse_large(struct exchange *exchange)
     refuse(exchange, 413, weir_raise(WEIR_ELIMIT, "bad request: body is larger than max_body"));
 }
 
-/* The path as routes see it, and room for the authority. */
-static bool canonicalise(struct exchange *exchange)
+bool weir__http_canonicalise(struct exchange *exchange)
 {
     const weir_http_head *head = &exchange->head;
     char *host = weir__http_arena_take(&exchange->arena, head->host.len + head->path.len + 2);
@@ -75,7 +74,7 @@ static void request_begins(struct server *server, struct exchange *exchange)
     if (!head->keep_alive || server->draining || head->method == WEIR_HTTP_CONNECT)
         exchange->close_after = true;
     weir_http_body_init(&exchange->body, head, &limits);
-    if (!canonicalise(exchange)) {
+    if (!weir__http_canonicalise(exchange)) {
         refuse(exchange, 400, weir_raise(WEIR_EPROTOCOL, "bad request: invalid path"));
         return;
     }

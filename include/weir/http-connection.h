@@ -94,6 +94,14 @@ WEIR_PUBLIC void *weir_http_begun_context(const weir_http *x);
  *  way, which says `Connection: close` if its head has not left. */
 WEIR_PUBLIC void weir_http_server_drain(weir_transport *transport);
 
+/**
+ * A request that came over no connection, as those look at it who match requests (a protocol's
+ * `subject_of`); what answers on it gets WEIR_ECLOSED. `head` is complete with its empty line, and is
+ * copied. Errors: WEIR_EPROTOCOL it is no request, WEIR_ENOMEM.
+ */
+WEIR_PUBLIC weir_error *weir_http_request_new(weir_slice head, weir_http **ret) WEIR_MUST_USE;
+WEIR_PUBLIC void weir_http_request_free(weir_http *take_request);
+
 /* Client. */
 
 /** A connection to an origin: the state of weir_http_client_protocol on a transport. */

@@ -94,8 +94,15 @@ typedef struct weir_protocol {
     size_t listener_config_size;
     const weir_option *const *upstream_options; /**< keys directly on the upstream */
     size_t upstream_config_size;
-    /** For `weir route` and `tests:`: what a request in words looks like to matchers. */
+    /** For `weir route` and `tests:`: what a request in words looks like to matchers. The first line
+     *  is "GET https://example.com/a", further ones are "Name: value". What the protocol does not
+     *  know of itself (client_ip, sni, alpn) is filled by the host. Errors: in words for people. */
     weir_error *(*subject_of)(const char *request, weir_subject **ret);
+    void (*subject_free)(weir_subject *take_subject); /**< of what subject_of gave */
+    /** For `tests:`: sends such a request over a fresh connection to a listener of this protocol, as a
+     *  client would; in a task. `ret_fields` are lines "Name: value". */
+    weir_error *(*ask)(weir_stream *stream, const char *request, int *ret_status,
+                       weir_buffer **ret_fields);
     /** Extension kinds this protocol's routes may use as actions and filters ("http.action"). */
     const char *action_kind, *filter_kind;
     bool routes_required; /**< a listener of this protocol needs at least one route */
@@ -213,6 +220,25 @@ typedef struct weir_tls_info {
     const char *server_name; /**< SNI of the client, or NULL */
     bool resumed;
 } weir_tls_info;
+
+/** How a TLS handshake ended. */
+typedef enum weir_tls_result {
+    WEIR_TLS_DONE,
+    WEIR_TLS_TIMEOUT,           /**< not done within its limit */
+    WEIR_TLS_LEFT,              /**< the peer ended the connection */
+    WEIR_TLS_REFUSED,           /**< the peer sent an alert: it does not trust us, for instance */
+    WEIR_TLS_UNVERIFIED,        /**< the peer's certificate is missing or not trusted */
+    WEIR_TLS_NOTHING_IN_COMMON, /**< no version, cipher, group or ALPN protocol */
+    WEIR_TLS_NOT_TLS,           /**< the peer speaks something else, HTTP for instance */
+    WEIR_TLS_LIMITED,           /**< too many handshakes of its address: not begun */
+    WEIR_TLS_ABORTED,           /**< this side ended the connection */
+    WEIR_TLS_FAILED,            /**< anything else */
+    WEIR_TLS_RESULT_COUNT
+} weir_tls_result;
+
+/** "done", "timeout", "left", "refused", "unverified", "nothing_in_common", "not_tls", "limited",
+ *  "aborted", "failed". */
+WEIR_PUBLIC const char *weir_tls_result_name(weir_tls_result result);
 
 /** What the handshake agreed on; false without TLS, or before its end. */
 WEIR_PUBLIC bool weir_transport_tls_info(const weir_transport *transport, weir_tls_info *ret);

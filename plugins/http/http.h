@@ -28,6 +28,7 @@ struct http_connection {
     const char *upstream, *server;
     int64_t connect_ns, first_byte_ns;
     unsigned retries;
+    bool in_request; /* its listener has counted that it began */
 };
 
 static inline const struct http_listener *http_listener_of(const struct http_connection *connection)
@@ -38,6 +39,12 @@ static inline const struct http_listener *http_listener_of(const struct http_con
 extern const weir_option *const http_listener_options[];
 /* Whether the connection's peer is trusted to tell who the client is. */
 bool http_peer_is_trusted(const struct http_connection *connection);
+
+/* subject.c: what a weir_protocol has for requests in words. */
+weir_error *http_subject_of(const char *request, weir_subject **ret) WEIR_MUST_USE;
+void http_subject_free(weir_subject *take_subject);
+weir_error *http_ask(weir_stream *stream, const char *request, int *ret_status,
+                     weir_buffer **ret_fields) WEIR_MUST_USE;
 
 extern const weir_matcher http_match_host, http_match_path, http_match_method, http_match_header,
     http_match_query;

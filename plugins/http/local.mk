@@ -11,7 +11,8 @@ plugins_http_http_la_SOURCES = \
 	plugins/http/respond.c \
 	plugins/http/static.c \
 	plugins/http/static.h \
-	plugins/http/static_file.c
+	plugins/http/static_file.c \
+	plugins/http/subject.c
 plugins_http_http_la_CFLAGS = $(PLUGIN_CFLAGS)
 plugins_http_http_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_http_http_la_LIBADD = $(PLUGIN_LIBADD)

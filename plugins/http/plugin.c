@@ -33,6 +33,8 @@ static weir_error *on_request(weir_http *x, void *arg)
     connection->retries = 0;
     if (!take_current_listener(connection))
         return weir_raise(WEIR_ECLOSED, "the listener is gone");
+    connection->in_request = true;
+    weir_listener_request_begins(connection->listener);
     if (connection->listener != before)
         weir_http_server_set_options(x, &http_listener_of(connection)->server);
     subject.client_ip = weir_transport_peer_ip(connection->transport);
@@ -56,41 +58,47 @@ static weir_slice field_of(const weir_http_head *head, weir_http_name name)
     return field ? weir_http_field_value(field) : weir_slice_of(NULL, 0);
 }
 
-static void record_whole(const struct http_connection *connection, weir_http *x,
-                         const weir_http_summary *summary)
+/* What only a log wants to know. */
+static void log_whole(const struct http_connection *connection, const weir_http *x,
+                      const weir_http_summary *summary, weir_access_record *record)
 {
     const weir_http_head *head = weir_http_request_head(x);
+
+    record->reason = summary->reason;
+    record->host = weir_http_request_authority(x);
+    record->path = head->path;
+    record->query = head->query;
+    record->proto = head->minor_version ? WEIR_SLICE("HTTP/1.1") : WEIR_SLICE("HTTP/1.0");
+    record->referer = field_of(head, WEIR_HTTP_REFERER);
+    record->user_agent = field_of(head, WEIR_HTTP_USER_AGENT);
+    record->request_id = field_of(head, WEIR_HTTP_X_REQUEST_ID);
+    record->bytes_in = summary->bytes_in;
+    record->bytes_out = summary->bytes_out;
+    weir_listener_log(connection->listener, connection->transport, record);
+}
+
+static void on_ended(weir_http *x, const weir_http_summary *summary, void *arg)
+{
+    struct http_connection *connection = arg;
     weir_access_record record = {
         .size = sizeof record,
         .outcome = summary->outcome,
-        .reason = summary->reason,
+        .status = summary->status,
         .route = connection->route ? weir_route_name(connection->route) : NULL,
         .upstream = connection->upstream,
         .server = connection->server,
-        .method = head->method_text,
-        .host = weir_http_request_authority(x),
-        .path = head->path,
-        .proto = head->minor_version ? WEIR_SLICE("HTTP/1.1") : WEIR_SLICE("HTTP/1.0"),
-        .referer = field_of(head, WEIR_HTTP_REFERER),
-        .user_agent = field_of(head, WEIR_HTTP_USER_AGENT),
-        .status = summary->status,
-        .bytes_in = summary->bytes_in,
-        .bytes_out = summary->bytes_out,
+        .method = weir_http_request_head(x)->method_text,
         .duration_ns = summary->duration_ns,
         .connect_ns = connection->connect_ns,
         .first_byte_ns = connection->first_byte_ns,
         .retries = connection->retries,
     };
 
-    weir_listener_record(connection->listener, connection->transport, &record);
-}
-
-static void on_ended(weir_http *x, const weir_http_summary *summary, void *arg)
-{
-    struct http_connection *connection = arg;
-
-    if (connection->listener && !weir_listener_count(connection->listener, summary->outcome))
-        record_whole(connection, x, summary);
+    if (connection->in_request)
+        weir_listener_request_ends(connection->listener);
+    connection->in_request = false;
+    if (connection->listener && !weir_listener_count(connection->listener, &record))
+        log_whole(connection, x, summary, &record);
     connection->route = NULL;
     connection->upstream = connection->server = NULL;
 }
@@ -141,6 +149,9 @@ static const weir_protocol http = {
     .action_kind = "http.action",
     .filter_kind = "http.filter",
     .routes_required = true,
+    .subject_of = http_subject_of,
+    .subject_free = http_subject_free,
+    .ask = http_ask,
 };
 
 #define ACTION(action)                                                                           \
