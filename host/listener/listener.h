@@ -28,6 +28,7 @@ struct connection_limit {
 /* Written by the loop that owns them, read by any thread. */
 struct listener_counters {
     uint64_t accepted, refused, open;
+    uint64_t requests; /* under way */
     uint64_t bytes_in, bytes_out;
     uint64_t outcomes[WEIR_OUTCOME_COUNT];
 };

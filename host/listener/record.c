@@ -75,28 +75,51 @@ static void log_record(const weir_listener *listener, weir_transport *transport,
         weir_log_at(WEIR_HERE, logger(), level, fields, n, "connection: %s%s", outcome, reason);
 }
 
-static void count(weir_listener *listener, weir_outcome outcome)
+/* The share of this loop; NULL on threads that are none. */
+static struct listener_counters *counters_of(weir_listener *listener)
 {
     struct traffic *traffic = weir__traffic();
 
-    if (traffic && (unsigned)outcome < WEIR_OUTCOME_COUNT)
-        HOST_COUNT(listener->slot->loops[traffic->index].counters.outcomes[outcome], 1);
+    return traffic ? &listener->slot->loops[traffic->index].counters : NULL;
 }
 
-bool weir_listener_count(weir_listener *listener, weir_outcome outcome)
+void weir_listener_request_begins(weir_listener *listener)
 {
-    if (weir_logger_enabled(logger(), level_of(outcome)))
-        return false;
-    count(listener, outcome);
-    return true;
+    struct listener_counters *counters = counters_of(listener);
+
+    if (counters)
+        HOST_COUNT(counters->requests, 1);
+}
+
+void weir_listener_request_ends(weir_listener *listener)
+{
+    struct listener_counters *counters = counters_of(listener);
+
+    if (counters)
+        HOST_COUNT(counters->requests, -1);
+}
+
+bool weir_listener_count(weir_listener *listener, const weir_access_record *record)
+{
+    struct listener_counters *counters = counters_of(listener);
+
+    if (counters && (unsigned)record->outcome < WEIR_OUTCOME_COUNT)
+        HOST_COUNT(counters->outcomes[record->outcome], 1);
+    return !weir_logger_enabled(logger(), level_of(record->outcome));
+}
+
+void weir_listener_log(weir_listener *listener, weir_transport *transport,
+                       const weir_access_record *record)
+{
+    int level = level_of(record->outcome);
+
+    if (weir_logger_enabled(logger(), level))
+        log_record(listener, transport, record, level);
 }
 
 void weir_listener_record(weir_listener *listener, weir_transport *transport,
                           const weir_access_record *record)
 {
-    int level = level_of(record->outcome);
-
-    count(listener, record->outcome);
-    if (weir_logger_enabled(logger(), level))
-        log_record(listener, transport, record, level);
+    if (!weir_listener_count(listener, record))
+        weir_listener_log(listener, transport, record);
 }

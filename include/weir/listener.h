@@ -16,8 +16,7 @@
  *         if (!listener)
  *             return NULL;
  *         if (weir_listener_draining(listener)) {
- *             if (!weir_listener_count(listener, record.outcome)) // its access log wants more
- *                 weir_listener_record(listener, transport, &record);
+ *             weir_listener_record(listener, transport, &record);
  *             weir_transport_close(transport);
  *         }
  *         weir_listener_release(listener);
@@ -51,26 +50,37 @@ WEIR_PUBLIC void weir_listener_on_drain(weir_transport *transport,
                                         void (*fn)(weir_transport *transport, void *arg),
                                         void *arg);
 
-/** One record of the access log and of the counters: what happened to a request or connection.
- *  Slices are borrowed for the call. */
+/** What happened to a request or connection: for the counters, and for the access log. What does not
+ *  apply stays zero. Slices and strings are borrowed for the call, but for the three names. */
 typedef struct weir_access_record {
     size_t size;
     weir_outcome outcome;
-    const weir_error *reason; /**< what went wrong, in detail; NULL: nothing */
-    const char *route;        /**< NULL: none */
-    const char *upstream;     /**< NULL: none */
-    const char *server;       /**< NULL: none */
-    weir_slice method, host, path, proto, referer, user_agent;
-    int status;
-    uint64_t bytes_in, bytes_out;
+    int status;           /**< 0: none was sent */
+    const char *route;    /**< NULL: none */
+    const char *upstream; /**< NULL: none */
+    /** NULL: none. Of weir_lease_server(): such names stay, and counters go by their address. */
+    const char *server;
+    weir_slice method; /**< empty: it is no request */
     int64_t duration_ns, connect_ns, first_byte_ns;
     unsigned retries;
+    /* From here on for the log only. */
+    const weir_error *reason; /**< what went wrong, in detail; NULL: nothing */
+    weir_slice host, path, query, proto, referer, user_agent, request_id;
+    weir_slice sni, alpn; /**< empty: those of the client's TLS connection, if it is one */
+    uint64_t bytes_in, bytes_out;
 } weir_access_record;
 
-/** Counts an outcome when that is all there is to do. False: it did not count, a log wants to know
- *  more, so it is weir_listener_record() that should be called. */
-WEIR_PUBLIC bool weir_listener_count(weir_listener *listener, weir_outcome outcome) WEIR_MUST_USE;
-/** Counts and, where the access log is on, logs it. Allocates nothing. */
+/** A request begins; as many ends must follow (weir_listener_request_ends()). For the metrics. */
+WEIR_PUBLIC void weir_listener_request_begins(weir_listener *listener);
+WEIR_PUBLIC void weir_listener_request_ends(weir_listener *listener);
+/** Counts, by the first part of the record. False: a log wants to know the rest too, in
+ *  weir_listener_log(). Allocates when a route or a server is met for the first time only. */
+WEIR_PUBLIC bool weir_listener_count(weir_listener *listener,
+                                     const weir_access_record *record) WEIR_MUST_USE;
+/** Logs what was counted, where a log wants it. Allocates nothing, waits for nobody. */
+WEIR_PUBLIC void weir_listener_log(weir_listener *listener, weir_transport *transport,
+                                   const weir_access_record *record);
+/** Counts and logs. */
 WEIR_PUBLIC void weir_listener_record(weir_listener *listener, weir_transport *transport,
                                       const weir_access_record *record);
 
