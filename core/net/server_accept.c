@@ -120,8 +120,12 @@ static void begin(weir_server *server, weir_transport *t)
 static void handshake_done(weir_transport *t, weir_error *take_error, void *arg)
 {
     weir_server *server = arg;
+    weir_duration took;
+    weir_tls_result result = weir__tls_result(t->tls, &took);
 
     weir__tls_limit_leave(server, t);
+    if (server->options.handshake_over)
+        server->options.handshake_over(t, result, took, server->options.arg);
     if (!take_error) {
         begin(server, t);
         return;
@@ -199,6 +203,10 @@ void weir__server_take(weir_server *server, int fd, const struct sockaddr *peer,
         return;
     }
     error = start_handshake(server, t);
+    if (error && server->options.handshake_over)
+        server->options.handshake_over(
+            t, weir_error_has(error, WEIR_ELIMIT) ? WEIR_TLS_LIMITED : WEIR_TLS_FAILED, WEIR_NS(0),
+            server->options.arg);
     if (weir_error_has(error, WEIR_ELIMIT)) {
         refuse(server, t, error);
     } else if (error) {

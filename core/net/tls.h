@@ -77,6 +77,9 @@ struct weir_tls_context {
 /* What a handshake that begins now shall use: a reference. */
 weir_tls_context *weir__tls_context_current(weir_tls_context *context);
 
+/* Versions, ciphers and groups of a profile (tls_profile.c). */
+weir_error *weir__tls_profile_use(SSL_CTX *ctx, const weir_tls_options *options) WEIR_MUST_USE;
+
 /* Choosing by name (tls_names.c). The first identity that has a name keeps it. */
 weir_error *weir__tls_names_build(weir_tls_context *context) WEIR_MUST_USE;
 const struct tls_identity *weir__tls_names_find(const struct tls_names *names, const char *asked);
@@ -144,6 +147,8 @@ void weir__tls_stop(struct tls_engine *engine);
 void weir__tls_lost(struct tls_engine *engine, const weir_error *reason);
 void weir__tls_free(struct tls_engine *engine);
 bool weir__tls_info(const struct tls_engine *engine, weir_tls_info *ret);
+/* How the handshake ended, and how long it took. For `done`. */
+weir_tls_result weir__tls_result(const struct tls_engine *engine, weir_duration *ret_took);
 
 /* What OpenSSL has to say about the last failure of this thread, in words; empties its queue. */
 void weir__tls_reason(const SSL *ssl, char *buffer, size_t size);

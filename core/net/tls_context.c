@@ -21,11 +21,6 @@
 #include "core/base/alloc.h"
 #include "core/net/tls_certificate.h"
 
-#define CIPHERS_INTERMEDIATE                                     \
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-#define KEY_EXCHANGE_GROUPS "X25519:P-256:P-384"
 /* Sessions of TLS 1.2 clients that are kept for those without tickets. */
 #define SESSION_CACHE_SIZE 4096
 
@@ -74,15 +69,14 @@ static weir_error *new_ctx(const weir_tls_context *context, const weir_tls_optio
                            SSL_CTX **ret)
 {
     SSL_CTX *ctx = SSL_CTX_new(context->server ? TLS_server_method() : TLS_client_method());
-    bool modern = options->profile == WEIR_TLS_MODERN;
+    weir_error *error;
 
     if (!ctx)
         return openssl_failed("a new context");
-    if (!SSL_CTX_set_min_proto_version(ctx, modern ? TLS1_3_VERSION : TLS1_2_VERSION) ||
-        !SSL_CTX_set_cipher_list(ctx, CIPHERS_INTERMEDIATE) ||
-        !SSL_CTX_set1_groups_list(ctx, KEY_EXCHANGE_GROUPS)) {
+    error = weir__tls_profile_use(ctx, options);
+    if (error) {
         SSL_CTX_free(ctx);
-        return openssl_failed("settings of the profile");
+        return error;
     }
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

@@ -30,6 +30,8 @@ static weir_error *tls_error(struct tls_engine *e, const char *what)
 {
     char reason[600];
 
+    if (e->handshaking)
+        e->result = weir__tls_classify();
     weir__tls_reason(e->ssl, reason, sizeof(reason));
     weir__free(e->problem);
     e->problem = NULL;
@@ -80,6 +82,7 @@ static void handshake_complete(struct tls_engine *e)
 
     e->handshaking = false;
     e->done = NULL;
+    e->result = WEIR_TLS_DONE;
     weir__timer_stop(t->net->loop, &e->timer);
     note_agreement(e);
     trace_handshake(e);
@@ -104,14 +107,14 @@ static void handshake(struct tls_engine *e)
         return;
     }
     error = SSL_get_error(e->ssl, result);
-    if (error != SSL_ERROR_WANT_READ)
-        weir__tls_fail(e, e->ended && !e->input
-                              ? weir_raise(WEIR_ETLS, "TLS handshake: the peer left")
-                              : tls_error(e, "TLS handshake"));
-    else if (e->ended)
+    if (e->ended && (error == SSL_ERROR_WANT_READ || !e->input)) {
+        e->result = WEIR_TLS_LEFT;
         weir__tls_fail(e, weir_raise(WEIR_ETLS, "TLS handshake: the peer left"));
-    else
+    } else if (error != SSL_ERROR_WANT_READ) {
+        weir__tls_fail(e, tls_error(e, "TLS handshake"));
+    } else {
         weir__transport_flush(e->transport);
+    }
 }
 
 /* Reading */
@@ -277,11 +280,13 @@ static weir_error *timer_fired(struct timer *timer)
 
     if (weir__tls_close_expired(e))
         return NULL;
-    if (e->handshaking)
-        weir__tls_fail(e, weir_raise(ETIMEDOUT, "TLS handshake: not done after %lld ms",
-                                     (long long)(e->limit.ns / 1000000)));
-    else
+    if (!e->handshaking) {
         weir__tls_run(e);
+        return NULL;
+    }
+    e->result = WEIR_TLS_TIMEOUT;
+    weir__tls_fail(e, weir_raise(ETIMEDOUT, "TLS handshake: not done after %lld ms",
+                                 (long long)(e->limit.ns / 1000000)));
     return NULL;
 }
 
@@ -350,8 +355,7 @@ weir_error *weir__tls_start(weir_transport *t, const struct tls_start *start)
     e->limit = start->timeout;
     e->handshaking = true;
     list_init(&e->link);
-    if (weir_unlikely(weir__thread_debug))
-        e->started = weir_now().ns;
+    e->started = weir_loop_time(t->net->loop).ns;
     weir__timer_init(&e->timer, timer_fired, t->file.site);
     error = engine_setup(e, start);
     if (error) {
@@ -410,6 +414,8 @@ void weir__tls_lost(struct tls_engine *e, const weir_error *reason)
     e->done = NULL;
     if (!done)
         return;
+    if (e->result == WEIR_TLS_DONE) /* the transport ended, with or without an error */
+        e->result = reason ? WEIR_TLS_LEFT : WEIR_TLS_ABORTED;
     error =
         reason ? weir_error_share(reason) : weir_raise(WEIR_ETLS, "closed during the handshake");
     done(e->transport, error, e->arg);
@@ -434,4 +440,10 @@ bool weir__tls_info(const struct tls_engine *e, weir_tls_info *ret)
         return false;
     *ret = e->info;
     return true;
+}
+
+weir_tls_result weir__tls_result(const struct tls_engine *e, weir_duration *ret_took)
+{
+    *ret_took = WEIR_NS(weir_loop_time(e->transport->net->loop).ns - e->started);
+    return e->result;
 }

@@ -13,11 +13,12 @@ struct tls_engine {
     weir_tls_context *context;
     struct input *input; /* received ciphertext */
     struct timer timer;  /* the handshake's limit; later: no chunk was free */
-    int64_t started;     /* debug mode: when the handshake began */
+    int64_t started;     /* when the handshake began, by the loop's time */
     weir_duration limit;
     tls_done_fn done; /* NULL once called */
     void *arg;
     weir_tls_info info;
+    weir_tls_result result;   /* of the handshake */
     char *server_name, *alpn; /* what info points at */
     char *problem;            /* why the peer's certificate did not verify */
     bool handshaking;
@@ -31,6 +32,8 @@ struct tls_engine {
     bool waits;       /* for the peer's end; what comes is thrown away */
 };
 
+/* What the last failure of this thread means for the handshake; leaves OpenSSL's queue as it is. */
+weir_tls_result weir__tls_classify(void);
 /* Ends the connection for this reason; what OpenSSL wrote in this call, the alert, is sent first. */
 void weir__tls_fail(struct tls_engine *e, weir_error *take_error);
 void weir__tls_drop_input(struct tls_engine *e);

@@ -47,6 +47,46 @@ static bool is_alert(int reason)
     return reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256;
 }
 
+weir_tls_result weir__tls_classify(void)
+{
+    unsigned long code = ERR_peek_last_error();
+
+    if (ERR_GET_LIB(code) != ERR_LIB_SSL)
+        return WEIR_TLS_FAILED;
+    if (is_alert(ERR_GET_REASON(code)))
+        return WEIR_TLS_REFUSED;
+    switch (ERR_GET_REASON(code)) {
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+        return WEIR_TLS_UNVERIFIED;
+    case SSL_R_NO_SHARED_CIPHER:
+    case SSL_R_NO_SUITABLE_KEY_SHARE:
+    case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
+    case SSL_R_NO_APPLICATION_PROTOCOL:
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_VERSION_TOO_LOW:
+        return WEIR_TLS_NOTHING_IN_COMMON;
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST:
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_BAD_RECORD_TYPE:
+        return WEIR_TLS_NOT_TLS;
+    default:
+        return WEIR_TLS_FAILED;
+    }
+}
+
+const char *weir_tls_result_name(weir_tls_result result)
+{
+    static const char *const names[] = {
+        "done",    "timeout", "left",    "refused", "unverified", "nothing_in_common",
+        "not_tls", "limited", "aborted", "failed"};
+
+    _Static_assert(sizeof(names) / sizeof(names[0]) == WEIR_TLS_RESULT_COUNT, "each has a name");
+    weir_require((unsigned)result < WEIR_TLS_RESULT_COUNT, "unknown");
+    return names[result];
+}
+
 void weir__tls_reason(const SSL *ssl, char *buffer, size_t size)
 {
     unsigned long code = ERR_peek_last_error();

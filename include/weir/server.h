@@ -81,6 +81,10 @@ typedef struct weir_server_options {
     size_t max_handshakes; /**< TLS: accepting pauses while so many are under way; 0: no limit */
     size_t max_handshakes_per_address; /**< TLS: past it connections are refused; IPv6 counts by
                                             /64. 0: no limit */
+    /** Called once for each connection with TLS when its handshake is over, or was not begun; for
+        counting. What was agreed on: weir_transport_tls_info(). */
+    void (*handshake_over)(weir_transport *transport, weir_tls_result result, weir_duration took,
+                           void *arg);
 } weir_server_options;
 
 /**
