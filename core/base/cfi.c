@@ -2,9 +2,9 @@
 /*
  * libgcc unwinds at about 95 ns a frame: it finds the table of a frame's function and interprets it
  * each time. But nearly every call site has one of two shapes: its frame's end (the CFA) lies at a
- * fixed distance from the stack pointer or from the frame pointer, the return address lies below it,
- * and the caller's frame pointer was saved in it or not touched. So what is found for a return
- * address is remembered in 16 bits beside it, and a later walk takes 2 ns a frame.
+ * fixed distance from the stack pointer or from the frame pointer, the return address lies at one
+ * below it, and the caller's frame pointer was saved in it or not touched. So what is found for a
+ * return address is remembered in 16 bits beside it, and a later walk takes 2 ns a frame.
  *
  *     known[hash of address] = address << 16 | index into rules
  *
@@ -60,7 +60,7 @@ static __attribute__((noinline)) int walk_plain(void **addresses, int max, uintp
     return kept.count;
 }
 
-#if !defined(__x86_64__) || defined(__ILP32__)
+#if (!defined(__x86_64__) && !defined(__aarch64__)) || defined(__ILP32__) || defined(__AARCH64EB__)
 
 int weir__cfi_walk(void **addresses, int max, uintptr_t skip, uintptr_t skip_end)
 {
@@ -82,9 +82,15 @@ int weir__cfi_walk_from(uintptr_t address, uintptr_t sp, uintptr_t bp, void **ad
 #else
 
 /* Numbers of registers in DWARF. */
-#    define REG_BP     6
-#    define REG_SP     7
-#    define REG_RETURN 16
+#    ifdef __x86_64__
+#        define REG_BP     6
+#        define REG_SP     7
+#        define REG_RETURN 16
+#    else
+#        define REG_BP     29
+#        define REG_SP     31
+#        define REG_RETURN 30
+#    endif
 
 #    define KNOWN      4096 /* addresses remembered; a power of two */
 #    define RULES      1024 /* different shapes; some hundred in a large program */
@@ -96,6 +102,7 @@ enum rule_kind { RULE_SP, RULE_BP, RULE_END, RULE_OTHER };
 struct rule {
     int32_t kind_and_cfa; /* offset of the CFA << 2 | kind */
     int32_t saved_bp;     /* offset from the CFA; 0: not saved */
+    int32_t saved_return; /* likewise */
 };
 
 static _Atomic(uint64_t) known[KNOWN];
@@ -286,6 +293,8 @@ static bool run_extended(struct cfi_program *program, struct cfi_reader *reader,
         other_register(state, read_uleb(reader));
         skip_block(reader);
         return true;
+    case 0x2D: /* AARCH64_negate_ra_state; the walk strips every return address */
+        return REG_RETURN == 30;
     case 0x2E: /* GNU_args_size */
         (void)read_uleb(reader);
         return true;
@@ -436,23 +445,28 @@ static bool find_state(uintptr_t address, struct cfi_state *ret_state)
     return !reader.bad && !program.state.other;
 }
 
+static bool is_in_frame(int64_t offset)
+{
+    return offset < 0 && offset >= -(int64_t)FRAME_MAX;
+}
+
 static struct rule find_rule(uintptr_t address)
 {
-    struct rule rule = {RULE_OTHER, 0};
+    struct rule rule = {RULE_OTHER, 0, 0};
     struct cfi_state state;
 
     if (!find_state(address, &state))
         return rule;
     if (state.return_undefined)
-        return (struct rule){RULE_END, 0};
+        return (struct rule){RULE_END, 0, 0};
     if ((state.cfa_register != REG_SP && state.cfa_register != REG_BP) ||
-        state.saved_return != -8 || state.cfa_offset <= 0 ||
-        state.cfa_offset > (int64_t)FRAME_MAX || state.saved_bp > 0 ||
-        state.saved_bp < -(int64_t)FRAME_MAX)
+        !is_in_frame(state.saved_return) || !is_in_frame(-state.cfa_offset) ||
+        (state.saved_bp && !is_in_frame(state.saved_bp)))
         return rule;
     rule.kind_and_cfa =
         (int32_t)(state.cfa_offset << 2) | (state.cfa_register == REG_SP ? RULE_SP : RULE_BP);
     rule.saved_bp = (int32_t)state.saved_bp;
+    rule.saved_return = (int32_t)state.saved_return;
     return rule;
 }
 
@@ -471,7 +485,8 @@ static __attribute__((noinline)) struct rule learn(uintptr_t address)
     count = atomic_load_explicit(&rule_count, memory_order_relaxed);
     for (index = 0; index < count; index++) {
         if (rules[index].kind_and_cfa == rule.kind_and_cfa &&
-            rules[index].saved_bp == rule.saved_bp)
+            rules[index].saved_bp == rule.saved_bp &&
+            rules[index].saved_return == rule.saved_return)
             break;
     }
     if (index == count && count < RULES) {
@@ -510,25 +525,47 @@ struct registers {
     uintptr_t address, sp, bp;
 };
 
-/* Reads words of frames that the sanitizers know nothing about. False: a frame of another shape. */
-__attribute__((no_sanitize("address", "thread", "undefined"))) static bool
-walk_rules(struct plain_walk *walk, struct registers at)
+/* Without the signature that a return address may carry (pointer authentication). */
+static inline uintptr_t plain_address(uintptr_t address)
 {
-    while (at.address && keep(walk, at.address)) {
-        struct rule rule = rule_of(at.address);
-        int kind = rule.kind_and_cfa & 3;
-        uintptr_t cfa = (kind == RULE_SP ? at.sp : at.bp) + (uintptr_t)(rule.kind_and_cfa >> 2);
+#    ifdef __aarch64__
+    register uintptr_t x30 __asm__("x30") = address;
 
-        if (kind == RULE_END)
-            break;
-        if (kind == RULE_OTHER || cfa <= at.sp || cfa - at.sp > FRAME_MAX)
-            return false;
-        at.address = *(uintptr_t *)(cfa - 8);
-        if (rule.saved_bp)
-            at.bp = *(uintptr_t *)(cfa + (uintptr_t)(intptr_t)rule.saved_bp);
-        at.sp = cfa;
-    }
-    return true;
+    __asm__("hint #7" : "+r"(x30)); /* xpaclri: nothing on machines that have none */
+    address = x30;
+#    endif
+    return address;
+}
+
+enum step { STEP_MADE, STEP_END, STEP_OTHER };
+
+/* From a frame to its caller's. Reads words of frames that the sanitizers know nothing about. */
+__attribute__((no_sanitize("address", "thread", "undefined"))) static inline enum step
+step_up(struct registers *at)
+{
+    struct rule rule = rule_of(at->address);
+    int kind = rule.kind_and_cfa & 3;
+    uintptr_t cfa = (kind == RULE_SP ? at->sp : at->bp) + (uintptr_t)(rule.kind_and_cfa >> 2);
+
+    if (kind == RULE_END)
+        return STEP_END;
+    if (kind == RULE_OTHER || cfa <= at->sp || cfa - at->sp > FRAME_MAX)
+        return STEP_OTHER;
+    at->address = plain_address(*(uintptr_t *)(cfa + (uintptr_t)(intptr_t)rule.saved_return));
+    if (rule.saved_bp)
+        at->bp = *(uintptr_t *)(cfa + (uintptr_t)(intptr_t)rule.saved_bp);
+    at->sp = cfa;
+    return STEP_MADE;
+}
+
+/* False: a frame of another shape. */
+static bool walk_rules(struct plain_walk *walk, struct registers at)
+{
+    enum step step = STEP_MADE;
+
+    while (step == STEP_MADE && at.address && keep(walk, at.address))
+        step = step_up(&at);
+    return step != STEP_OTHER;
 }
 
 __attribute__((noinline, no_sanitize("address", "thread", "undefined"))) int
@@ -537,10 +574,19 @@ weir__cfi_walk(void **addresses, int max, uintptr_t skip, uintptr_t skip_end)
     struct plain_walk walk = {addresses, 0, max, skip, skip_end, true};
     /* This function keeps a frame pointer because it asks for it. */
     uintptr_t bp = (uintptr_t)__builtin_frame_address(0);
-    struct registers at = {*(uintptr_t *)(bp + 8), bp + 16, *(uintptr_t *)bp};
+    struct registers at;
 
     if (max <= 0)
         return 0;
+#    ifdef __x86_64__
+    at = (struct registers){*(uintptr_t *)(bp + 8), bp + 16, *(uintptr_t *)bp};
+#    else
+    /* The distance of this frame's end from its link is known by its rule only. */
+    at.bp = bp;
+    __asm__ volatile("mov %0, sp\n\tadr %1, . + 4" : "=r"(at.sp), "=r"(at.address));
+    if (step_up(&at) != STEP_MADE)
+        return walk_plain(addresses, max, skip, skip_end);
+#    endif
     if (!walk_rules(&walk, at))
         return walk_plain(addresses, max, skip, skip_end);
     return walk.count;

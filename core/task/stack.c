@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/base/alloc.h"
@@ -156,10 +157,21 @@ static weir_error *charge_mappings(void)
                            "or newer, where guards cost no mappings");
 }
 
+/* Emulators say yes to advice that they do not know. A signal set that cannot be read is EFAULT. */
+static bool is_guarded(const void *base)
+{
+    static _Atomic bool known;
+
+    if (!atomic_load_explicit(&known, memory_order_relaxed))
+        atomic_store(&known,
+                     syscall(SYS_rt_sigprocmask, -1, base, NULL, (size_t)8) < 0 && errno == EFAULT);
+    return atomic_load_explicit(&known, memory_order_relaxed);
+}
+
 static weir_error *install_guard(struct stack_pool *pool, struct stack_slab *slab, char *base)
 {
     if (!weir__stack_limits.no_guard_advice && !atomic_load(&advice_refused)) {
-        if (madvise(base, pool->guard, MADV_GUARD_INSTALL) == 0)
+        if (madvise(base, pool->guard, MADV_GUARD_INSTALL) == 0 && is_guarded(base))
             return NULL;
         atomic_store(&advice_refused, true);
     }

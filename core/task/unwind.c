@@ -93,21 +93,14 @@ suspended_frames(const struct ctx *ctx, void **addresses, size_t max)
                                        (int)max);
 }
 #elif defined(__aarch64__) && !defined(WEIR_CTX_UCONTEXT)
-/* See ctx-aarch64.S: x29 and x30 are words 10 and 11. The ABI links all frames by x29. */
+/* See ctx-aarch64.S: x29 and x30 are words 10 and 11 of 22. */
 __attribute__((no_sanitize("address", "thread"))) static size_t
 suspended_frames(const struct ctx *ctx, void **addresses, size_t max)
 {
     const uintptr_t *frame = ctx->sp;
-    const uintptr_t *link = (const uintptr_t *)frame[10]; // NOLINT(performance-no-int-to-ptr)
-    size_t count = 0;
 
-    if (count < max)
-        addresses[count++] = (void *)frame[11]; // NOLINT(performance-no-int-to-ptr)
-    while (link && count < max && link[1]) {
-        addresses[count++] = (void *)link[1]; // NOLINT(performance-no-int-to-ptr)
-        link = (const uintptr_t *)link[0];    // NOLINT(performance-no-int-to-ptr)
-    }
-    return count;
+    return (size_t)weir__cfi_walk_from(frame[11], (uintptr_t)(frame + 22), frame[10], addresses,
+                                       (int)max);
 }
 #else
 static size_t suspended_frames(const struct ctx *ctx, void **addresses, size_t max)
