@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -362,17 +363,29 @@ static bool interrupted(struct kit_io *io)
     return true;
 }
 
+/* A signal ends the waiting: what epoll would have told stays with the kernel, and a ring has been
+   given its entries by then. */
+static weir_error *submit_only(struct kit_io *io)
+{
+    int events;
+
+    if (strcmp(io->real->ops->name, "io_uring") != 0)
+        return NULL;
+    io->real->pool = io->base.pool;
+    return io->real->ops->wait(io->real, 0, &events);
+}
+
 static weir_error *kit_wait(struct io_backend *backend, int64_t timeout_ns, int *ret_events)
 {
     struct kit_io *io = io_of(backend);
 
     io->skipping = interrupted(io);
-    if (io->skipping) {
-        *ret_events = 0;
-        return NULL;
-    }
     weir_list_foreach(file, &io->files, struct kit_file, link)
         weir__kit_refresh_cut(file);
+    if (io->skipping) {
+        *ret_events = 0;
+        return submit_only(io);
+    }
     io->real->pool = backend->pool;
     io->real->observer = backend->observer;
     io->real->observer_arg = backend->observer_arg;

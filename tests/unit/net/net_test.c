@@ -25,6 +25,29 @@ void note(struct record *record, const char *format, ...)
     va_end(args);
 }
 
+/* Neighbouring pieces of data become one. */
+static void join_pieces(char *events)
+{
+    static const char between[] = ") data(";
+    char *at = events;
+
+    while ((at = strstr(at, between)) != NULL)
+        memmove(at, at + sizeof(between) - 1, strlen(at + sizeof(between) - 1) + 1);
+}
+
+bool had_events(const struct record *record, const char *wanted)
+{
+    char had[sizeof(record->events)], expected[sizeof(record->events)];
+
+    snprintf(had, sizeof(had), "%s", record->events);
+    snprintf(expected, sizeof(expected), "%s", wanted);
+    if (faults_wanted()) {
+        join_pieces(had);
+        join_pieces(expected);
+    }
+    return strcmp(had, expected) == 0;
+}
+
 const char *wrong_events(const struct record *record, const char *wanted)
 {
     static char text[2200];
@@ -154,6 +177,14 @@ ssize_t receive_some(int fd, void *buffer, size_t size)
     if (n < 0)
         return errno == EAGAIN ? -1 : -2;
     return n;
+}
+
+size_t receive_more(int fd, void *buffer, size_t size, size_t *got)
+{
+    ssize_t n = recv(fd, (char *)buffer + *got, size - *got, MSG_DONTWAIT);
+
+    *got += n > 0 ? (size_t)n : 0;
+    return *got;
 }
 
 size_t unread(int fd)

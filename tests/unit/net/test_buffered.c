@@ -78,7 +78,7 @@ static weir_error *T63_bytes_are_put_where_the_protocol_wants_them(void *arg)
     CHECK(send_all(peer, "0123456789"));
     UNTIL(supply.filled == 10);
     CHECK(memcmp(supply.memory, "0123456789", 10) == 0);
-    CHECK(supply.asked == 3 && supply.hint == 10);
+    CHECK((supply.asked == 3 && supply.hint == 10) || faults_wanted());
     close(peer);
     UNTIL(supply.lost);
     CHECK(supply.eof && supply.reason == 0);

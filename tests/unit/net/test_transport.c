@@ -313,9 +313,13 @@ IN_LOOP(T60_a_paused_connection_learns_of_a_reset)
 
 /* Handing over */
 
+/* After four bytes. */
 static weir_error *hand_over(weir_transport *t, struct record *record, weir_slice data)
 {
-    return weir_transport_set_protocol(t, &recording, record->arg, weir_slice_skip(data, 4), NULL);
+    if (record->received < 4)
+        return NULL;
+    return weir_transport_set_protocol(
+        t, &recording, record->arg, weir_slice_skip(data, data.len - (record->received - 4)), NULL);
 }
 
 static weir_error *T63_new_protocol_receives_the_rest_of_the_slice_first(void *arg)
@@ -333,7 +337,8 @@ static weir_error *T63_new_protocol_receives_the_rest_of_the_slice_first(void *a
     close(peer);
     UNTIL(second.lost);
 
-    CHECK_EVENTS(&first, "made data(headrest) ");
+    if (!faults_wanted())
+        CHECK_EVENTS(&first, "made data(headrest) ");
     CHECK_EVENTS(&second, "made data(rest) data(more) eof lost ");
     return NULL;
 }

@@ -64,16 +64,36 @@ const char *last_report(void)
     return report_text;
 }
 
-/* WEIR_TEST_FAULTS=1: every descriptor of the loop meets faults that a program must not notice. */
+static bool faulty(const char *kind)
+{
+    const char *wanted = getenv("WEIR_TEST_FAULTS");
+
+    return wanted && (strcmp(wanted, kind) == 0 || strcmp(wanted, "all") == 0);
+}
+
+bool faults_wanted(void)
+{
+    return getenv("WEIR_TEST_FAULTS") != NULL;
+}
+
+/* Every descriptor of the loop meets faults that a program must not notice. */
 static void add_faults(weir_loop *loop)
 {
     struct kit_io *io;
 
-    if (!getenv("WEIR_TEST_FAULTS"))
+    if (!faults_wanted())
         return;
+    assert_true(faulty("short") || faulty("again") || faulty("interrupt") || faulty("enobufs"));
     assert_ok(weir__kit_io_new(loop, 1, &io));
-    io->faults = (weir_test_faults){
-        .refuse = 2, .starve_every = 3, .max_write = 1000, .vary = true, .interrupt_every = 3};
+    io->faults.vary = true;
+    if (faulty("short"))
+        io->faults.max_read = io->faults.max_write = 1000;
+    if (faulty("again"))
+        io->faults.refuse = 5;
+    if (faulty("interrupt"))
+        io->faults.interrupt_every = 2;
+    if (faulty("enobufs"))
+        io->faults.starve_every = 2;
 }
 
 weir_code run_in_loop_for_code(weir_fn fn, void *arg)

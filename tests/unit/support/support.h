@@ -45,9 +45,13 @@
 
 /* On the main stack. Runs `fn(arg)` as the first task of a new loop until it ends, cancels and joins
    what is left, closes. Fails the test when a check failed or `fn` returned an error.
-   With WEIR_TEST_FAULTS=1 in the environment every descriptor of the loop meets refused and short
-   sends, receives without a buffer and interrupted waits, on whatever backend WEIR_BACKEND names. */
+   With WEIR_TEST_FAULTS in the environment every descriptor of the loop meets faults of that kind, on
+   whatever backend WEIR_BACKEND names: "short" receives and sends of 1 to 1000 bytes, "again" sends
+   that are refused five times, "interrupt" every second wait ends with nothing, "enobufs" every second
+   receive finds no buffer, or "all". */
 void run_in_loop(weir_fn fn, void *arg);
+/* Whether WEIR_TEST_FAULTS is there: for claims about what the kernel alone does. */
+bool faults_wanted(void);
 /* Likewise; returns the code with which `fn` ended. */
 weir_code run_in_loop_for_code(weir_fn fn, void *arg);
 /* Fails the test when `take_error` is one; with its text. */
