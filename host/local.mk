@@ -86,6 +86,7 @@ libweir_host_core_la_SOURCES += \
 	host/upstream/lease.c \
 	host/upstream/names.c \
 	host/upstream/outcome.c \
+	host/upstream/balance.c \
 	host/upstream/pool.c \
 	host/upstream/server.c \
 	host/upstream/upstream.c \

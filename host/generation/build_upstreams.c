@@ -16,6 +16,11 @@ static weir_error *add(struct generation *g, struct upstream_config *config)
     struct upstream_spec spec = {
         .name = config->name,
         .n_addresses = config->servers.count,
+        .balance = (enum balance)config->balance,
+        .hash_key = weir__upstream_hash_key_of(config),
+        .slow_start = weir_is_forever(config->slow_start) ? WEIR_NS(0) : config->slow_start,
+        .resolve_interval =
+            weir_is_forever(config->resolve_interval) ? WEIR_NS(0) : config->resolve_interval,
         .connect_timeout = config->connect_timeout,
         .response_timeout = config->response_timeout,
         .idle_timeout = config->idle_timeout,
@@ -29,10 +34,15 @@ static weir_error *add(struct generation *g, struct upstream_config *config)
     const struct server_config *servers = config->servers.items;
     const char **addresses =
         weir_config_alloc(g->config, (spec.n_addresses + 1) * sizeof *addresses);
+    uint32_t *weights = weir_config_alloc(g->config, (spec.n_addresses + 1) * sizeof *weights);
 
-    for (size_t i = 0; i < spec.n_addresses; i++)
+    weir__upstream_check(g->config, config);
+    for (size_t i = 0; i < spec.n_addresses; i++) {
         addresses[i] = servers[i].address.text;
+        weights[i] = servers[i].weight;
+    }
     spec.addresses = addresses;
+    spec.weights = weights;
     if (g->n_upstreams == g->upstreams_room) {
         size_t room = g->upstreams_room ? g->upstreams_room * 2 : 16;
         void *parts = realloc(g->upstreams, room * sizeof *g->upstreams);
@@ -95,6 +105,7 @@ static weir_error *add_unnamed(struct generation *g, const struct config_referen
         return weir_raise(WEIR_ECONFIG, "an upstream needs settings that an address cannot give");
     config->name = weir_config_strdup(g->config, name);
     server->address = reference->address;
+    server->weight = 1;
     config->servers = (weir_array){server, 1};
     if (tls) {
         struct upstream_tls_config *said = weir_config_alloc(g->config, sizeof *said);

@@ -2,10 +2,13 @@
 /* Plugins, upstreams, listeners and routes: the tables that protocols add to. */
 #include "config.h"
 
+#include <string.h>
+
 #include "host/schema/schema.h"
 
-static const char *const balancers[] = {"round_robin", NULL};
-static const char *const balancers_planned[] = {"least_conn", "random", "hash", "ip_hash", NULL};
+/* In the order of enum balance. */
+static const char *const balancers[] = {"round_robin", "least_conn", "random",
+                                        "hash",        "ip_hash",    NULL};
 static const char *const client_auths[] = {"off", "optional", "required", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 
@@ -19,10 +22,13 @@ const weir_option *const weir__plugin_options[] = {
     NULL,
 };
 
-WEIR_OPTIONS(server_options,
-             WEIR_OPTION_ADDRESS(struct server_config, address, NULL, "host:port or unix:/path",
-                                 .primary = true),
-             WEIR_OPTION_PLANNED("weight", "Share of the connections"));
+WEIR_OPTIONS(
+    server_options,
+    WEIR_OPTION_ADDRESS(struct server_config, address, NULL, "host:port or unix:/path",
+                        .primary = true),
+    WEIR_OPTION_INT(struct server_config, weight, "1",
+                    "Its share of the connections, beside the weights of the others; 0: none",
+                    .min = 0, .max = 1000));
 
 WEIR_OPTIONS(upstream_tls_options,
              WEIR_OPTION_BOOL(struct upstream_tls_config, enabled, "true",
@@ -36,13 +42,63 @@ WEIR_OPTIONS(upstream_tls_options,
              WEIR_OPTION_BOOL(struct upstream_tls_config, verify, "true",
                               "Refuse servers whose certificate does not verify"));
 
+static bool is_hash_key(const char *const *keys, const char *text)
+{
+    for (; keys && *keys; keys++) {
+        size_t len = strlen(*keys);
+
+        if ((*keys)[len - 1] == ':' ? !strncmp(*keys, text, len) && text[len]
+                                    : !strcmp(*keys, text))
+            return true;
+    }
+    return false;
+}
+
+static bool parse_hash_key(weir_config_context *context, const weir_config_node *node, void *field)
+{
+    static const char *const own[] = {"client_ip", NULL};
+    const char *text = weir_config_node_text(node), *colon = strchr(text, ':');
+    weir_hash_key *key = field;
+    bool known = is_hash_key(own, text);
+    char *source;
+
+    for (struct plugin *p = weir__schema_registry()->plugins; p && !known; p = p->next)
+        for (const weir_upstream_protocol *const *u = p->descriptor->upstream_protocols;
+             u && *u && !known; u++)
+            known = is_hash_key((*u)->hash_keys, text);
+    if (!known) {
+        weir_config_error_at(context, node, "`%s` is nothing to hash", text);
+        weir_config_help(context, "write client_ip, or for HTTP host, path, uri, header:NAME, "
+                                  "cookie:NAME or query:NAME");
+        return false;
+    }
+    source = weir_config_alloc(context, strlen(text) + 1);
+    memcpy(source, text, colon ? (size_t)(colon - text) + 1 : strlen(text));
+    *key = (weir_hash_key){source, colon ? weir_config_strdup(context, colon + 1) : NULL};
+    return true;
+}
+
 const weir_option *const weir__upstream_options[] = {
     WEIR_OPTION_LIST(struct upstream_config, servers, struct server_config,
                      WEIR_ELEMENT(WEIR_TYPE_MAP, struct server_config, .fields = server_options),
                      NULL, "Addresses of the servers, each with its port", .required = true,
                      .max = UPSTREAM_MAX_SERVERS, .example = "[10.0.0.11:8080]"),
-    WEIR_OPTION_ENUM(struct upstream_config, balance, balancers, "round_robin",
-                     "Which server gets the next connection", .planned_words = balancers_planned),
+    WEIR_OPTION_ENUM(
+        struct upstream_config, balance, balancers, "round_robin",
+        "Which server gets the next request or connection: in turn, the one with the "
+        "fewest in use, the better of two by chance, the one that belongs to hash_key, or "
+        "the one that belongs to the client's address"),
+    WEIR_OPTION_CUSTOM(struct upstream_config, hash_key, parse_hash_key, NULL,
+                       "What `balance: hash` looks at: client_ip, and of HTTP host, path, uri, "
+                       "header:NAME, cookie:NAME, query:NAME",
+                       .optional = true, .example = "cookie:session"),
+    WEIR_OPTION_DURATION(struct upstream_config, slow_start, "off",
+                         "A server that came back gets its share by and by, within this time",
+                         .max = WEIR_OPTION_S(86400)),
+    WEIR_OPTION_DURATION(
+        struct upstream_config, resolve_interval, NULL,
+        "How often names of servers are looked up; as their answers say when not set",
+        .optional = true, .min = WEIR_OPTION_MS(100)),
     WEIR_OPTION_DURATION(struct upstream_config, connect_timeout, "5s",
                          "For name, connect and TLS together; people wait behind a dead host",
                          .min = WEIR_OPTION_MS(1)),
@@ -58,11 +114,35 @@ const weir_option *const weir__upstream_options[] = {
     WEIR_OPTION_OPTIONAL_MAP(struct upstream_config, tls, struct upstream_tls_config,
                              upstream_tls_options, "TLS to the servers", .optional = true),
     WEIR_OPTION_PLANNED("health_check", "Active health checks"),
-    WEIR_OPTION_PLANNED("hash_key", "What balancing by hash looks at"),
-    WEIR_OPTION_PLANNED("slow_start", "A server that came back gets its share by and by"),
-    WEIR_OPTION_PLANNED("resolve_interval", "How often names are looked up"),
     NULL,
 };
+
+weir_hash_key weir__upstream_hash_key_of(const struct upstream_config *upstream)
+{
+    if (upstream->balance == BALANCE_IP_HASH)
+        return (weir_hash_key){"client_ip", NULL};
+    return upstream->balance == BALANCE_HASH ? upstream->hash_key : (weir_hash_key){NULL, NULL};
+}
+
+void weir__upstream_check(weir_config_context *context, const struct upstream_config *upstream)
+{
+    const struct server_config *servers = upstream->servers.items;
+    uint64_t sum = 0;
+
+    if (upstream->balance == BALANCE_HASH && !upstream->hash_key.source) {
+        weir_config_error(context, &upstream->balance, "`balance: hash` needs a `hash_key`");
+        weir_config_help(context, "say what to hash, as in `hash_key: cookie:session`");
+    }
+    if (upstream->balance != BALANCE_HASH && upstream->hash_key.source) {
+        weir_config_error(context, &upstream->hash_key, "`hash_key` is for `balance: hash`");
+        weir_config_help(context, "write `balance: hash` too, or leave `hash_key` out");
+    }
+    for (size_t i = 0; i < upstream->servers.count; i++)
+        sum += servers[i].weight;
+    if (!sum)
+        weir_config_error(context, &servers[0].weight, "no server of upstream `%s` has a weight",
+                          upstream->name);
+}
 
 WEIR_OPTIONS(listener_tls_options,
              WEIR_OPTION_LIST(struct listener_tls_config, certificates, struct certificate_config *,

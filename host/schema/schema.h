@@ -101,10 +101,13 @@ struct upstream_tls_config {
     bool verify;
 };
 
+    uint32_t weight;
 struct upstream_config {
     const char *name;
     weir_array servers;
-    int balance;
+    int balance; /* an enum balance */
+    weir_hash_key hash_key;
+    weir_duration slow_start, resolve_interval;
     weir_duration connect_timeout, response_timeout, idle_timeout;
     uint32_t keepalive, retries;
     const struct upstream_tls_config *tls;
@@ -195,3 +198,7 @@ void weir__listener_extend(weir_config_context *context, const weir_config_node 
 void weir__route_extend(weir_config_context *context, const weir_config_node *node, void *map);
 
 #endif
+/* parts.c: across the settings of an upstream. */
+void weir__upstream_check(weir_config_context *context, const struct upstream_config *upstream);
+/* What its balancer looks at; `source` NULL: nothing. */
+weir_hash_key weir__upstream_hash_key_of(const struct upstream_config *upstream);

@@ -36,7 +36,8 @@ struct weir_lease {
     unsigned retries;
     weir_outcome why; /* of a retry */
     size_t server;
-    struct tried_servers tried;
+    struct pool *counted; /* where it counts as in use */
+    struct pick pick;
     void (*done)(weir_lease *lease, weir_error *take_error, void *arg);
     void *arg;
     weir_error *error; /* for `done` */
@@ -63,6 +64,16 @@ static struct server *server_of(const weir_lease *lease)
     return lease->upstream->servers[lease->server];
 }
 
+/* Where the lease counts as a connection in use, from the choice of a server to the end. */
+static void count_at(weir_lease *lease, struct pool *pool)
+{
+    if (lease->counted)
+        HOST_COUNT(lease->counted->active, -1);
+    lease->counted = pool;
+    if (pool)
+        HOST_COUNT(pool->active, 1);
+}
+
 /* The life of a lease's memory. */
 
 static weir_error *lease_new(weir_upstream *upstream, const weir_lease_options *options,
@@ -87,6 +98,10 @@ static weir_error *lease_new(weir_upstream *upstream, const weir_lease_options *
                           .protocol = options->protocol,
                           .config = options->config,
                           .fresh = options->fresh};
+    if (options->balance_key.len) {
+        lease->pick.has_key = true;
+        lease->pick.key = weir__hash_bytes(options->balance_key);
+    }
     HOST_COUNT(upstream->loops[traffic->index].leases, 1);
     *ret = lease;
     return NULL;
@@ -96,6 +111,7 @@ static void lease_free(weir_lease *lease)
 {
     struct lease_cache *cache = &lease->traffic->leases;
 
+    count_at(lease, NULL);
     HOST_COUNT(lease->upstream->loops[lease->traffic->index].leases, -1);
     if (cache->count >= LEASE_CACHE_MAX) {
         free(lease);
@@ -141,7 +157,7 @@ static void tell_soon(weir_lease *lease, weir_error *take_error)
 
 static void log_failed(weir_lease *lease, weir_outcome outcome, const char *why)
 {
-    char pause[40] = "";
+    char pause[40] = "", text[260];
 
     if (lease->upstream->n_servers > 1)
         (void)snprintf(pause, sizeof pause, ", passed over for %d s",
@@ -149,6 +165,8 @@ static void log_failed(weir_lease *lease, weir_outcome outcome, const char *why)
     weir_log(logger(), WEIR_LOG_WARNING, "upstream %s: server %s failed: %s%s%s",
              lease->upstream->name, server_of(lease)->address, weir_outcome_name(outcome), why,
              pause);
+    (void)snprintf(text, sizeof text, "%s%s", weir_outcome_name(outcome), why);
+    weir__server_tell(server_of(lease), &server_of(lease)->passive_story, text);
 }
 
 static void note_worked(weir_lease *lease)
@@ -218,6 +236,7 @@ static weir_error *upconn_new(weir_lease *lease, weir_transport *transport)
 
 static void hold(weir_lease *lease, struct upconn *conn, bool reused)
 {
+    HOST_COUNT(conn->pool->leases, 1);
     lease->conn = conn;
     lease->reused = reused;
     conn->lease = lease;
@@ -251,9 +270,15 @@ static bool may_try_another(const weir_lease *lease)
     if (lease->retries >= lease->upstream->retries)
         return false;
     for (size_t i = 0; i < lease->upstream->n_servers; i++)
-        if (!(lease->tried.bits[i / 64] >> (i % 64) & 1))
+        if (!(lease->pick.tried.bits[i / 64] >> (i % 64) & 1))
             return true;
     return false;
+}
+
+static void count_retry(weir_lease *lease)
+{
+    lease->retries++;
+    HOST_COUNT(lease->upstream->loops[lease->traffic->index].retries, 1);
 }
 
 static void connected(weir_transport *transport, weir_error *take_error, void *arg)
@@ -262,6 +287,7 @@ static void connected(weir_transport *transport, weir_error *take_error, void *a
 
     lease->connecting = NULL;
     if (!take_error) {
+        HOST_COUNT(lease->counted->connects, 1);
         note_worked(lease);
         take_error = upconn_new(lease, transport);
         if (take_error)
@@ -269,10 +295,11 @@ static void connected(weir_transport *transport, weir_error *take_error, void *a
         else
             hold(lease, lease->conn, false);
     } else {
+        HOST_COUNT(lease->counted->failures, 1);
         note_connect_failed(lease, take_error);
         if (may_try_another(lease)) {
             weir_ignore(take_error);
-            lease->retries++;
+            count_retry(lease);
             attempt(lease);
             return;
         }
@@ -314,13 +341,15 @@ static bool take_idle(weir_lease *lease)
 
 static bool pick(weir_lease *lease)
 {
-    struct upstream_loop *local = &lease->upstream->loops[lease->traffic->index];
+    unsigned loop = lease->traffic->index;
 
-    if (!weir__upstream_pick(lease->upstream, local, &lease->tried,
-                             weir_loop_time(lease->traffic->loop).ns, &lease->server))
+    count_at(lease, NULL);
+    lease->pick.now = weir_loop_time(lease->traffic->loop).ns;
+    if (!weir__upstream_pick(lease->upstream, loop, &lease->pick, &lease->server))
         return false;
     lease->has_server = true;
-    lease->tried.bits[lease->server / 64] |= (uint64_t)1 << (lease->server % 64);
+    lease->pick.tried.bits[lease->server / 64] |= (uint64_t)1 << (lease->server % 64);
+    count_at(lease, &server_of(lease)->pools[loop]);
     return true;
 }
 
@@ -356,15 +385,11 @@ bool weir_lease_try(weir_upstream *upstream, const weir_lease_options *options,
                     weir_lease **ret)
 {
     struct traffic *traffic = weir__traffic();
-    struct upstream_loop *local;
-    unsigned next;
     weir_lease *lease;
     weir_error *error;
 
     if (options->fresh || !traffic || traffic->index >= upstream->n_loops)
         return false;
-    local = &upstream->loops[traffic->index];
-    next = local->next;
     error = lease_new(upstream, options, &lease);
     if (error) {
         weir_ignore(error);
@@ -372,8 +397,12 @@ bool weir_lease_try(weir_upstream *upstream, const weir_lease_options *options,
     }
     lease->done = done;
     lease->arg = arg;
-    if (!pick(lease) || !take_idle(lease)) {
-        local->next = next; /* the turn is not used up */
+    if (!pick(lease)) {
+        lease_free(lease);
+        return false;
+    }
+    if (!take_idle(lease)) {
+        weir__upstream_keep(upstream, traffic->index, &lease->pick, lease->server);
         lease_free(lease);
         return false;
     }
@@ -400,7 +429,7 @@ static weir_error *begin_retry(weir_lease *lease)
         return WEIR_RAISE_FAST(WEIR_ELIMIT, "no retry is left after %lld", lease->retries);
     if (!may_try_another(lease))
         return WEIR_RAISE_FAST(WEIR_ENOSERVER, "all servers were tried");
-    lease->retries++;
+    count_retry(lease);
     attempt(lease);
     return NULL;
 }

@@ -32,6 +32,7 @@ struct pool_names {
     struct server *server;
     bool tells; /* the first loop: logs and publishes */
     bool failing;
+    weir_duration interval; /* said in the configuration; 0: as long as answers are good */
     weir_timer timer;
     weir_resolving *resolving;
     weir_addresses *addresses; /* the last known; NULL: none yet */
@@ -86,7 +87,7 @@ static void publish(struct pool_names *names, const char *error, weir_duration n
 {
     struct server_name_state *state = &names->server->name_state;
 
-    pthread_mutex_lock(&names->server->name_mutex);
+    pthread_mutex_lock(&names->server->mutex);
     state->is_name = true;
     state->lookups++;
     state->looked_at = weir_now();
@@ -96,14 +97,14 @@ static void publish(struct pool_names *names, const char *error, weir_duration n
         state->n_addresses = weir_addresses_count(names->addresses);
         addresses_text(names->addresses, state->addresses, sizeof state->addresses);
     }
-    pthread_mutex_unlock(&names->server->name_mutex);
+    pthread_mutex_unlock(&names->server->mutex);
 }
 
 bool weir__server_name_state(struct server *server, struct server_name_state *ret)
 {
-    pthread_mutex_lock(&server->name_mutex);
+    pthread_mutex_lock(&server->mutex);
     *ret = server->name_state;
-    pthread_mutex_unlock(&server->name_mutex);
+    pthread_mutex_unlock(&server->mutex);
     return ret->is_name;
 }
 
@@ -146,10 +147,12 @@ static bool same(const weir_addresses *a, const weir_addresses *b)
     return all;
 }
 
-static weir_duration until_next(const weir_addresses *addresses)
+static weir_duration until_next(const struct pool_names *names)
 {
-    weir_duration ttl = weir_addresses_ttl(addresses);
+    weir_duration ttl = weir_addresses_ttl(names->addresses);
 
+    if (names->interval.ns)
+        return names->interval;
     if (weir_is_forever(ttl))
         return REFRESH_HOSTS;
     if (ttl.ns < REFRESH_MIN.ns)
@@ -174,9 +177,9 @@ static void note_found(struct pool_names *names, weir_addresses *take)
             weir_log(logger(), news ? WEIR_LOG_INFO : WEIR_LOG_DEBUG,
                      "upstream %s: server %s is %s", names->server->upstream,
                      names->server->address, text);
-        publish(names, "", until_next(take));
+        publish(names, "", until_next(names));
     }
-    weir_timer_start(&names->timer, until_next(take));
+    weir_timer_start(&names->timer, until_next(names));
 }
 
 static void resolved(weir_addresses *take, weir_error *take_error, void *arg)
@@ -192,9 +195,13 @@ static void resolved(weir_addresses *take, weir_error *take_error, void *arg)
 
 static void look_up(struct pool_names *names)
 {
-    weir_error *error = weir_resolve_start(names->loop, names->host, names->port, resolved, names,
-                                           &names->resolving);
+    weir_error *error;
 
+    /* Asked for by the clock: an answer that is kept longer does not do. */
+    if (names->interval.ns)
+        (void)weir_resolver_flush(names->loop, names->host);
+    error = weir_resolve_start(names->loop, names->host, names->port, resolved, names,
+                               &names->resolving);
     if (error)
         note_failed(names, error);
 }
@@ -213,12 +220,14 @@ bool weir__pool_address_left(const struct pool *pool, weir_transport *transport)
     return peer && length && !weir_addresses_has(names->addresses, peer);
 }
 
-weir_error *weir__pool_names_start(struct pool *pool, struct server *server,
+weir_error *weir__pool_names_start(struct pool *pool, struct server *server, weir_duration interval,
                                    const struct traffic *traffic)
 {
     size_t len = name_length(server->address);
     struct pool_names *names;
 
+    if (pool->names)
+        pool->names->interval = interval;
     if (!len || pool->names)
         return NULL;
     names = calloc(1, sizeof *names + len + 1);
@@ -227,6 +236,7 @@ weir_error *weir__pool_names_start(struct pool *pool, struct server *server,
     names->loop = traffic->loop;
     names->pool = pool;
     names->server = server;
+    names->interval = interval;
     names->tells = traffic->index == 0;
     memcpy(names->host, server->address, len);
     weir_timer_init(&names->timer, names->loop, refresh, names);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which server gets the next connection.
+ * A server: durable, found by its upstream's name and its address.
  *
- * Health is passive: a failed connect, or several failed responses in a row, pass the server over
- * for a while. When the while is over, one caller wins the right to try (a compare-and-swap moves
- * the end of the while on), so that a server that is still dead costs one request per while, not
- * all. Health is shared by the loops and written only when it changes; the position of the round
- * robin belongs to each loop.
+ * Passive health: a failed connect, or several failed responses in a row, pass the server over for a
+ * while. When the while is over, one caller wins the right to try (a compare-and-swap moves the end of
+ * the while on), so that a server that is still dead costs one request per while, not all. What checks
+ * find (host/health) stands beside it: a server that is down by its checks gets nothing at all.
+ * Health is shared by the loops and written only when it changes.
  */
 #include "config.h"
 
@@ -34,7 +34,8 @@ static weir_error *server_make(void *state, void *arg)
         free(server->address);
         return weir_raise(WEIR_ENOMEM, "server");
     }
-    pthread_mutex_init(&server->name_mutex, NULL);
+    pthread_mutex_init(&server->mutex, NULL);
+    server->hash = weir__hash_bytes(weir_slice_str(server->address));
     server->n_pools = spec->n_loops;
     for (unsigned i = 0; i < spec->n_loops; i++)
         hlist_init(&server->pools[i].idle);
@@ -45,7 +46,7 @@ static void server_drop(void *state)
 {
     struct server *server = state;
 
-    pthread_mutex_destroy(&server->name_mutex);
+    pthread_mutex_destroy(&server->mutex);
     free(server->upstream);
     free(server->address);
 }
@@ -95,7 +96,51 @@ bool weir__server_worked(struct server *server)
     /* Read first: the line stays shared between the caches while all is well. */
     if (!__atomic_load_n(&server->down_until, __ATOMIC_RELAXED))
         return false;
-    return __atomic_exchange_n(&server->down_until, 0, __ATOMIC_RELAXED) != 0;
+    if (!__atomic_exchange_n(&server->down_until, 0, __ATOMIC_RELAXED))
+        return false;
+    weir__server_back(server);
+    return true;
+}
+
+void weir__server_back(struct server *server)
+{
+    __atomic_store_n(&server->up_since, weir_now().ns, __ATOMIC_RELAXED);
+}
+
+void weir__server_check_says(struct server *server, bool down, const char *why)
+{
+    weir__server_tell(server, &server->check_story, why);
+    if (!down) {
+        /* Whoever asks the server now finds it as its check did: what users saw before is past. */
+        __atomic_store_n(&server->down_until, 0, __ATOMIC_RELAXED);
+        weir__server_back(server);
+    }
+    __atomic_store_n(&server->checked_down, down, __ATOMIC_RELEASE);
+}
+
+void weir__server_forgive(struct server *server)
+{
+    __atomic_store_n(&server->bad_responses, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&server->down_until, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&server->checked_down, false, __ATOMIC_RELAXED);
+}
+
+void weir__server_tell(struct server *server, struct server_story *story, const char *why)
+{
+    pthread_mutex_lock(&server->mutex);
+    story->since = weir_now();
+    (void)snprintf(story->why, sizeof story->why, "%s", why);
+    pthread_mutex_unlock(&server->mutex);
+}
+
+struct server_story weir__server_story(struct server *server, const struct server_story *story)
+{
+    struct server_story copy;
+
+    pthread_mutex_lock(&server->mutex);
+    copy = *story;
+    pthread_mutex_unlock(&server->mutex);
+    return copy;
 }
 
 static bool is_servers_fault(weir_outcome outcome)
@@ -117,53 +162,4 @@ bool weir__server_response(struct server *server, weir_outcome outcome, int64_t 
         return false;
     __atomic_store_n(&server->bad_responses, 0, __ATOMIC_RELAXED);
     return weir__server_failed(server, now);
-}
-
-/* An operator took it out of use. */
-static bool is_out(struct server *server)
-{
-    return __atomic_load_n(&server->override, __ATOMIC_RELAXED) >= SERVER_DRAINED;
-}
-
-static bool was_tried(const struct tried_servers *tried, size_t index)
-{
-    return tried->bits[index / 64] >> (index % 64) & 1;
-}
-
-/* Everything is failing: the server whose failure is oldest has had most time to recover. */
-static bool pick_least_recently_failed(const weir_upstream *upstream,
-                                       const struct tried_servers *tried, size_t *ret_index)
-{
-    int64_t oldest = INT64_MAX;
-    bool found = false;
-
-    for (size_t i = 0; i < upstream->n_servers; i++) {
-        int64_t down = __atomic_load_n(&upstream->servers[i]->down_until, __ATOMIC_RELAXED);
-
-        if (was_tried(tried, i) || (found && down >= oldest) || is_out(upstream->servers[i]))
-            continue;
-        oldest = down;
-        *ret_index = i;
-        found = true;
-    }
-    return found;
-}
-
-bool weir__upstream_pick(const weir_upstream *upstream, struct upstream_loop *local,
-                         const struct tried_servers *tried, int64_t now, size_t *ret_index)
-{
-    size_t n = upstream->n_servers, first = local->next < n ? local->next : 0;
-
-    for (size_t k = 0; k < n; k++) {
-        size_t i = first + k < n ? first + k : first + k - n;
-
-        /* With one server there is nothing to pass over to. */
-        if (was_tried(tried, i) || is_out(upstream->servers[i]) ||
-            (n > 1 && !weir__server_usable(upstream->servers[i], now)))
-            continue;
-        local->next = (unsigned)(i + 1);
-        *ret_index = i;
-        return true;
-    }
-    return pick_least_recently_failed(upstream, tried, ret_index);
 }

@@ -14,10 +14,44 @@ static void upstream_free(weir_upstream *upstream)
     free(upstream->name);
     free(upstream->server_name);
     free(upstream->servers);
+    free(upstream->weights);
+    free(upstream->credits);
+    free((char *)upstream->hash_key.source);
+    free((char *)upstream->hash_key.name);
     free(upstream->protocol_configs);
     if (upstream->tls)
         weir_tls_context_unref(upstream->tls);
     free(upstream);
+}
+
+static weir_error *copy_balance(weir_upstream *upstream, const struct upstream_spec *spec)
+{
+    /* Credits of a loop begin on a cache line of their own. */
+    size_t n = spec->n_addresses, row = (n + 7) & ~(size_t)7;
+
+    upstream->weights = calloc(n + 1, sizeof *upstream->weights);
+    upstream->credits = aligned_alloc(HOST_CACHE_LINE, (row * spec->n_loops + 8) * sizeof(int64_t));
+    if (spec->hash_key.source)
+        upstream->hash_key.source = strdup(spec->hash_key.source);
+    if (spec->hash_key.name)
+        upstream->hash_key.name = strdup(spec->hash_key.name);
+    if (!upstream->weights || !upstream->credits ||
+        (spec->hash_key.source && !upstream->hash_key.source) ||
+        (spec->hash_key.name && !upstream->hash_key.name))
+        return weir_raise(WEIR_ENOMEM, "upstream");
+    memset(upstream->credits, 0, (row * spec->n_loops + 8) * sizeof(int64_t));
+    for (unsigned i = 0; i < spec->n_loops; i++) {
+        upstream->loops[i].credit = upstream->credits + row * i;
+        upstream->loops[i].random = spec->seed + i;
+    }
+    for (size_t i = 0; i < n; i++) {
+        upstream->weights[i] = spec->weights ? spec->weights[i] : 1;
+        upstream->uneven |= upstream->weights[i] != upstream->weights[0] || !upstream->weights[i];
+    }
+    upstream->balance = spec->balance;
+    upstream->slow_start = spec->slow_start;
+    upstream->resolve_interval = spec->resolve_interval;
+    return NULL;
 }
 
 static weir_error *copy_spec(weir_upstream *upstream, const struct upstream_spec *spec)
@@ -61,6 +95,8 @@ weir_error *weir__upstream_new(const struct upstream_spec *spec, struct durable_
     upstream->refs = 1;
     upstream->n_loops = spec->n_loops;
     error = copy_spec(upstream, spec);
+    if (!error)
+        error = copy_balance(upstream, spec);
     for (size_t i = 0; !error && i < spec->n_addresses; i++) {
         error = weir__server_get(durables, spec->name, spec->addresses[i], spec->n_loops,
                                  &upstream->servers[i]);
@@ -90,7 +126,7 @@ weir_error *weir__upstream_enter(weir_upstream *upstream, const struct traffic *
 {
     for (size_t i = 0; i < upstream->n_servers; i++)
         WEIR_TRY(weir__pool_names_start(&upstream->servers[i]->pools[traffic->index],
-                                        upstream->servers[i], traffic));
+                                        upstream->servers[i], upstream->resolve_interval, traffic));
     return NULL;
 }
 
@@ -116,6 +152,11 @@ const void *weir_upstream_config(const weir_upstream *upstream, const weir_proto
         if (upstream->protocol_configs[i].protocol == protocol)
             return upstream->protocol_configs[i].config;
     return NULL;
+}
+
+const weir_hash_key *weir_upstream_hash_key(const weir_upstream *upstream)
+{
+    return upstream->hash_key.source ? &upstream->hash_key : NULL;
 }
 
 bool weir_upstream_tls(const weir_upstream *upstream)

@@ -27,6 +27,9 @@ struct durable_map;
 struct pool {
     struct hlist idle;
     unsigned n_idle;
+    /* Written by the loop, read by others. */
+    uint64_t active;                     /* leases that are there, or on their way */
+    uint64_t leases, connects, failures; /* leases given; connections made, or not */
     weir_duration idle_timeout;
     bool has_timer;
     weir_timer timer;
@@ -51,16 +54,31 @@ struct server_name_state {
     weir_instant looked_at, next_at;
 };
 
+/* Why a server is as it is. */
+struct server_story {
+    weir_instant since;
+    char why[200]; /* "GET /healthz → 503 (3 of 3)" */
+};
+
 struct server {
     char *upstream, *address;
+    uint64_t hash; /* of the address */
     unsigned n_pools;
-    pthread_mutex_t name_mutex;
+    pthread_mutex_t mutex; /* of the next three */
     struct server_name_state name_state;
+    struct server_story passive_story, check_story;
     /* Shared by all loops, atomic. */
-    int64_t down_until; /* 0: in order */
+    int64_t down_until; /* passive health; 0: in order */
+    int64_t up_since;   /* when it came back; 0: it never was away */
     unsigned bad_responses;
-    int override; /* enum server_override */
-    struct pool pools[];
+    bool checked_down;        /* its checks say so */
+    int override;             /* enum server_override */
+    uint32_t weight_override; /* one more than the weight; 0: none */
+    uint64_t checks_passed, checks_failed;
+    /* Of the control loop. */
+    struct check *check; /* host/health; NULL: it is not checked */
+    struct server_said *said;
+    struct pool pools[] __attribute__((aligned(HOST_CACHE_LINE)));
 };
 
 /* The record of a connection to a server: the transport's context. */
@@ -78,9 +96,22 @@ struct upconn {
 
 extern const char weir__upconn_kind;
 
+/* In the order of the words of `balance`. */
+enum balance {
+    BALANCE_ROUND_ROBIN,
+    BALANCE_LEAST_CONN,
+    BALANCE_RANDOM,
+    BALANCE_HASH,
+    BALANCE_IP_HASH
+};
+
 struct upstream_loop {
-    unsigned next; /* round robin */
-    uint64_t leases;
+    unsigned next; /* whose turn it is */
+    unsigned kept; /* one more than the choice that was not used; 0: none */
+    uint64_t kept_key;
+    uint64_t random; /* the last random number's seed */
+    int64_t *credit; /* of each server, for turns by weight */
+    uint64_t leases, retries;
 } __attribute__((aligned(HOST_CACHE_LINE)));
 
 struct upstream_protocol_config {
@@ -92,9 +123,16 @@ struct weir_upstream {
     unsigned refs; /* atomic */
     char *name;
     struct server **servers;
+    uint32_t *weights; /* of each */
     size_t n_servers;
+    enum balance balance;
+    bool uneven;                    /* weights differ */
+    weir_hash_key hash_key;         /* `source` NULL: none */
+    weir_duration slow_start;       /* 0: none */
+    weir_duration resolve_interval; /* 0: as long as its answer is good */
     weir_duration connect_timeout, response_timeout, idle_timeout;
     unsigned keepalive, retries;
+    int64_t *credits; /* of all loops */
     weir_tls_context *tls;
     char *server_name; /* NULL: each server's host */
     struct upstream_protocol_config *protocol_configs;
@@ -106,7 +144,12 @@ struct weir_upstream {
 struct upstream_spec {
     const char *name;
     const char *const *addresses;
+    const uint32_t *weights; /* of each; NULL: 1 */
     size_t n_addresses;
+    enum balance balance;
+    weir_hash_key hash_key; /* copied */
+    weir_duration slow_start, resolve_interval;
+    uint64_t seed; /* of chance */
     weir_duration connect_timeout, response_timeout, idle_timeout;
     unsigned keepalive, retries;
     weir_tls_context *tls; /* referenced */
@@ -135,14 +178,40 @@ bool weir__server_worked(struct server *server);
 /* A response ended that way. True: the server has failed now. */
 bool weir__server_response(struct server *server, weir_outcome outcome, int64_t now);
 
-/* The server for the next connection: round robin over those that are usable and not in `tried`;
- * when none is usable, the one that has been failing longest. False: all were tried. */
+/* It came back: slow_start begins. */
+void weir__server_back(struct server *server);
+/* Its checks say that it is down, or up again. Control loop. */
+void weir__server_check_says(struct server *server, bool down, const char *why);
+/* Whatever it did is forgotten. */
+void weir__server_forgive(struct server *server);
+void weir__server_tell(struct server *server, struct server_story *story, const char *why);
+struct server_story weir__server_story(struct server *server, const struct server_story *story);
+
+/* balance.c */
 struct tried_servers {
     uint64_t bits[UPSTREAM_MAX_SERVERS / 64];
 };
 
-bool weir__upstream_pick(const weir_upstream *upstream, struct upstream_loop *local,
-                         const struct tried_servers *tried, int64_t now, size_t *ret_index);
+struct pick {
+    struct tried_servers tried;
+    int64_t now;
+    bool has_key;
+    uint64_t key;
+};
+
+/* The server for the next connection; when none is usable, the one that has been failing longest.
+ * False: all were tried, or are down by their checks, or taken out. */
+bool weir__upstream_pick(weir_upstream *upstream, unsigned loop, const struct pick *pick,
+                         size_t *ret_index);
+/* A choice that was not used: the next one of the same key is this. */
+void weir__upstream_keep(weir_upstream *upstream, unsigned loop, const struct pick *pick,
+                         size_t index);
+/* An operator's, or that of the configuration. */
+uint32_t weir__server_weight(const weir_upstream *upstream, size_t index);
+/* So many more servers have a weight of an operator. */
+void weir__weight_overrides_add(int n);
+uint64_t weir__hash_bytes(weir_slice bytes);
+uint64_t weir__hash_mix(uint64_t x);
 
 /* pool.c */
 struct upconn *weir__pool_take(struct pool *pool, const weir_upstream_protocol *protocol);
@@ -160,7 +229,8 @@ weir_error *weir__upstream_enter(weir_upstream *upstream,
 void weir__upstream_clear_pools(weir_upstream *upstream, const struct traffic *traffic);
 
 /* names.c */
-weir_error *weir__pool_names_start(struct pool *pool, struct server *server,
+/* `interval` 0: as long as answers are good. Names that are looked up already take the new interval. */
+weir_error *weir__pool_names_start(struct pool *pool, struct server *server, weir_duration interval,
                                    const struct traffic *traffic) WEIR_MUST_USE;
 void weir__pool_names_stop(struct pool *pool);
 /* Whether the server's name is known not to have the connection's address any more. */

@@ -39,7 +39,16 @@ typedef struct weir_upstream_protocol {
     const char *alpn; /**< what it asks for and answers to; NULL: none */
     /** How many more uses the connection bears now; NULL: one at a time. */
     unsigned (*capacity)(weir_transport *transport, void *state);
+    /** What its users give as `balance_key` on demand (`hash_key`), beside client_ip: "path"; with a
+     *  colon at the end it takes a name, "header:". NULL-ended; NULL: nothing. */
+    const char *const *hash_keys;
 } weir_upstream_protocol;
+
+/** What balancing looks at. */
+typedef struct weir_hash_key {
+    const char *source; /**< "client_ip", "path", "header:" */
+    const char *name;   /**< after the colon; NULL: none */
+} weir_hash_key;
 
 typedef struct weir_lease_options {
     size_t size;
@@ -101,6 +110,9 @@ WEIR_PUBLIC weir_duration weir_upstream_response_timeout(const weir_upstream *up
 /** The `upstream_options` of a protocol, filled; NULL when it has none. */
 WEIR_PUBLIC const void *weir_upstream_config(const weir_upstream *upstream,
                                              const weir_protocol *protocol);
+/** What users of this upstream give as `balance_key`; NULL: its balancer asks for nothing. Leases without
+ *  a key are balanced in turn. */
+WEIR_PUBLIC const weir_hash_key *weir_upstream_hash_key(const weir_upstream *upstream);
 /** Whether the servers are spoken to with TLS. */
 WEIR_PUBLIC bool weir_upstream_tls(const weir_upstream *upstream);
 

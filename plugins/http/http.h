@@ -51,4 +51,8 @@ extern const weir_matcher http_match_host, http_match_path, http_match_method, h
 extern const weir_http_action http_proxy, http_static, http_redirect, http_respond;
 extern const weir_upstream_protocol http_upstream_protocol;
 
+/* balance.c: what balancers may look at. */
+extern const char *const http_hash_keys[];
+weir_slice http_balance_key(weir_http *x, const weir_hash_key *key);
+
 #endif

@@ -29,7 +29,8 @@ WEIR_OPTIONS(proxy_options,
                                   "Close an upgraded connection after this long without a byte"));
 
 const weir_upstream_protocol http_upstream_protocol = {
-    WEIR_SIZED(weir_upstream_protocol), .name = "http", .protocol = &weir_http_client_protocol};
+    WEIR_SIZED(weir_upstream_protocol), .name = "http", .protocol = &weir_http_client_protocol,
+    .hash_keys = http_hash_keys};
 
 /* The state of an exchange. */
 struct proxy {
@@ -447,6 +448,8 @@ static weir_error *proxy_start(weir_http *x)
         proxy->expects = true;
         weir_timer_init(&proxy->patience, proxy->loop, patience_ends, proxy);
     }
+    if (weir_upstream_hash_key(config->upstream))
+        options.balance_key = http_balance_key(x, weir_upstream_hash_key(config->upstream));
     if (weir_lease_try(config->upstream, &options, lease_done, proxy, &proxy->lease))
         lease_done(proxy->lease, NULL, proxy);
     else

@@ -6,6 +6,7 @@
  *
  * Reading from the client waits for the server, so nothing is buffered before there is one.
  */
+#include <weir/config.h>
 #include <weir/plugin.h>
 #include <weir/proxy-protocol.h>
 
@@ -132,10 +133,28 @@ static weir_error *start_proxy(struct tunnel *tunnel, const void *config)
         .size = sizeof options, .protocol = &upstream_protocol, .fresh = true};
 
     tunnel->config = config;
+    if (weir_upstream_hash_key(tunnel->config->upstream))
+        options.balance_key = weir_transport_peer_ip(tunnel->client);
     WEIR_TRY(
         weir_lease_start(tunnel->config->upstream, &options, lease_done, tunnel, &tunnel->lease));
     return NULL;
 }
+
+static void check_proxy(weir_config_context *context, const void *said)
+{
+    const proxy_config *config = said;
+    const weir_hash_key *key = config->upstream ? weir_upstream_hash_key(config->upstream) : NULL;
+
+    if (!key || strcmp(key->source, "client_ip") == 0)
+        return;
+    weir_config_error(
+        context, &config->upstream, "upstream `%s` balances by `%s%s`, which tcp does not know",
+        weir_upstream_name(config->upstream), key->source, key->name ? key->name : "");
+    weir_config_help(context, "tcp knows `client_ip`");
+}
+
+static const weir_instance_ops proxy_instance = {WEIR_SIZED(weir_instance_ops),
+                                                 .check = check_proxy};
 
 /* What `tcp.action` entries are: the head, then how to begin. */
 struct tcp_action {
@@ -193,6 +212,7 @@ static const struct tcp_action proxy = {
              .name = "proxy",
              .options = proxy_options,
              .config_size = sizeof(proxy_config),
+             .instance = &proxy_instance,
              .shorthand = "upstream"},
     .start = start_proxy,
 };

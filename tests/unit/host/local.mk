@@ -78,6 +78,10 @@ unit_tests += tests/unit/host/test_servers
 tests_unit_host_test_servers_SOURCES = tests/unit/host/test_servers.c $(host_test)
 tests_unit_host_test_servers_LDADD = $(HOST_TEST_LDADD)
 
+unit_tests += tests/unit/host/test_balance
+tests_unit_host_test_balance_SOURCES = tests/unit/host/test_balance.c $(host_test)
+tests_unit_host_test_balance_LDADD = $(HOST_TEST_LDADD)
+
 unit_tests += tests/unit/host/test_plugins
 tests_unit_host_test_plugins_SOURCES = tests/unit/host/test_plugins.c $(host_test)
 tests_unit_host_test_plugins_LDADD = $(HOST_TEST_LDADD)

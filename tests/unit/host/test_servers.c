@@ -42,9 +42,10 @@ static int tear_down(void **state)
 /* The address's letter; '-' when all were tried. */
 static char pick_except(const struct tried_servers *tried, int64_t now)
 {
+    struct pick how = {.tried = *tried, .now = now};
     size_t index;
 
-    if (!weir__upstream_pick(upstream, &upstream->loops[0], tried, now, &index))
+    if (!weir__upstream_pick(upstream, 0, &how, &index))
         return '-';
     return upstream->servers[index]->address[0];
 }
@@ -69,8 +70,7 @@ static void each_loop_has_its_own_turn(void **state)
 
     (void)state;
     assert_int_equal(pick(1), 'a');
-    assert_true(weir__upstream_pick(upstream, &upstream->loops[1], &(struct tried_servers){{0}}, 1,
-                                    &index));
+    assert_true(weir__upstream_pick(upstream, 1, &(struct pick){.now = 1}, &index));
     assert_int_equal(index, 0);
 }
 
