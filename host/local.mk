@@ -63,6 +63,7 @@ libweir_host_core_la_SOURCES += \
 	host/generation/tls_watch.h \
 	host/generation/traffic.c \
 	host/generation/traffic.h \
+	host/listener/handshakes.c \
 	host/listener/listener.c \
 	host/listener/listener.h \
 	host/listener/record.c \
@@ -79,7 +80,9 @@ libweir_host_core_la_SOURCES += \
 	host/schema/extend.c \
 	host/schema/json.c \
 	host/schema/parts.c \
+	host/schema/resolver.c \
 	host/schema/schema.h \
+	host/schema/tls.c \
 	host/schema/tree.c \
 	host/schema/tree.h \
 	host/schema/top.c \

@@ -20,6 +20,8 @@
 #define MAX_TTL_DEFAULT   WEIR_S(3600)
 #define NEGATIVE_DEFAULT  WEIR_S(10)
 #define MAX_STALE_DEFAULT WEIR_S(86400)
+/* So that sums of times do not overflow. */
+#define MAX_STALE_LIMIT WEIR_S((int64_t)10 * 366 * 86400)
 
 /* Files */
 
@@ -132,7 +134,6 @@ static weir_error *prepare(struct resolver *r)
 
     if (r->closing)
         return weir_raise(WEIR_ECLOSED, "the loop is closed");
-    r->used = true;
     if (r->cache)
         return NULL;
     r->cache = weir__cache_new(max ? max : RESOLVER_CACHE);
@@ -287,11 +288,10 @@ weir_error *weir_resolver_configure(weir_loop *loop, const weir_resolver_options
     weir_resolver_options mine = {0};
     struct resolver *r;
     char *servers = NULL;
+    bool others;
 
     WEIR_TRY(weir__loop_check_thread(loop));
     WEIR_TRY(weir__resolver_of(loop, &r));
-    if (r->used)
-        return weir_raise(WEIR_EINVALSTATE, "the resolver has been used already");
     memcpy(&mine, options,
            options->size && options->size < sizeof(mine) ? options->size : sizeof(mine));
     if (mine.servers) {
@@ -300,6 +300,8 @@ weir_error *weir_resolver_configure(weir_loop *loop, const weir_resolver_options
         if (!servers)
             return weir_raise(WEIR_ENOMEM, "resolver");
     }
+    others = !servers != !r->servers || (servers && strcmp(servers, r->servers) != 0);
+    weir__dns_retire(WEIR_TAKE(r->dns), &r->retired);
     weir__free(r->servers);
     r->servers = servers;
     r->options.servers = servers;
@@ -312,6 +314,12 @@ weir_error *weir_resolver_configure(weir_loop *loop, const weir_resolver_options
     set_duration(&r->options.max_ttl, mine.max_ttl);
     set_duration(&r->options.negative_ttl, mine.negative_ttl);
     set_duration(&r->options.max_stale, mine.max_stale);
+    if (r->options.max_stale.ns > MAX_STALE_LIMIT.ns)
+        r->options.max_stale = MAX_STALE_LIMIT;
+    if (r->cache)
+        weir__cache_limit(r->cache, mine.cache_entries ? mine.cache_entries : RESOLVER_CACHE);
+    if (r->cache && others)
+        weir__cache_expire(r->cache, weir__loop_now(loop));
     return NULL;
 }
 

@@ -112,6 +112,8 @@ void weir__cache_put(struct cache *cache, const char *name, answer *a, int64_t e
                      int64_t dead);
 /* Returns how many; `name` NULL: all. */
 size_t weir__cache_drop(struct cache *cache, const char *name);
+/* Drops what is more than `max`, and keeps no more from now on. */
+void weir__cache_limit(struct cache *cache, size_t max);
 /* The servers changed: "no such name" is dropped, the rest is good until it can be asked again. */
 void weir__cache_expire(struct cache *cache, int64_t now);
 uint64_t weir__name_hash(const char *name, uint16_t type);
@@ -191,7 +193,6 @@ struct resolver {
     struct list lookups[256]; /* by hash */
     size_t lookup_count;
     weir_resolver_stats stats;
-    bool used; /* options are fixed */
     bool closing;
 };
 

@@ -129,6 +129,15 @@ size_t weir__cache_drop(struct cache *cache, const char *name)
     return n;
 }
 
+void weir__cache_limit(struct cache *cache, size_t max)
+{
+    cache->max = max;
+    while (cache->count > max) {
+        remove_entry(cache, container_of(cache->uses.next, struct cache_entry, use));
+        cache->evicted++;
+    }
+}
+
 void weir__cache_expire(struct cache *cache, int64_t now)
 {
     weir_list_foreach_safe(entry, &cache->uses, struct cache_entry, use) {

@@ -146,6 +146,7 @@ static weir_error *build(struct generation *g)
         WEIR_TRY(build_plugin(g, plugin));
     WEIR_TRY(build_listeners(g));
     check_addresses(g);
+    weir__tls_check(g->config, &g->top->tls);
     check_instances(g, clean && weir__config_error_count(g->config) == 0);
     return NULL;
 }

@@ -17,7 +17,6 @@
 
 #include <weir/executor.h>
 #include <weir/log.h>
-#include <weir/resolver.h>
 
 #include "host/generation/generation.h"
 #include "host/generation/tls_watch.h"
@@ -32,29 +31,6 @@ static weir_logger *logger(void)
 }
 
 /* On a traffic loop: the beginning. */
-
-static weir_error *configure_resolver(weir_host *host, weir_loop *loop)
-{
-    const struct resolver_config *said = &host->generation->top->resolver;
-    weir_resolver_options options = {WEIR_SIZED(weir_resolver_options),
-                                     .timeout = said->timeout,
-                                     .tries = said->tries,
-                                     .cache_entries = said->cache.max_entries,
-                                     .min_ttl = said->cache.min_ttl,
-                                     .max_ttl = said->cache.max_ttl,
-                                     .negative_ttl = said->cache.negative_ttl,
-                                     .prefer = (weir_resolver_prefer)said->prefer};
-    const char *const *servers = said->servers.items;
-    char list[1024] = "";
-    size_t used = 0;
-
-    for (size_t i = 0; i < said->servers.count && used < sizeof list; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? "," : "", servers[i]);
-    if (used >= sizeof list)
-        return weir_raise(WEIR_ELIMIT, "resolver.servers is too long");
-    options.servers = used ? list : NULL;
-    return weir_resolver_configure(loop, &options);
-}
 
 static weir_error *serve_all(struct traffic_thread *thread)
 {
@@ -85,7 +61,7 @@ static weir_error *begin_work(struct traffic_thread *thread)
 
     if (debug && debug->enabled)
         weir_loop_set_slow_callback(thread->traffic.loop, debug->slow_callback);
-    WEIR_TRY(configure_resolver(host, thread->traffic.loop));
+    WEIR_TRY(weir__resolver_configure(&host->generation->top->resolver, thread->traffic.loop));
     weir_loop_set_default_executor(thread->traffic.loop, host->executor);
     for (weir_instance *i = host->generation->instances; i; i = i->next)
         WEIR_TRY(weir__instance_loop_start(i, &thread->traffic));

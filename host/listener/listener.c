@@ -258,7 +258,11 @@ weir_error *weir__listener_serve(weir_listener *listener, size_t index, struct t
                                    .handshake_timeout = listener->handshake_timeout,
                                    .accepted = accepted,
                                    .arg = listener->slot,
-                                   .proxy = &listener->proxy};
+                                   .proxy = &listener->proxy,
+                                   .max_handshakes = listener->max_handshakes,
+                                   .max_handshakes_per_address =
+                                       listener->max_handshakes_per_address,
+                                   .handshake_over = weir__listener_handshake_over};
 
     return weir_server_new(traffic->loop, listener->addresses[index].fd, &options,
                            listener->protocol, listener->protocol_config, ret);

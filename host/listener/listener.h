@@ -33,10 +33,18 @@ struct listener_counters {
     uint64_t outcomes[WEIR_OUTCOME_COUNT];
 };
 
+/* Of TLS. Likewise. */
+struct listener_handshakes {
+    uint64_t done[2][2];                    /* TLS 1.2, 1.3; full, resumed */
+    uint64_t failed[WEIR_TLS_RESULT_COUNT]; /* the first is not used */
+    uint64_t nanoseconds;                   /* that those which are done took, together */
+};
+
 struct slot_loop {
     weir_listener *current;   /* the part in force on this loop */
     struct hlist connections; /* struct connection */
     struct listener_counters counters;
+    struct listener_handshakes handshakes;
 } __attribute__((aligned(HOST_CACHE_LINE)));
 
 /* Durable, found by the listener's name. */
@@ -84,6 +92,7 @@ struct weir_listener {
     weir_routes *routes;     /* owned */
     weir_tls_context *tls;   /* owned; NULL: plain */
     weir_duration handshake_timeout;
+    size_t max_handshakes, max_handshakes_per_address; /* 0: no limit */
     int backlog;
     weir_proxy_policy proxy; /* n_trusted 0: no headers */
     struct bound_address *addresses;
@@ -107,5 +116,9 @@ weir_error *weir__listener_serve(weir_listener *listener, size_t index, struct t
 /* Calls what connections of this loop left for the moment when draining begins. */
 void weir__listener_drain(weir_listener *listener, struct traffic *traffic);
 uint64_t weir__slot_open(const struct slot *slot);
+/* handshakes.c: counts one; `slot` is its listener's. */
+void weir__listener_handshake_over(weir_transport *transport, weir_tls_result result,
+                                   weir_duration took, void *slot);
+struct listener_handshakes weir__slot_handshakes(const struct slot *slot);
 
 #endif

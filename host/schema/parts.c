@@ -9,8 +9,6 @@
 /* In the order of enum balance. */
 static const char *const balancers[] = {"round_robin", "least_conn", "random",
                                         "hash",        "ip_hash",    NULL};
-static const char *const client_auths[] = {"off", "optional", "required", NULL};
-static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 
 const weir_option *const weir__plugin_options[] = {
     WEIR_OPTION_PATH(struct plugin_config, path, NULL,
@@ -29,18 +27,6 @@ WEIR_OPTIONS(
     WEIR_OPTION_INT(struct server_config, weight, "1",
                     "Its share of the connections, beside the weights of the others; 0: none",
                     .min = 0, .max = 1000));
-
-WEIR_OPTIONS(upstream_tls_options,
-             WEIR_OPTION_BOOL(struct upstream_tls_config, enabled, "true",
-                              "Speak TLS to the servers", .primary = true),
-             WEIR_OPTION_PATH(struct upstream_tls_config, ca, NULL,
-                              "Authorities to verify with; the system's when not set",
-                              .optional = true),
-             WEIR_OPTION_STRING(struct upstream_tls_config, server_name, NULL,
-                                "Name to ask for and verify; the server's host when not set",
-                                .optional = true),
-             WEIR_OPTION_BOOL(struct upstream_tls_config, verify, "true",
-                              "Refuse servers whose certificate does not verify"));
 
 static bool is_hash_key(const char *const *keys, const char *text)
 {
@@ -112,7 +98,7 @@ const weir_option *const weir__upstream_options[] = {
                     "Further tries of a request that no server has seen, or that is idempotent",
                     .min = 0, .max = 100),
     WEIR_OPTION_OPTIONAL_MAP(struct upstream_config, tls, struct upstream_tls_config,
-                             upstream_tls_options, "TLS to the servers", .optional = true),
+                             weir__upstream_tls_options, "TLS to the servers", .optional = true),
     WEIR_OPTION_PLANNED("health_check", "Active health checks"),
     NULL,
 };
@@ -144,23 +130,6 @@ void weir__upstream_check(weir_config_context *context, const struct upstream_co
                           upstream->name);
 }
 
-WEIR_OPTIONS(listener_tls_options,
-             WEIR_OPTION_LIST(struct listener_tls_config, certificates, struct certificate_config *,
-                              WEIR_ELEMENT(WEIR_TYPE_REF, struct certificate_config *,
-                                           .kind = "certificate"),
-                              NULL, "Names of tls.certificates; the first is the default",
-                              .required = true, .example = "[site]"),
-             WEIR_OPTION_ENUM(struct listener_tls_config, min_version, tls_versions, "1.2",
-                              "Oldest version accepted"),
-             WEIR_OPTION_LIST(struct listener_tls_config, alpn, const char *,
-                              WEIR_ELEMENT(WEIR_TYPE_STRING, const char *), NULL,
-                              "Protocols to agree on, by preference", .optional = true,
-                              .example = "[http/1.1]"),
-             WEIR_OPTION_PATH(struct listener_tls_config, client_ca, NULL,
-                              "Who signs certificates of clients", .optional = true),
-             WEIR_OPTION_ENUM(struct listener_tls_config, client_auth, client_auths, "off",
-                              "Whether clients need a certificate that client_ca signed"));
-
 WEIR_OPTIONS(timeouts_options,
              WEIR_OPTION_DURATION(struct listener_timeouts_config, handshake, "10s",
                                   "For the TLS handshake", .min = WEIR_OPTION_MS(1)));
@@ -187,7 +156,7 @@ const weir_option *const weir__listener_options[] = {
     WEIR_OPTION_AS(struct listener_config, protocol_name, "protocol", WEIR_TYPE_STRING,
                    .default_text = "http", .doc = "What is spoken: http, tcp, or a plugin's"),
     WEIR_OPTION_OPTIONAL_MAP(struct listener_config, tls, struct listener_tls_config,
-                             listener_tls_options, "TLS with clients", .optional = true),
+                             weir__listener_tls_options, "TLS with clients", .optional = true),
     WEIR_OPTION_MAP(struct listener_config, timeouts, timeouts_options, "Time limits"),
     WEIR_OPTION_INT(struct listener_config, backlog, "4096",
                     "Connections that wait to be accepted; the kernel has a limit too", .min = 1,

@@ -49,11 +49,13 @@ struct runtime_config {
 
 struct resolver_cache_config {
     uint64_t max_entries;
-    weir_duration min_ttl, max_ttl, negative_ttl;
+    weir_duration min_ttl, max_ttl, negative_ttl, max_stale;
 };
 
+#define RESOLVER_MAX_SERVERS 16
+
 struct resolver_config {
-    weir_array servers; /* of const char * */
+    weir_array servers; /* of const char *: with their ports */
     weir_duration timeout;
     uint32_t tries;
     int prefer; /* of weir_resolver_prefer */
@@ -75,10 +77,16 @@ struct certificate_config {
     const char *password, *ocsp;
 };
 
+#define TLS_PROFILE_MODERN 1
+#define TLS_PROFILE_CUSTOM 2
+
 struct tls_config {
     weir_array certificates;
     int profile;
+    weir_array protocols;       /* of int: 0 is 1.2, 1 is 1.3 */
+    weir_array ciphers, groups; /* of int: in weir__tls_ciphers, weir__tls_groups */
     bool session_tickets;
+    const char *key_log; /* NULL: none */
 };
 
 struct plugin_config {
@@ -99,6 +107,8 @@ struct upstream_tls_config {
     bool enabled;
     const char *ca, *server_name;
     bool verify;
+    const struct certificate_config *certificate; /* NULL: none is shown */
+    weir_array alpn;                              /* of const char * */
 };
 
     uint32_t weight;
@@ -123,6 +133,7 @@ struct listener_tls_config {
     weir_array alpn;         /* of const char * */
     const char *client_ca;
     int client_auth; /* 0 off, 1 optional, 2 required */
+    uint32_t max_handshakes, max_handshakes_per_address;
 };
 
 struct listener_timeouts_config {
@@ -171,6 +182,18 @@ struct config_top {
     struct tls_config tls;
     struct admin_config admin;
 };
+
+/* tls.c */
+extern const weir_option *const weir__tls_options[], *const weir__listener_tls_options[],
+    *const weir__upstream_tls_options[];
+extern const char *const weir__tls_ciphers[], *const weir__tls_groups[];
+/* Across the settings of `tls`. */
+void weir__tls_check(weir_config_context *context, const struct tls_config *tls);
+/* resolver.c */
+extern const weir_option *const weir__resolver_options[];
+/* On the loop's thread. Errors: as weir_resolver_configure(). */
+weir_error *weir__resolver_configure(const struct resolver_config *said,
+                                     weir_loop *loop) WEIR_MUST_USE;
 
 extern const char *const weir__log_levels[];
 /* weir_log_level of an index of weir__log_levels. */

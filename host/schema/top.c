@@ -25,15 +25,11 @@ static const char *const auto_word[] = {"auto", NULL};
 static const char *const log_formats[] = {"auto", "text", "logfmt", "json", NULL};
 static const char *const log_formats_planned[] = {"journal", NULL};
 static const char *const backends[] = {"auto", "epoll", "io_uring", NULL};
-/* In the order of weir_resolver_prefer. */
-static const char *const prefers[] = {"auto", "ipv4", "ipv6", NULL};
 static const char *const executor_types[] = {"threads", NULL};
 static const char *const executor_types_planned[] = {"processes", NULL};
 /* In the order of weir_warning_action. */
 static const char *const warning_actions[] = {"ignore", "once", "always", "abort", NULL};
 static const char *const on_full_words[] = {"wait", "reject", NULL};
-static const char *const tls_profiles[] = {"intermediate", "modern", NULL};
-static const char *const tls_profiles_planned[] = {"custom", NULL};
 
 static bool output_parse(weir_config_context *context, const weir_config_node *node, void *field)
 {
@@ -111,27 +107,6 @@ WEIR_OPTIONS(runtime_options,
              WEIR_OPTION_PLANNED("group", "Who to run as, without systemd"),
              WEIR_OPTION_PLANNED("pid_file", "Where to write the process number"));
 
-WEIR_OPTIONS(cache_options,
-             WEIR_OPTION_SIZE(struct resolver_cache_config, max_entries, "10000",
-                              "Names kept at most, by each loop"),
-             WEIR_OPTION_DURATION(struct resolver_cache_config, min_ttl, "1s", "Kept at least"),
-             WEIR_OPTION_DURATION(struct resolver_cache_config, max_ttl, "1h", "Kept at most"),
-             WEIR_OPTION_DURATION(struct resolver_cache_config, negative_ttl, "10s",
-                                  "How long a name that does not exist is remembered"));
-
-WEIR_OPTIONS(resolver_options,
-             WEIR_OPTION_LIST(struct resolver_config, servers, const char *,
-                              WEIR_ELEMENT(WEIR_TYPE_STRING, const char *), NULL,
-                              "Name servers; those of /etc/resolv.conf when not set",
-                              .optional = true, .example = "[10.0.0.1, 10.0.0.2:5353]"),
-             WEIR_OPTION_DURATION(struct resolver_config, timeout, "2s", "Of one try",
-                                  .min = WEIR_OPTION_MS(10)),
-             WEIR_OPTION_INT(struct resolver_config, tries, "3", "Tries at most", .min = 1,
-                             .max = 100),
-             WEIR_OPTION_MAP(struct resolver_config, cache, cache_options, "What is remembered"),
-             WEIR_OPTION_ENUM(struct resolver_config, prefer, prefers, "auto",
-                              "Which addresses are tried first; auto is by RFC 6724"));
-
 WEIR_OPTIONS(executor_options,
              WEIR_OPTION_ENUM(struct executor_config, type, executor_types, "threads",
                               "Threads or processes", .planned_words = executor_types_planned),
@@ -142,27 +117,6 @@ WEIR_OPTIONS(executor_options,
                              .min = 1, .max = 1000000),
              WEIR_OPTION_ENUM(struct executor_config, on_full, on_full_words, "wait",
                               "What a job does when the queue is full"));
-
-WEIR_OPTIONS(certificate_options,
-             WEIR_OPTION_PEM(struct certificate_config, certificate, NULL,
-                             "The chain, the certificate itself first: a path, or PEM text"),
-             WEIR_OPTION_PEM(struct certificate_config, key, NULL, "Its private key",
-                             .secret = true),
-             WEIR_OPTION_STRING(struct certificate_config, password, NULL, "Of an encrypted key",
-                                .optional = true, .secret = true),
-             WEIR_OPTION_PATH(struct certificate_config, ocsp, NULL,
-                              "An OCSP response (DER) to staple; read again when it changes",
-                              .optional = true));
-
-WEIR_OPTIONS(tls_options,
-             WEIR_OPTION_NAMED(struct tls_config, certificates, struct certificate_config,
-                               "certificate", certificate_options, "Certificates, by name"),
-             WEIR_OPTION_ENUM(struct tls_config, profile, tls_profiles, "intermediate",
-                              "modern is TLS 1.3 only; intermediate is 1.2 and 1.3",
-                              .planned_words = tls_profiles_planned),
-             WEIR_OPTION_BOOL(struct tls_config, session_tickets, "true",
-                              "Resumption by tickets, whose keys all listeners share and that "
-                              "change by themselves"));
 
 /* Octal digits, as chmod takes them. */
 static bool mode_parse(weir_config_context *context, const weir_config_node *node, void *field)
@@ -204,10 +158,10 @@ const weir_option *const weir__top_options[] = {
     WEIR_OPTION_OPTIONAL_MAP(struct config_top, debug, struct debug_config, debug_options,
                              "Debug mode: true, or a map of its settings", .optional = true),
     WEIR_OPTION_MAP(struct config_top, runtime, runtime_options, "Threads and limits"),
-    WEIR_OPTION_MAP(struct config_top, resolver, resolver_options, "Name resolution"),
+    WEIR_OPTION_MAP(struct config_top, resolver, weir__resolver_options, "Name resolution"),
     WEIR_OPTION_NAMED(struct config_top, executors, struct executor_config, "executor",
                       executor_options, "Pools for blocking work"),
-    WEIR_OPTION_MAP(struct config_top, tls, tls_options, "Certificates and versions"),
+    WEIR_OPTION_MAP(struct config_top, tls, weir__tls_options, "Certificates and versions"),
     WEIR_OPTION_NAMED(struct config_top, plugins, struct plugin_config, "plugin",
                       weir__plugin_options, "Plugins to load", .extend = weir__plugin_extend),
     WEIR_OPTION_NAMED(struct config_top, upstreams, struct upstream_config, "upstream",

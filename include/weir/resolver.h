@@ -70,8 +70,9 @@ typedef struct weir_addresses weir_addresses;
 
 typedef struct weir_resolving weir_resolving;
 
-/** How this loop resolves; to be called before its first look-up. Errors: WEIR_EINVALSTATE there was
- *  one; WEIR_EINVAL a server is no address; WEIR_ETHREAD, WEIR_ENOMEM. */
+/** How this loop resolves, from now on: questions under way end as they began; with other servers
+ *  what is kept counts as expired. Errors: WEIR_EINVAL a server is no address; WEIR_ETHREAD,
+ *  WEIR_ENOMEM. */
 WEIR_PUBLIC weir_error *weir_resolver_configure(weir_loop *loop,
                                                 const weir_resolver_options *options) WEIR_MUST_USE;
 

@@ -317,6 +317,66 @@ static void a_name_that_does_not_exist_is_reported(void **state)
     assert_int_equal(count_lines(), 1);
 }
 
+static void servers_of_the_resolver_are_addresses(void **state)
+{
+    (void)state;
+    assert_true(load(
+        "version: 1\n"
+        "resolver: { servers: [10.0.0.1, 10.0.0.2:5353, \"::1\", \"[::1]\", \"[fe80::1]:53\"],\n"
+        "            cache: { max_stale: off, min_ttl: 0 } }\n"));
+    assert_false(
+        load("version: 1\n"
+             "resolver:\n"
+             "  servers: [dns.example.org, 10.0.0.1:0, \"10.0.0.1:\", \"[::1\", 10.0.0.256,\n"
+             "            \"[::1]:x\", 10.0.0.1:65536, [10.0.0.1], \"\"]\n"));
+    expect_line(0, "3:13: error: `dns.example.org` is no address of a name server");
+    expect_line(1, "3:30: error: `10.0.0.1:0` is no address of a name server");
+    expect_line(2, "3:42: error: `10.0.0.1:` is no address");
+    expect_line(3, "3:55: error: `[::1` is no address");
+    expect_line(4, "3:63: error: `10.0.0.256` is no address");
+    expect_line(5, "4:13: error: `[::1]:x` is no address");
+    expect_line(6, "4:24: error: `10.0.0.1:65536` is no address");
+    expect_line(7, "4:40: error:");
+    expect_line(8, "4:52: error: `` is no address");
+    assert_int_equal(count_lines(), 9);
+}
+
+static void ciphers_groups_and_versions_are_checked_by_name(void **state)
+{
+    (void)state;
+    assert_true(load("version: 1\n"
+                     "tls:\n"
+                     "  profile: custom\n"
+                     "  protocols: [1.2, 1.3]\n"
+                     "  ciphers: [TLS_AES_128_GCM_SHA256, ECDHE-RSA-AES128-GCM-SHA256]\n"
+                     "  groups: [X25519, P-256]\n"));
+    assert_false(load("version: 1\n"
+                      "tls:\n"
+                      "  profile: custom\n"
+                      "  protocols: [1.1, 1.3]\n"
+                      "  ciphers: [ECDHE-RSA-AES128-GCM-SHA255, \"HIGH:!aNULL\"]\n"
+                      "  groups: [X25518]\n"));
+    expect_line(0, "4:15: error: `1.1`");
+    expect_line(1, "5:13: error: `ECDHE-RSA-AES128-GCM-SHA255`");
+    expect_line(2, "5:42: error: `HIGH:!aNULL`");
+    expect_line(3, "6:12: error: `X25518`");
+    assert_int_equal(count_lines(), 4);
+}
+
+static void lists_of_ones_own_need_the_custom_profile(void **state)
+{
+    (void)state;
+    assert_false(load("version: 1\n"
+                      "tls:\n"
+                      "  protocols: [1.3]\n"
+                      "  ciphers: [TLS_AES_128_GCM_SHA256]\n"
+                      "  groups: [X25519]\n"));
+    expect_line(0, "3:14: error: `protocols` is for `profile: custom`");
+    expect_line(1, "4:12: error: `ciphers` is for `profile: custom`");
+    expect_line(2, "5:11: error: `groups` is for `profile: custom`");
+    assert_int_equal(count_lines(), 3);
+}
+
 /* The examples of the design: exactly one error for each use of what is planned. */
 
 struct expectation {
@@ -491,6 +551,9 @@ int main(void)
         CLAIM(a_taken_port_is_71_with_its_place),
         CLAIM(a_certificate_that_is_missing_is_78_with_its_place),
         CLAIM(a_name_that_does_not_exist_is_reported),
+        CLAIM(servers_of_the_resolver_are_addresses),
+        CLAIM(ciphers_groups_and_versions_are_checked_by_name),
+        CLAIM(lists_of_ones_own_need_the_custom_profile),
         CLAIM(the_quickstart_example_loads),
         CLAIM(the_l4_example_misses_only_what_is_planned),
         CLAIM(the_site_example_misses_only_what_is_planned),
