@@ -101,6 +101,7 @@ struct plugin_config {
 
 struct server_config {
     weir_option_address address;
+    uint32_t weight;
 };
 
 struct upstream_tls_config {
@@ -111,7 +112,6 @@ struct upstream_tls_config {
     weir_array alpn;                              /* of const char * */
 };
 
-    uint32_t weight;
 struct upstream_config {
     const char *name;
     weir_array servers;
