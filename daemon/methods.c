@@ -198,7 +198,7 @@ static void call_logs(struct control_client *client, json_t *take_id, json_t *ta
 
 static void call_reopen(struct control_client *client, json_t *take_id, json_t *take_params)
 {
-    weir_error *error = weir_log_reopen();
+    weir_error *error = weir_host_reopen(control_daemon(client)->host);
 
     json_decref(take_params);
     if (error)

@@ -49,7 +49,7 @@ void daemon_stop(struct daemon *daemon, const char *why, weir_duration grace)
 
 void daemon_reopen(struct daemon *daemon, const char *why)
 {
-    weir_error *error = weir_log_reopen();
+    weir_error *error = weir_host_reopen(daemon->host);
 
     if (error)
         weir_log_error(daemon->logger, WEIR_LOG_ERROR, error, "%s", why);

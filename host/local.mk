@@ -96,3 +96,4 @@ libweir_host_core_la_SOURCES += \
 	host/upstream/upstream.h
 
 include host/status/local.mk
+include host/access/local.mk

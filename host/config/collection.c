@@ -275,6 +275,8 @@ static bool fill_single(weir_config_context *c, const weir_option *option,
     if (weir__node_is_empty(node))
         return refuse_empty(c, option, key, node);
     ok = weir__fill_scalar(c, option, node, field);
+    if (ok && option->parse)
+        return option->parse(c, node, field);
     if (!ok && option->help && c->n_errors > before && c->last)
         weir__diagnostic_help(c, c->last, "%s", option->help);
     return ok;

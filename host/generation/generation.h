@@ -78,6 +78,7 @@ struct weir_host {
     weir_timer deadline;
     bool has_deadline, aborted;
     bool serving; /* atomic: all threads began well */
+    bool logs_access; /* its settings of the access log are in force */
     weir_fn stopped;
     void *stopped_arg;
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/access/access.h"
 #include "host/generation/generation.h"
 #include "host/generation/tls_watch.h"
 
@@ -77,6 +78,8 @@ void weir_host_free(weir_host *host)
         return;
     weir_watchdog_stop();
     weir__tls_watch_free(host->tls);
+    if (host->logs_access)
+        weir__access_shutdown(WEIR_S(2));
     weir_tls_tickets_unref(host->tickets);
     weir__generation_free(host->generation);
     if (host->executor) {

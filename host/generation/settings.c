@@ -16,6 +16,7 @@
 #include <weir/debug.h>
 #include <weir/log.h>
 
+#include "host/access/access.h"
 #include "host/generation/generation.h"
 
 unsigned weir__cpu_quota(const char *cpu_max)
@@ -191,6 +192,18 @@ weir_error *weir_host_apply(weir_host *host)
     if (host->state < HOST_LOADED)
         return weir_raise(WEIR_EINVALSTATE, "the configuration is not loaded");
     WEIR_TRY(apply_log(host));
+    WEIR_TRY(weir__access_apply(host->generation->top->log.access));
+    host->logs_access = true;
     WEIR_TRY(apply_debug(host));
     return apply_limits(host);
+}
+
+weir_error *weir_host_reopen(weir_host *host)
+{
+    weir_error *error = weir_log_reopen();
+    weir_error *access = host->logs_access ? weir__access_reopen() : NULL;
+
+    if (error)
+        weir_ignore(access);
+    return error ? error : access;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What happened to a request or connection: counted always; a line of the log for what failed, with
- * the outcome in words, so that the log says why before anyone turns the access log on.
+ * What happened to a request or connection: counted always, and a line of the access log where that is
+ * on. What failed has a line in the log too, with the outcome in words and the reason in detail, so that
+ * the log says why before anyone turns the access log on.
  */
 #include "config.h"
 
@@ -9,6 +10,7 @@
 
 #include <weir/log.h>
 
+#include "host/access/access.h"
 #include "host/listener/listener.h"
 
 static weir_logger *logger(void)
@@ -105,7 +107,7 @@ bool weir_listener_count(weir_listener *listener, const weir_access_record *reco
 
     if (counters && (unsigned)record->outcome < WEIR_OUTCOME_COUNT)
         HOST_COUNT(counters->outcomes[record->outcome], 1);
-    return !weir_logger_enabled(logger(), level_of(record->outcome));
+    return !weir__access_on() && !weir_logger_enabled(logger(), level_of(record->outcome));
 }
 
 void weir_listener_log(weir_listener *listener, weir_transport *transport,
@@ -113,6 +115,8 @@ void weir_listener_log(weir_listener *listener, weir_transport *transport,
 {
     int level = level_of(record->outcome);
 
+    if (weir__access_on())
+        weir__access_record(listener->name, transport, record);
     if (weir_logger_enabled(logger(), level))
         log_record(listener, transport, record, level);
 }

@@ -10,6 +10,8 @@
 #include "host/plugin/plugin.h"
 #include "host/upstream/upstream.h"
 
+struct access_config;
+
 struct log_level_config {
     const char *name;
     int level; /* index in weir__log_levels */
@@ -22,6 +24,7 @@ struct log_config {
     weir_array levels;
     int format;
     const char *output; /* "auto", "stderr" or a path */
+    const struct access_config *access; /* NULL: off */
 };
 
 struct debug_config {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/access/access.h"
 #include "host/schema/schema.h"
 
 const char *const weir__log_levels[] = {"trace", "debug",    "info", "warning",
@@ -65,7 +66,9 @@ WEIR_OPTIONS(
                      .planned_words = log_formats_planned),
     WEIR_OPTION_CUSTOM(struct log_config, output, output_parse, "auto",
                        "Where records go: stderr, or a file", .reload = WEIR_RELOAD_RESTART),
-    WEIR_OPTION_PLANNED("access", "The access log"));
+    WEIR_OPTION_OPTIONAL_MAP(struct log_config, access, struct access_config, weir__access_options,
+                             "The access log: a line for each request and connection; absent: off",
+                             .optional = true));
 
 WEIR_OPTIONS(debug_options,
              WEIR_OPTION_BOOL(struct debug_config, enabled, "true", "Debug mode of the loops",

@@ -160,6 +160,9 @@ WEIR_PUBLIC weir_error *weir_host_start(weir_host *host, weir_loop *control) WEI
 WEIR_PUBLIC void weir_host_stop(weir_host *host, weir_duration grace, weir_fn stopped, void *arg);
 /** Open connections of all listeners at this moment. */
 WEIR_PUBLIC uint64_t weir_host_connections(const weir_host *host);
+/** Opens the files of the log and of the access log again, after they were moved away. On failure the
+ *  old ones stay in use. */
+WEIR_PUBLIC weir_error *weir_host_reopen(weir_host *host) WEIR_MUST_USE;
 
 /** An address that is listened on. Strings live as long as the host. */
 typedef struct weir_host_endpoint {

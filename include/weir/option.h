@@ -167,7 +167,8 @@ struct weir_option {
                          in front */
     const weir_option *const *fields;
     const weir_option *element;
-    weir_option_parse_fn parse; /**< CUSTOM; MAP: for a value that is not a map */
+    weir_option_parse_fn parse; /**< CUSTOM; MAP: for a value that is not a map; TEMPLATE:
+                                   looks at the text that `field` got */
     const char *default_text;
     const char *doc;
     /* From here on free for designators, in this order (C++ insists on it). */
