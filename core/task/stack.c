@@ -145,7 +145,7 @@ static weir_error *charge_mappings(void)
     static _Atomic size_t known_budget;
     size_t used = atomic_fetch_add(&mappings_used, MAPPINGS_PER_GUARD) + MAPPINGS_PER_GUARD;
 
-    if (used > atomic_load(&known_budget))
+    if (used > atomic_load(&known_budget) || weir__stack_limits.mapping_budget)
         atomic_store(&known_budget, read_mapping_budget());
     if (used <= atomic_load(&known_budget))
         return NULL;
