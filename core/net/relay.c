@@ -20,14 +20,29 @@ static weir_transport *other_side(const struct relay_side *side)
     return side->relay->sides[1 - side->index];
 }
 
+static void note_end(struct relay *relay, int index, const weir_error *reason)
+{
+    if (relay->first >= 0)
+        return;
+    relay->first = index;
+    relay->reason = weir_error_ref(reason);
+}
+
 static weir_error *relay_data_received(weir_transport *transport, void *state, weir_slice data)
 {
     struct relay_side *side = state;
     weir_transport *other = other_side(side);
+    weir_error *error;
 
     if (!other)
         return WEIR_RAISE_FAST(WEIR_ECLOSED, "the other side of the relay is gone");
-    WEIR_TRY(weir_transport_write(other, data));
+    error = weir_transport_write(other, data);
+    if (error) {
+        /* A send had failed; that is how it ended, not this write. */
+        if (other->reason)
+            note_end(side->relay, 1 - side->index, other->reason);
+        return error;
+    }
     weir__relay_carried(side->relay, side->index, transport, data.len);
     return NULL;
 }
@@ -79,10 +94,7 @@ static void relay_connection_lost(weir_transport *transport, void *state, const 
     struct relay *relay = side->relay;
     weir_transport *other = other_side(side);
 
-    if (relay->first < 0) {
-        relay->first = side->index;
-        relay->reason = weir_error_ref(reason);
-    }
+    note_end(relay, side->index, reason);
     relay->sides[side->index] = NULL;
     weir__relay_splice_end(relay);
     weir_transport_unref(transport);

@@ -237,6 +237,7 @@ static bool has_unread(const weir_transport *t)
            (ioctl(t->file.fd, FIONREAD, &unread) == 0 && unread > 0);
 }
 
+/* 0: none is known. */
 static int failure_of(const weir_transport *t)
 {
     socklen_t length = sizeof(int);
@@ -244,9 +245,7 @@ static int failure_of(const weir_transport *t)
 
     if (t->file.no_socket || getsockopt(t->file.fd, SOL_SOCKET, SO_ERROR, &code, &length) != 0)
         code = 0;
-    if (!code)
-        code = -t->file.result;
-    return code ? code : EPIPE;
+    return code ? code : -t->file.result;
 }
 
 void weir__transport_hangup(weir_transport *t)
@@ -257,11 +256,13 @@ void weir__transport_hangup(weir_transport *t)
         weir__transport_lose(t, t->queued ? weir__raise_errno(-EPIPE, "send") : NULL);
         return;
     }
-    /* Paused: nobody would look for a long time. With bytes unread the next read finds out. */
+    /* Paused: nobody would look for a long time. With bytes unread the next read finds out. When we
+       have ended too, the peer's end is an orderly one, and comes after what the pause holds back. */
     if ((t->stops & (STOP_PROTOCOL | STOP_CHUNKS)) && !t->eof_seen && !has_unread(t)) {
         int code = failure_of(t);
 
-        weir__transport_lose(t, weir__raise_errno(-code, "the peer left"));
+        if (code || !t->eof_sent)
+            weir__transport_lose(t, weir__raise_errno(code ? -code : -EPIPE, "the peer left"));
     }
 }
 

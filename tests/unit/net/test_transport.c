@@ -291,6 +291,36 @@ static weir_error *T60_a_paused_transport_keeps_what_came_before_its_peer_left(v
 }
 IN_LOOP(T60_a_paused_transport_keeps_what_came_before_its_peer_left)
 
+/* The peer's end after ours hangs the socket up. */
+static weir_error *T58_T60_a_paused_half_closed_connection_ends_in_order(void *arg)
+{
+    struct record record = {.keep_open = true};
+    weir_server *server;
+    char byte;
+    int client;
+
+    (void)arg;
+    CHECK_OK(weir_serve(weir_loop_current(), "127.0.0.1:0", NULL, &recording, &record, &server));
+    client = raw_connect(weir_server_name(server));
+    UNTIL(record.made);
+    CHECK_OK(weir_transport_write_eof(record.transport));
+    UNTIL(receive_some(client, &byte, 1) == 0);
+    CHECK(send_all(client, "all"));
+    UNTIL(record.received == 3);
+    weir_transport_pause_reading(record.transport);
+    SETTLE();
+    close(client);
+    SETTLE();
+    CHECK_EVENTS(&record, "made data(all) ");
+    weir_transport_resume_reading(record.transport);
+    UNTIL(record.lost);
+    CHECK_EVENTS(&record, "made data(all) eof lost ");
+    weir_server_close(server);
+    weir_server_unref(server);
+    return NULL;
+}
+IN_LOOP(T58_T60_a_paused_half_closed_connection_ends_in_order)
+
 static weir_error *T60_a_paused_connection_learns_of_a_reset(void *arg)
 {
     struct record record = {0};
@@ -646,6 +676,7 @@ int main(void)
         IN_LOOP_TEST(T60_nothing_is_delivered_while_reading_is_paused),
         IN_LOOP_TEST(T60_a_paused_transport_learns_that_its_peer_left),
         IN_LOOP_TEST(T60_a_paused_transport_keeps_what_came_before_its_peer_left),
+        IN_LOOP_TEST(T58_T60_a_paused_half_closed_connection_ends_in_order),
         IN_LOOP_TEST(T60_a_paused_connection_learns_of_a_reset),
         IN_LOOP_TEST(T63_new_protocol_receives_the_rest_of_the_slice_first),
         IN_LOOP_TEST(rest_of_a_second_hand_over_comes_before_what_waits),
