@@ -16,6 +16,11 @@ tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz-config.c tests/unit/host/config
 tests_fuzz_fuzz_config_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/config/bad"'
 tests_fuzz_fuzz_config_LDADD = $(HOST_TEST_LDADD)
 
+unit_tests += tests/fuzz/fuzz_dns
+tests_fuzz_fuzz_dns_SOURCES = tests/fuzz/fuzz-dns.c $(fuzz_sources)
+tests_fuzz_fuzz_dns_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/dns"'
+tests_fuzz_fuzz_dns_LDADD = $(CORE_TEST_LDADD)
+
 unit_tests += tests/fuzz/fuzz_path
 tests_fuzz_fuzz_path_SOURCES = tests/fuzz/fuzz-path.c $(fuzz_sources)
 tests_fuzz_fuzz_path_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/path"'
@@ -59,6 +64,16 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/body/length \
 	tests/fuzz/corpus/body/trailers \
 	tests/fuzz/corpus/body/trailers-kept \
+	tests/fuzz/corpus/dns/a \
+	tests/fuzz/corpus/dns/aaaa \
+	tests/fuzz/corpus/dns/alias \
+	tests/fuzz/corpus/dns/alias-loop \
+	tests/fuzz/corpus/dns/cut \
+	tests/fuzz/corpus/dns/forward \
+	tests/fuzz/corpus/dns/none \
+	tests/fuzz/corpus/dns/ptr \
+	tests/fuzz/corpus/dns/srv \
+	tests/fuzz/corpus/dns/txt \
 	tests/fuzz/corpus/path/climb \
 	tests/fuzz/corpus/path/cut \
 	tests/fuzz/corpus/path/dots \

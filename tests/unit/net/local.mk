@@ -55,6 +55,11 @@ tests_unit_net_test_eyeballs_SOURCES = tests/unit/net/test_eyeballs.c \
 	tests/unit/net/dns_server.c tests/unit/net/dns_server.h $(net_support)
 tests_unit_net_test_eyeballs_LDADD = $(CORE_TEST_LDADD)
 
+unit_tests += tests/unit/net/test_resolver_change
+tests_unit_net_test_resolver_change_SOURCES = tests/unit/net/test_resolver_change.c \
+	tests/unit/net/dns_server.c tests/unit/net/dns_server.h $(net_support)
+tests_unit_net_test_resolver_change_LDADD = $(CORE_TEST_LDADD)
+
 unit_tests += tests/unit/net/test_resolver_parts
 tests_unit_net_test_resolver_parts_SOURCES = tests/unit/net/test_resolver_parts.c $(net_support)
 tests_unit_net_test_resolver_parts_LDADD = $(CORE_TEST_LDADD)
