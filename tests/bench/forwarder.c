@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The yardstick of the bench: what forwarding costs when nobody looks at the bytes.
+/* The bench's yardstick for plain requests: what forwarding costs when nobody looks at the bytes.
  *
  * One thread, edge-triggered epoll, one upstream connection per client connection, kept as long as
  * the client's. Whatever arrives on one side is sent to the other: receive and send for the request,
@@ -9,20 +9,10 @@
  *
  *   forwarder PORT ORIGIN_PORT
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "tests/bench/bench.h"
 
 enum { MAX_EVENTS = 256, BUFFER = 65536 };
 
@@ -45,15 +35,9 @@ static struct sockaddr_in origin;
 static struct pair *dead;
 static char buffer[BUFFER];
 
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
 static struct pair *pair_of(struct side *s)
 {
-    return (struct pair *)((char *)s - (s->client ? 0 : sizeof *s));
+    return (struct pair *)(void *)((char *)s - (s->client ? 0 : sizeof *s));
 }
 
 static struct side *other(struct side *s)
@@ -139,9 +123,9 @@ static bool flush(struct side *to)
 
 static bool watch(struct side *s)
 {
-    int one = 1;
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = s};
-    setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+
+    bench_no_delay(s->fd);
     return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, s->fd, &event) == 0;
 }
 
@@ -154,7 +138,7 @@ static void accept_all(int listener)
         struct pair *p = calloc(1, sizeof *p);
         int up = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (!p || up < 0)
-            fail("accept");
+            bench_die("accept");
         p->side[0] = (struct side){.fd = fd, .client = true};
         p->side[1] = (struct side){.fd = up};
         if ((connect(up, (struct sockaddr *)&origin, sizeof origin) != 0 && errno != EINPROGRESS) ||
@@ -178,39 +162,19 @@ static void handle(const struct epoll_event *event)
         bury(p);
 }
 
-static int listen_on(const char *port)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int one = 1;
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-        bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 4096) != 0)
-        fail("listen");
-    return fd;
-}
-
 int main(int argc, char **argv)
 {
     if (argc != 3) {
         fprintf(stderr, "usage: %s PORT ORIGIN_PORT\n", argv[0]);
         return 64;
     }
-    signal(SIGPIPE, SIG_IGN);
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-    origin = (struct sockaddr_in){.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)strtoul(argv[2], NULL, 10)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int listener = listen_on(argv[1]);
+    bench_begin();
+    origin = bench_address(argv[2]);
+    int listener = bench_listen(argv[1], SOCK_STREAM);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event) != 0)
-        fail("epoll");
+        bench_die("epoll");
     for (;;) {
         struct epoll_event events[MAX_EVENTS];
         int count = epoll_wait(epoll_fd, events, MAX_EVENTS, -1);

@@ -3,17 +3,48 @@
 # `make bench` installs into a folder of the build tree and measures that; BENCH takes flags
 # (see tests/bench/run --help).  `make bench BENCH=--quick` is a smoke test.
 
-EXTRA_PROGRAMS += \
+bench_programs = \
 	tests/bench/forwarder \
-	tests/bench/origin
+	tests/bench/forwarder-openssl \
+	tests/bench/forwarder-splice \
+	tests/bench/forwarder-udp \
+	tests/bench/load \
+	tests/bench/origin \
+	tests/bench/origin-bytes
+if WITH_IO_URING
+bench_programs += tests/bench/forwarder-uring
+endif
+EXTRA_PROGRAMS += $(bench_programs)
 
-tests_bench_forwarder_SOURCES = tests/bench/forwarder.c
-tests_bench_origin_SOURCES = tests/bench/origin.c
+tests_bench_forwarder_SOURCES = tests/bench/bench.h tests/bench/forwarder.c
+tests_bench_forwarder_openssl_SOURCES = tests/bench/bench.h tests/bench/forwarder-openssl.c
+tests_bench_forwarder_openssl_LDADD = $(OPENSSL_LIBS)
+tests_bench_forwarder_splice_SOURCES = tests/bench/bench.h tests/bench/forwarder-splice.c
+tests_bench_forwarder_udp_SOURCES = tests/bench/bench.h tests/bench/forwarder-udp.c
+tests_bench_forwarder_uring_SOURCES = tests/bench/bench.h tests/bench/forwarder-uring.c
+tests_bench_forwarder_uring_LDADD = $(URING_LIBS)
+tests_bench_load_SOURCES = \
+	tests/bench/bench.h \
+	tests/bench/load-http.c \
+	tests/bench/load-modes.c \
+	tests/bench/load-tls.c \
+	tests/bench/load.c \
+	tests/bench/load.h \
+	tests/bench/websocket.h
+tests_bench_load_LDADD = $(OPENSSL_LIBS)
+tests_bench_origin_SOURCES = tests/bench/bench.h tests/bench/origin.c tests/bench/websocket.h
+tests_bench_origin_bytes_SOURCES = tests/bench/bench.h tests/bench/origin-bytes.c
 
 EXTRA_DIST += \
+	tests/bench/contenders.py \
+	tests/bench/haproxy-tcp.cfg \
 	tests/bench/haproxy.cfg \
+	tests/bench/nginx-stream.conf \
 	tests/bench/nginx.conf \
+	tests/bench/report.py \
+	tests/bench/rows.py \
 	tests/bench/run \
+	tests/bench/weir-stream.yaml \
 	tests/bench/weir.yaml
 
 EXTRA_PROGRAMS += tests/bench/bulk
@@ -22,7 +53,7 @@ tests_bench_bulk_LDADD = libweir.la
 
 bench_root = $(abs_top_builddir)/bench-root
 
-bench: all tests/bench/forwarder$(EXEEXT) tests/bench/origin$(EXEEXT)
+bench: all $(bench_programs)
 	rm -rf $(bench_root)
 	$(MAKE) -s install DESTDIR=$(bench_root)
 	$(PYTHON3) $(top_srcdir)/tests/bench/run --programs tests/bench --weir $(bench_root)$(bindir)/weir \

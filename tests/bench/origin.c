@@ -2,26 +2,19 @@
 /* The origin of the bench: answers every request with the same bytes, as cheaply as one thread can.
  *
  * A request ends at its empty line (the load is GET only), the answer is made once at the start.
- * Level-triggered epoll, one receive and one send a request. It counts accepted connections and
- * requests, and the connections that carried a request since it was last asked; "GET /counts" answers
- * those three numbers instead, which is how the bench learns whether a contender kept its connections.
+ * Level-triggered epoll, one receive and one send a request. It counts accepted connections, requests
+ * and their bytes, and the connections that carried a request since it was last asked; "GET /counts"
+ * answers those four numbers instead, which is how the bench learns whether a contender kept its
+ * connections and passed on what the client said. A request to "/websocket" switches protocols; from
+ * then on each masked frame of the bench's one size comes back unmasked.
  *
- *   origin PORT BODY_BYTES [chunked]
+ *   origin PORT BODY_BYTES [plain|chunked|browser]      browser: with 15 fields in the head
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "tests/bench/bench.h"
+#include "tests/bench/websocket.h"
 
 enum { MAX_EVENTS = 256, RECEIVE = 65536, MAX_BODY = 64 * 1024 * 1024, MAX_FD = 65536 };
 
@@ -32,59 +25,60 @@ struct connection {
     bool writing;   /* the socket was full: waiting for EPOLLOUT */
     bool wants_counts;
     uint32_t epoch; /* in which it last carried a request */
+    bool websocket;
+    uint8_t in_frame; /* bytes of a frame that are here */
+    unsigned char frame[WS_MASKED];
 };
 
 static struct connection connections[MAX_FD];
-static uint64_t accepted, requests, used;
+static uint64_t accepted, requests, request_bytes, used;
 static uint32_t epoch = 1; /* ends with each question for the counts */
 static char *answer;
 static size_t answer_size;
 
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
+static const char browser_fields[] =
+    "Date: Sat, 21 Nov 2026 08:00:00 GMT\r\n"
+    "Server: origin/1.0\r\n"
+    "Cache-Control: private, max-age=0, must-revalidate\r\n"
+    "Expires: Sat, 21 Nov 2026 08:00:00 GMT\r\n"
+    "Last-Modified: Fri, 20 Nov 2026 17:31:04 GMT\r\n"
+    "ETag: \"5f2b-60a1c7d5e4f00\"\r\n"
+    "Vary: Accept-Encoding, Cookie\r\n"
+    "Set-Cookie: session=0123456789abcdef0123456789abcdef; Path=/; HttpOnly; SameSite=Lax\r\n"
+    "X-Frame-Options: SAMEORIGIN\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+    "Referrer-Policy: strict-origin-when-cross-origin\r\n"
+    "Content-Security-Policy: default-src 'self'; img-src 'self' data:; script-src 'self'\r\n"
+    "X-Request-Id: 7c1c2c6e-6d0f-4a55-9d6e-0f5b7f2a9a10\r\n";
 
-static void make_answer(size_t body, bool chunked)
+static void make_answer(size_t body, bool chunked, bool browser)
 {
-    char head[256];
-    int head_size = chunked ? snprintf(head, sizeof head,
-                                       "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
-                                       "Transfer-Encoding: chunked\r\n\r\n%zx\r\n",
-                                       body)
-                            : snprintf(head, sizeof head,
-                                       "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
-                                       "Content-Length: %zu\r\n\r\n",
-                                       body);
+    char head[2048];
+    int head_size = snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n%s",
+                             browser ? browser_fields : "");
     const char *end = chunked ? "\r\n0\r\n\r\n" : "";
+
+    head_size += snprintf(head + head_size, sizeof head - (size_t)head_size,
+                          chunked ? "Transfer-Encoding: chunked\r\n\r\n%zx\r\n"
+                                  : "Content-Length: %zu\r\n\r\n",
+                          body);
     answer_size = (size_t)head_size + body + strlen(end);
     answer = malloc(answer_size);
     if (!answer)
-        fail("malloc");
+        bench_die("malloc");
     memcpy(answer, head, (size_t)head_size);
-    memset(answer + head_size, 'x', body);
+    for (size_t i = 0; i < body; i += PATTERN_STRETCH)
+        memcpy(answer + head_size + i, bench_pattern(i),
+               body - i < PATTERN_STRETCH ? body - i : PATTERN_STRETCH);
     memcpy(answer + head_size + body, end, strlen(end));
-}
-
-static int listen_on(const char *port)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int one = 1;
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-        bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 4096) != 0)
-        fail("listen");
-    return fd;
 }
 
 static void watch(int epoll, int op, int fd, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.fd = fd};
+
     if (epoll_ctl(epoll, op, fd, &event) != 0)
-        fail("epoll_ctl");
+        bench_die("epoll_ctl");
 }
 
 static void accept_all(int epoll, int listener)
@@ -97,8 +91,7 @@ static void accept_all(int epoll, int listener)
             close(fd);
             continue;
         }
-        int one = 1;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        bench_no_delay(fd);
         connections[fd] = (struct connection){0};
         accepted++;
         watch(epoll, EPOLL_CTL_ADD, fd, EPOLLIN);
@@ -107,9 +100,10 @@ static void accept_all(int epoll, int listener)
 
 static bool send_counts(int fd, struct connection *c)
 {
-    char body[80], text[192];
-    int length = snprintf(body, sizeof body, "%llu %llu %llu\n", (unsigned long long)accepted,
-                          (unsigned long long)requests, (unsigned long long)used);
+    char body[100], text[192];
+    int length = snprintf(body, sizeof body, "%llu %llu %llu %llu\n", (unsigned long long)accepted,
+                          (unsigned long long)requests, (unsigned long long)used,
+                          (unsigned long long)request_bytes);
     used = 0;
     epoch++;
     int size = snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s",
@@ -147,6 +141,38 @@ static bool answer_all(int epoll, int fd, struct connection *c)
     return true;
 }
 
+/* Frames come one at a time; a frame in pieces is put together. */
+static bool echo_frame(int fd, struct connection *c, const char *data, size_t size)
+{
+    while (size) {
+        size_t wanted = (size_t)WS_MASKED - c->in_frame, n = wanted < size ? wanted : size;
+        unsigned char out[WS_PLAIN];
+
+        memcpy(c->frame + c->in_frame, data, n);
+        c->in_frame += (uint8_t)n;
+        data += n;
+        size -= n;
+        if (c->in_frame < WS_MASKED)
+            return true;
+        c->in_frame = 0;
+        if (!ws_unmask(c->frame, out) || send(fd, out, WS_PLAIN, MSG_NOSIGNAL) != WS_PLAIN)
+            return false;
+    }
+    return true;
+}
+
+static bool switch_protocols(int fd, struct connection *c, const char *data, size_t size)
+{
+    static const char reply[] =
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Accept: " WS_ACCEPT "\r\n\r\n";
+
+    if (!memmem(data, size, WS_KEY, strlen(WS_KEY)))
+        return false;
+    c->websocket = true;
+    return send(fd, reply, sizeof reply - 1, MSG_NOSIGNAL) == (ssize_t)sizeof reply - 1;
+}
+
 static void count_requests(struct connection *c, const char *data, size_t size)
 {
     static const char counts[] = "GET /counts ";
@@ -156,6 +182,7 @@ static void count_requests(struct connection *c, const char *data, size_t size)
         c->epoch = epoch;
         used++;
     }
+    request_bytes += size;
     /* The usual receive is one whole request: look at its end first. */
     if (c->tail == 0 && size >= 4 && memcmp(data + size - 4, "\r\n\r\n", 4) == 0 &&
         memmem(data, size - 1, "\r\n\r\n", 4) == NULL) {
@@ -179,35 +206,30 @@ static bool receive(int epoll, int fd, struct connection *c)
         return errno == EAGAIN;
     if (n == 0)
         return false;
+    if (c->websocket)
+        return echo_frame(fd, c, buffer, (size_t)n);
+    if (n > 15 && memcmp(buffer, "GET /websocket ", 15) == 0)
+        return switch_protocols(fd, c, buffer, (size_t)n);
     count_requests(c, buffer, (size_t)n);
     return answer_all(epoll, fd, c);
-}
-
-static void raise_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
 }
 
 int main(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr, "usage: %s PORT BODY_BYTES [chunked]\n", argv[0]);
+        fprintf(stderr, "usage: %s PORT BODY_BYTES [plain|chunked|browser]\n", argv[0]);
         return 64;
     }
     size_t body = strtoul(argv[2], NULL, 10);
     bool chunked = argc > 3 && strcmp(argv[3], "chunked") == 0;
+    bool browser = argc > 3 && strcmp(argv[3], "browser") == 0;
     if (body > MAX_BODY || (chunked && body == 0)) {
         fprintf(stderr, "%s: no body of %zu bytes\n", argv[0], body);
         return 64;
     }
-    make_answer(body, chunked);
-    signal(SIGPIPE, SIG_IGN);
-    raise_limit();
-    int listener = listen_on(argv[1]);
+    make_answer(body, chunked, browser);
+    bench_begin();
+    int listener = bench_listen(argv[1], SOCK_STREAM);
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     watch(epoll, EPOLL_CTL_ADD, listener, EPOLLIN);
     for (;;) {
