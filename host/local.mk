@@ -64,6 +64,20 @@ libweir_host_core_la_SOURCES += \
 	host/generation/traffic.c \
 	host/generation/traffic.h \
 	host/listener/handshakes.c \
+	host/health/health.c \
+	host/health/health.h \
+	host/health/probe.c \
+	host/inspect/client_hello.c \
+	host/inspect/client_hello.h \
+	host/inspect/connection.c \
+	host/inspect/facts.c \
+	host/inspect/handoff.c \
+	host/inspect/inspect.h \
+	host/inspect/inspection.c \
+	host/inspect/inspectors.c \
+	host/inspect/resolve.c \
+	host/inspect/resolve.h \
+	host/listener/limit.c \
 	host/listener/listener.c \
 	host/listener/listener.h \
 	host/listener/record.c \
@@ -71,12 +85,21 @@ libweir_host_core_la_SOURCES += \
 	host/plugin/open.c \
 	host/plugin/plugin.h \
 	host/plugin/registry.c \
+	host/route/answer.c \
 	host/route/client_ip.c \
+	host/route/explain.c \
+	host/route/explain.h \
+	host/route/facts.c \
 	host/route/find.c \
 	host/route/index.c \
+	host/route/rehearse.c \
+	host/route/request.c \
 	host/route/routes.c \
 	host/route/routes.h \
+	host/route/tests.c \
+	host/schema/admin.c \
 	host/schema/explain.c \
+	host/schema/health.c \
 	host/schema/extend.c \
 	host/schema/json.c \
 	host/schema/parts.c \
@@ -85,15 +108,19 @@ libweir_host_core_la_SOURCES += \
 	host/schema/tls.c \
 	host/schema/tree.c \
 	host/schema/tree.h \
+	host/schema/tests.c \
 	host/schema/top.c \
+	host/upstream/balance.c \
 	host/upstream/lease.c \
 	host/upstream/names.c \
 	host/upstream/outcome.c \
-	host/upstream/balance.c \
+	host/upstream/override.c \
+	host/upstream/override.h \
 	host/upstream/pool.c \
 	host/upstream/server.c \
 	host/upstream/upstream.c \
 	host/upstream/upstream.h
 
-include host/status/local.mk
 include host/access/local.mk
+include host/metrics/local.mk
+include host/status/local.mk

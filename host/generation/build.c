@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "host/generation/generation.h"
+#include "host/inspect/resolve.h"
 
 weir_error *weir__generation_add_instance(struct generation *g, const weir_instance_ops *ops,
                                           struct plugin *plugin, const void *config,
@@ -46,7 +47,7 @@ static weir_error *build_plugin(struct generation *g, struct plugin *plugin)
                                          &plugin->instance);
 }
 
-static weir_error *build_listener(struct generation *g, const struct listener_config *said,
+static weir_error *build_listener(struct generation *g, struct listener_config *said,
                                   weir_listener **ret)
 {
     const weir_option_address *addresses = said->bind.items;
@@ -56,6 +57,7 @@ static weir_error *build_listener(struct generation *g, const struct listener_co
     WEIR_TRY(weir__listener_new(said->name, said->bind.count, g->n_loops, g->host->durables,
                                 &g->host->limit, &listener));
     *ret = listener;
+    said->slot = listener->slot;
     listener->protocol = said->protocol;
     listener->protocol_config = said->protocol_config;
     listener->listener_config = said->listener_config;
@@ -64,6 +66,8 @@ static weir_error *build_listener(struct generation *g, const struct listener_co
     listener->proxy = (weir_proxy_policy){WEIR_SIZED(weir_proxy_policy),
                                           .trusted = said->accept_proxy_protocol.items,
                                           .n_trusted = said->accept_proxy_protocol.count};
+    listener->max_connections = said->max_connections;
+    listener->inspect = weir__inspect_plan(g->config, g->registry, said);
     for (size_t i = 0; i < said->bind.count; i++)
         listener->addresses[i].field = &addresses[i];
     WEIR_TRY(weir__generation_build_routes(g, said, &listener->routes));
@@ -74,10 +78,12 @@ static weir_error *build_listener(struct generation *g, const struct listener_co
 
 static weir_error *build_listeners(struct generation *g)
 {
-    g->listeners = calloc(g->top->listeners.count + 1, sizeof(weir_listener *));
+    struct listener_config *admin = weir__admin_listener(g->top);
+
+    g->listeners = calloc(g->top->listeners.count + 2, sizeof(weir_listener *));
     if (!g->listeners)
         return weir_raise(WEIR_ENOMEM, "listeners");
-    WEIR_ARRAY_EACH(const struct listener_config, said, g->top->listeners)
+    WEIR_ARRAY_EACH(struct listener_config, said, g->top->listeners)
     {
         weir_listener *listener = NULL;
         weir_error *error;
@@ -85,6 +91,14 @@ static weir_error *build_listeners(struct generation *g)
         if (!said->protocol)
             continue; /* reported */
         error = build_listener(g, said, &listener);
+        if (listener)
+            g->listeners[g->n_listeners++] = listener;
+        WEIR_TRY(error);
+    }
+    if (admin) {
+        weir_listener *listener = NULL;
+        weir_error *error = build_listener(g, admin, &listener);
+
         if (listener)
             g->listeners[g->n_listeners++] = listener;
         WEIR_TRY(error);
@@ -145,6 +159,7 @@ static weir_error *build(struct generation *g)
     for (struct plugin *plugin = g->registry->plugins; plugin; plugin = plugin->next)
         WEIR_TRY(build_plugin(g, plugin));
     WEIR_TRY(build_listeners(g));
+    weir__inspect_check(g->config, &g->top->listeners);
     check_addresses(g);
     weir__tls_check(g->config, &g->top->tls);
     check_instances(g, clean && weir__config_error_count(g->config) == 0);

@@ -18,6 +18,7 @@
 #include <weir/tls.h>
 
 #include "host/generation/durable.h"
+#include "host/inspect/inspect.h"
 
 const char weir__connection_kind = 0;
 
@@ -185,6 +186,10 @@ static void connection_drop(void *context)
     HOST_COUNT(counters->bytes_in, weir_transport_bytes_received(connection->transport));
     HOST_COUNT(counters->bytes_out, weir_transport_bytes_sent(connection->transport));
     __atomic_sub_fetch(&connection->slot->limit->open, 1, __ATOMIC_RELAXED);
+    __atomic_sub_fetch(&connection->slot->open, 1, __ATOMIC_RELAXED);
+    if (connection->facts)
+        weir__facts_free(connection->facts);
+    free(connection->facts);
     free(connection);
 }
 
@@ -222,13 +227,17 @@ static weir_error *accepted(weir_transport *transport, const weir_protocol **pro
     const weir_listener *listener = local->current;
     struct connection *connection;
     uint64_t open = __atomic_add_fetch(&slot->limit->open, 1, __ATOMIC_RELAXED);
+    weir_error *error;
 
     if (slot->limit->limit && open > slot->limit->limit)
         return refuse(slot, local);
-    connection = calloc(1, sizeof *connection);
+    error = weir__slot_admit(slot, local);
+    connection = error ? NULL : calloc(1, sizeof *connection);
     if (!connection) {
         __atomic_sub_fetch(&slot->limit->open, 1, __ATOMIC_RELAXED);
-        return weir_raise(WEIR_ENOMEM, "connection");
+        if (!error)
+            __atomic_sub_fetch(&slot->open, 1, __ATOMIC_RELAXED);
+        return error ? error : weir_raise(WEIR_ENOMEM, "connection");
     }
     connection->kind = &weir__connection_kind;
     connection->transport = transport;
@@ -240,8 +249,8 @@ static weir_error *accepted(weir_transport *transport, const weir_protocol **pro
     HOST_COUNT(local->counters.open, 1);
     weir_transport_set_context(transport, connection, connection_drop);
     weir_transport_set_instance(transport, listener->instance);
-    *protocol = listener->protocol;
-    *config = listener->protocol_config;
+    *protocol = listener->inspect ? &weir__inspect_protocol : listener->protocol;
+    *config = listener->inspect ? NULL : listener->protocol_config;
     return NULL;
 }
 
@@ -299,7 +308,7 @@ uint64_t weir__slot_open(const struct slot *slot)
 
 /* What protocols see. */
 
-static struct connection *connection_of(const weir_transport *transport)
+struct connection *weir__connection_of(const weir_transport *transport)
 {
     struct connection *connection = weir_transport_context(transport);
 
@@ -308,7 +317,7 @@ static struct connection *connection_of(const weir_transport *transport)
 
 weir_listener *weir_listener_acquire(weir_transport *transport)
 {
-    struct connection *connection = connection_of(transport);
+    struct connection *connection = weir__connection_of(transport);
     weir_listener *listener = connection ? connection->local->current : NULL;
 
     if (listener)
@@ -350,7 +359,7 @@ bool weir_listener_draining(const weir_listener *listener)
 void weir_listener_on_drain(weir_transport *transport,
                             void (*fn)(weir_transport *transport, void *arg), void *arg)
 {
-    struct connection *connection = connection_of(transport);
+    struct connection *connection = weir__connection_of(transport);
 
     if (!connection)
         return;

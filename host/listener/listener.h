@@ -17,6 +17,8 @@
 #include "host/route/routes.h"
 
 struct durable_map;
+struct inspect_facts;
+struct inspect_plan;
 
 /* What all listeners share; one for the process. */
 struct connection_limit {
@@ -52,6 +54,8 @@ struct slot {
     char *name;
     unsigned n_loops;
     struct connection_limit *limit;
+    uint64_t open;      /* over all loops, for max_connections; atomic */
+    int64_t complained; /* when the log said that they are all open; atomic */
     struct slot_loop loops[];
 };
 
@@ -65,6 +69,8 @@ struct connection {
     int64_t since; /* monotonic */
     void (*on_drain)(weir_transport *transport, void *arg);
     void *on_drain_arg;
+    struct inspect_facts *facts; /* what inspection found out; NULL: there was none */
+    unsigned handoffs;           /* from one listener to another */
 };
 
 extern const char weir__connection_kind;
@@ -94,7 +100,9 @@ struct weir_listener {
     weir_duration handshake_timeout;
     size_t max_handshakes, max_handshakes_per_address; /* 0: no limit */
     int backlog;
-    weir_proxy_policy proxy; /* n_trusted 0: no headers */
+    weir_proxy_policy proxy;            /* n_trusted 0: no headers */
+    const struct inspect_plan *inspect; /* NULL: nothing is looked at */
+    uint64_t max_connections;           /* 0: no limit of its own */
     struct bound_address *addresses;
     size_t n_addresses;
     unsigned n_loops;
@@ -116,6 +124,10 @@ weir_error *weir__listener_serve(weir_listener *listener, size_t index, struct t
 /* Calls what connections of this loop left for the moment when draining begins. */
 void weir__listener_drain(weir_listener *listener, struct traffic *traffic);
 uint64_t weir__slot_open(const struct slot *slot);
+/* The record of a client's connection; NULL: it is somebody else's. */
+struct connection *weir__connection_of(const weir_transport *transport);
+/* limit.c: counts one more connection. Errors: WEIR_ELIMIT; that is counted, and the log says so. */
+weir_error *weir__slot_admit(struct slot *slot, struct slot_loop *local) WEIR_MUST_USE;
 /* handshakes.c: counts one; `slot` is its listener's. */
 void weir__listener_handshake_over(weir_transport *transport, weir_tls_result result,
                                    weir_duration took, void *slot);

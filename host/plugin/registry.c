@@ -14,10 +14,11 @@
 #include "host/plugin/plugin.h"
 #include "host/route/routes.h"
 
-static const weir_matcher *const own_matchers[] = {&weir__client_ip_matcher, NULL};
+static const weir_matcher *const own_matchers[] = {&weir__client_ip_matcher, &weir__sni_matcher,
+                                                   &weir__alpn_matcher, &weir__protocol_matcher,
+                                                   NULL};
 
-static const char *const planned_matchers[] = {"sni", "alpn", "protocol", "path_regex", NULL};
-static const char *const planned_actions[] = {"handoff", "reject", NULL};
+static const char *const planned_matchers[] = {"path_regex", NULL};
 
 WEIR_OPTIONS(match_value, WEIR_OPTION_LIST(struct match_texts, texts, const char *,
                                            WEIR_ELEMENT(WEIR_TYPE_STRING, const char *), NULL,
@@ -268,8 +269,7 @@ static bool find_entry(void *arg, const char *kind, const char *name, struct con
         return find_match(registry, kind, (size_t)(dot - kind), name, ret);
     provided = find_provided(registry, kind, name);
     if (!provided) {
-        ret->planned = dot && !strcmp(dot, ".action") && is_planned(planned_actions, name);
-        return ret->planned;
+        return false;
     }
     ret->value = &provided->option;
     ret->config_size = provided->head->config_size;

@@ -116,6 +116,9 @@ weir_error *weir__route_share_test(weir_routes *routes, weir_route *route,
 /* Builds the index. */
 weir_error *weir__routes_seal(weir_routes *routes) WEIR_MUST_USE;
 
+/* Whether a subject passes one test, and the value that was looked at, if it has one. */
+bool weir__route_test(const weir_routes *routes, const weir_subject *subject,
+                      const struct match_test *test, bool *ret_has, weir_slice *ret_value);
 /* Whether one text of a test fits a value that was extracted. */
 bool weir__match_text(const weir_match_key *key, weir_slice value);
 uint64_t weir__route_hash_step(uint64_t hash, unsigned char byte);
@@ -123,6 +126,8 @@ uint64_t weir__route_hash(weir_match_mode mode, weir_slice key);
 
 /* client_ip.c: the matcher that host/ itself provides. */
 extern const weir_matcher weir__client_ip_matcher;
+/* facts.c: likewise. */
+extern const weir_matcher weir__sni_matcher, weir__alpn_matcher, weir__protocol_matcher;
 /* Parses "10.0.0.0/8" to 17 bytes. `ret_loose`: bits behind the prefix were set. */
 bool weir__cidr_parse(const char *text, size_t len, unsigned char ret_key[17], bool *ret_loose);
 

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "host/inspect/inspect.h"
 #include "host/schema/schema.h"
 
 static __thread struct registry *registry;
@@ -76,10 +77,26 @@ static void load_quietly(const char *name, const char *path)
     weir_ignore(weir__registry_load(registry, name, path, &plugin));
 }
 
+/* Names in `inspect:` that a plugin of that name may stand behind. */
+static void load_inspectors(const weir_config_node *inspect)
+{
+    bool list = inspect && weir_config_node_get_kind(inspect) == WEIR_NODE_LIST;
+
+    for (size_t i = 0; inspect && i < (list ? weir_config_node_count(inspect) : 1); i++) {
+        const char *name =
+            weir_config_node_text(list ? weir_config_node_item(inspect, i) : inspect);
+
+        if (*name && !weir__inspector_is_own(name) && !weir__registry_plugin(registry, name) &&
+            weir__registry_has_file(registry, name))
+            load_quietly(name, NULL);
+    }
+}
+
 void weir__schema_load_plugins(weir_config_context *context, const weir_config_node *root)
 {
     const weir_config_node *plugins = weir_config_node_find(root, "plugins");
     const weir_config_node *listeners = weir_config_node_find(root, "listeners");
+    const weir_config_node *admin = weir_config_node_find(root, "admin");
 
     for (size_t i = 0; plugins && i < weir_config_node_count(plugins); i++) {
         const weir_config_node *key = weir_config_node_key(plugins, i);
@@ -89,6 +106,8 @@ void weir__schema_load_plugins(weir_config_context *context, const weir_config_n
             load_quietly(weir_config_node_text(key),
                          text_at(context, value, "path", WEIR_TYPE_PATH));
     }
+    if (admin && weir_config_node_find(admin, "http") && weir__registry_has_file(registry, "admin"))
+        load_quietly("admin", NULL);
     for (size_t i = 0; listeners && i < weir_config_node_count(listeners); i++) {
         const char *name =
             text_at(context, weir_config_node_item(listeners, i), "protocol", WEIR_TYPE_STRING);
@@ -98,6 +117,7 @@ void weir__schema_load_plugins(weir_config_context *context, const weir_config_n
         if (!weir__registry_protocol(registry, name, &plugin) &&
             weir__registry_has_file(registry, name))
             load_quietly(name, NULL);
+        load_inspectors(weir_config_node_find(weir_config_node_item(listeners, i), "inspect"));
     }
 }
 

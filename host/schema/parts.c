@@ -99,7 +99,11 @@ const weir_option *const weir__upstream_options[] = {
                     .min = 0, .max = 100),
     WEIR_OPTION_OPTIONAL_MAP(struct upstream_config, tls, struct upstream_tls_config,
                              weir__upstream_tls_options, "TLS to the servers", .optional = true),
-    WEIR_OPTION_PLANNED("health_check", "Active health checks"),
+    WEIR_OPTION_OPTIONAL_MAP(struct upstream_config, health_check, struct health_check_config,
+                             weir__health_options,
+                             "Asks each server whether it is well; without it only requests that "
+                             "fail tell",
+                             .optional = true, .extend = weir__health_extend),
     NULL,
 };
 
@@ -162,14 +166,23 @@ const weir_option *const weir__listener_options[] = {
                     "Connections that wait to be accepted; the kernel has a limit too", .min = 1,
                     .max = 65535, .reload = WEIR_RELOAD_SOCKET),
     WEIR_OPTION_PLANNED("redirect_from", "Ports that are redirected here"),
-    WEIR_OPTION_PLANNED("inspect", "What looks at the first bytes"),
-    WEIR_OPTION_PLANNED("inspect_timeout", "How long first bytes may take"),
+    WEIR_OPTION_LIST(struct listener_config, inspect, const char *,
+                     WEIR_ELEMENT(WEIR_TYPE_STRING, const char *), "[]",
+                     "What looks at the first bytes before routes are asked, in order: tls, ssh, "
+                     "postgres, or a protocol that can tell its own",
+                     .example = "[tls, ssh]"),
+    WEIR_OPTION_DURATION(struct listener_config, inspect_timeout, "5s",
+                         "How long first bytes may take; then routes are asked with what is known",
+                         .min = WEIR_OPTION_MS(1)),
     WEIR_OPTION_LIST(struct listener_config, accept_proxy_protocol, weir_network,
                      WEIR_ELEMENT(WEIR_TYPE_CUSTOM, weir_network, .parse = parse_network), "[]",
                      "Balancers, as networks, whose connections begin with a PROXY header (v1, v2)",
                      .example = "[10.0.0.0/8]"),
     WEIR_OPTION_PLANNED("use", "Filters"),
-    WEIR_OPTION_PLANNED("max_connections", "Connections at most"),
+    WEIR_OPTION_INT(struct listener_config, max_connections, "0",
+                    "Connections at most; further ones are closed. 0: no limit but "
+                    "runtime.limits.connections",
+                    .min = 0),
     WEIR_OPTION_PLANNED("reuse_port", "A socket for each loop"),
     NULL,
 };

@@ -102,6 +102,8 @@ struct plugin_config {
     void *config;
 };
 
+struct slot;
+
 struct server_config {
     weir_option_address address;
     uint32_t weight;
@@ -115,6 +117,15 @@ struct upstream_tls_config {
     weir_array alpn;                              /* of const char * */
 };
 
+struct health_check_config {
+    const char *type;
+    weir_duration interval, timeout;
+    uint32_t rise, fall, port; /* port 0: the server's */
+    /* host's: */
+    const struct weir_health_check *way;
+    void *config;
+};
+
 struct upstream_config {
     const char *name;
     weir_array servers;
@@ -124,6 +135,7 @@ struct upstream_config {
     weir_duration connect_timeout, response_timeout, idle_timeout;
     uint32_t keepalive, retries;
     const struct upstream_tls_config *tls;
+    const struct health_check_config *health_check; /* NULL: none */
     /* host's: */
     struct upstream_protocol_config *protocols;
     size_t n_protocols;
@@ -158,11 +170,15 @@ struct listener_config {
     struct listener_timeouts_config timeouts;
     uint32_t backlog;
     weir_array accept_proxy_protocol; /* of weir_network */
+    weir_array inspect;               /* of const char * */
+    weir_duration inspect_timeout;
+    uint64_t max_connections; /* 0: no limit of its own */
     weir_array routes;
     /* host's: */
     const weir_protocol *protocol;
     struct plugin *plugin;
     void *protocol_config, *listener_config; /* of `echo: {…}`; of the keys on the listener */
+    struct slot *slot;                       /* where `handoff` finds it */
 };
 
 struct control_config {
@@ -171,8 +187,31 @@ struct control_config {
     const char *group; /* NULL: nobody's */
 };
 
+struct admin_http_config {
+    weir_array bind; /* of weir_option_address */
+    /* host's: */
+    struct listener_config listener;
+};
+
 struct admin_config {
     struct control_config control;
+    struct admin_http_config *http; /* NULL: closed */
+};
+
+struct test_field_config {
+    const char *name, *value;
+};
+
+struct test_expect_config {
+    const char *listener, *route, *upstream; /* NULL: not said */
+    int64_t status;                          /* 0: not said */
+    weir_array header;                       /* of struct test_field_config */
+};
+
+struct test_config {
+    const char *request, *from;
+    weir_array header; /* of struct test_field_config */
+    struct test_expect_config expect;
 };
 
 struct config_top {
@@ -182,6 +221,7 @@ struct config_top {
     struct runtime_config runtime;
     struct resolver_config resolver;
     weir_array executors, plugins, upstreams, listeners;
+    weir_array tests; /* of struct test_config */
     struct tls_config tls;
     struct admin_config admin;
 };
@@ -207,6 +247,7 @@ extern const weir_option *const weir__plugin_options[];
 extern const weir_option *const weir__upstream_options[];
 extern const weir_option *const weir__listener_options[];
 extern const weir_option *const weir__executor_options[];
+extern const weir_option *const weir__test_options[];
 /* What `extend` may add, for the tree of all settings. */
 extern const weir_option *const weir__route_choices[];
 extern const weir_option *const weir__listener_routes[];
@@ -217,14 +258,25 @@ struct registry *weir__schema_registry(void);
 /* Loads what the document names, so that tables of one part may be needed by an earlier one. What
  * fails is reported where it is parsed. */
 void weir__schema_load_plugins(weir_config_context *context, const weir_config_node *root);
-/* WEIR_OPTION `extend` functions. */
-void weir__plugin_extend(weir_config_context *context, const weir_config_node *node, void *map);
-void weir__upstream_extend(weir_config_context *context, const weir_config_node *node, void *map);
-void weir__listener_extend(weir_config_context *context, const weir_config_node *node, void *map);
-void weir__route_extend(weir_config_context *context, const weir_config_node *node, void *map);
-
-#endif
+/* admin.c */
+extern const weir_option *const weir__admin_http_options[];
+void weir__admin_extend(weir_config_context *context, const weir_config_node *node, void *map);
+/* The listener that `admin.http` stands for; NULL: it is closed. */
+struct listener_config *weir__admin_listener(struct config_top *top);
 /* parts.c: across the settings of an upstream. */
 void weir__upstream_check(weir_config_context *context, const struct upstream_config *upstream);
 /* What its balancer looks at; `source` NULL: nothing. */
 weir_hash_key weir__upstream_hash_key_of(const struct upstream_config *upstream);
+/* health.c */
+extern const weir_option *const weir__health_options[];
+/* How its servers are checked; NULL: not at all. */
+const struct health_spec *weir__upstream_health_of(weir_config_context *context,
+                                                   const struct upstream_config *upstream);
+/* WEIR_OPTION `extend` functions. */
+void weir__plugin_extend(weir_config_context *context, const weir_config_node *node, void *map);
+void weir__upstream_extend(weir_config_context *context, const weir_config_node *node, void *map);
+void weir__health_extend(weir_config_context *context, const weir_config_node *node, void *map);
+void weir__listener_extend(weir_config_context *context, const weir_config_node *node, void *map);
+void weir__route_extend(weir_config_context *context, const weir_config_node *node, void *map);
+
+#endif

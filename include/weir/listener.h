@@ -50,6 +50,31 @@ WEIR_PUBLIC void weir_listener_on_drain(weir_transport *transport,
                                         void (*fn)(weir_transport *transport, void *arg),
                                         void *arg);
 
+/** What a connection is, for weir_routes_find(): the client's address, and what `inspect` found out or TLS
+ *  agreed on. `message` stays. Borrowed as long as the connection, or until it is handed over. */
+WEIR_PUBLIC void weir_listener_describe(weir_transport *transport, weir_subject *subject);
+/** No route takes the connection: what that is called, and why, as far as inspection knows (NULL: there is
+ *  nothing more to say). */
+WEIR_PUBLIC weir_error *weir_listener_unrouted(weir_transport *transport,
+                                               weir_outcome *ret_outcome) WEIR_MUST_USE;
+/** What an inspector promised the client in the server's name: whoever passes the client's bytes on
+ *  sends `ret_send` first and takes `ret_expect` from the answer. False: nothing. Borrowed likewise. */
+WEIR_PUBLIC bool weir_listener_preamble(weir_transport *transport, weir_slice *ret_send,
+                                        weir_slice *ret_expect);
+
+/** Another listener; an option of type REF and kind "listener" stores a pointer to one. */
+typedef struct weir_handoff weir_handoff;
+/**
+ * Gives the connection to another listener, where it goes on as if it had been accepted there, with what
+ * was received and not taken: it is counted there, TLS begins there when that listener has it, then its
+ * inspection, then its protocol. The caller's protocol is called no more; its state stays. On failure it
+ * keeps the connection, and is to end it.
+ * Errors: WEIR_ECLOSED the listener is gone, WEIR_ELIMIT it has max_connections, or it is one of many
+ * handings over; WEIR_EINVALSTATE TLS into TLS; WEIR_ENOMEM.
+ */
+WEIR_PUBLIC weir_error *weir_listener_hand_over(weir_transport *transport,
+                                                const weir_handoff *to) WEIR_MUST_USE;
+
 /** What happened to a request or connection: for the counters, and for the access log. What does not
  *  apply stays zero. Slices and strings are borrowed for the call, but for the three names. */
 typedef struct weir_access_record {

@@ -99,18 +99,27 @@ typedef enum weir_look { WEIR_LOOK_NO, WEIR_LOOK_YES, WEIR_LOOK_MORE, WEIR_LOOK_
 
 typedef enum weir_fact { WEIR_FACT_SNI, WEIR_FACT_ALPN, WEIR_FACT_PROTOCOL } weir_fact;
 
-/** Looks at contiguous first bytes before routing. Static. */
+/**
+ * Looks at contiguous first bytes before routing (`inspect:`). Static. Those of a list are asked in
+ * order, the first that does not say no decides: YES makes it the connection's protocol (unless it
+ * has published another), MORE waits; at its limit MORE is NO. AGAIN, after it consumed or replied:
+ * the list is asked anew with what is left. It is asked again with the same and more bytes, so it keeps
+ * nothing but facts.
+ */
 typedef struct weir_inspector {
     size_t size;
     const char *name;
     size_t limit; /**< bytes it wants at most */
     const char *doc;
+    /** `first_bytes` is not empty. */
     weir_look (*look)(weir_inspection *inspection, weir_slice first_bytes);
 } weir_inspector;
 
 /** Publishes a fact; copied. */
 WEIR_PUBLIC weir_error *weir_inspection_set(weir_inspection *inspection, weir_fact fact,
                                             weir_slice value) WEIR_MUST_USE;
+/** What has been published; empty: nothing. Borrowed until it is published again. */
+WEIR_PUBLIC weir_slice weir_inspection_fact(const weir_inspection *inspection, weir_fact fact);
 /** Answers the client, then WEIR_LOOK_AGAIN. */
 WEIR_PUBLIC weir_error *weir_inspection_reply(weir_inspection *inspection,
                                               weir_slice data) WEIR_MUST_USE;

@@ -57,6 +57,7 @@ typedef struct weir_instance_ops weir_instance_ops;
 typedef struct weir_option weir_option;
 typedef struct weir_subject weir_subject;
 typedef struct weir_tls_context weir_tls_context;
+typedef struct weir_datagram_protocol weir_datagram_protocol;
 
 /** What a detector says of the first bytes. */
 typedef enum weir_verdict { WEIR_VERDICT_NO, WEIR_VERDICT_YES, WEIR_VERDICT_MORE } weir_verdict;
@@ -86,6 +87,10 @@ typedef struct weir_protocol {
     /** Straight-line style: one task per connection. When it returns the core closes the stream.
      *  End of stream, timed out, cancelled and a peer that left are not logged when returned. */
     weir_error *(*serve)(weir_stream *stream, const void *config);
+
+    /** Datagram style: listeners open datagram sockets, and this is who hears them; datagram.h. Callbacks
+     *  of connections are unset. */
+    const weir_datagram_protocol *datagram;
 
     size_t detect_limit; /**< bytes that `detect` wants at most */
     weir_verdict (*detect)(weir_slice first_bytes);

@@ -5,6 +5,8 @@
  */
 #include <weir/plugin.h>
 
+#define LINE_MAX_SIZE 4096
+
 typedef struct {
     const char *greeting;
     weir_duration idle;
@@ -18,7 +20,7 @@ WEIR_OPTIONS(echo_options,
 static weir_error *serve(weir_stream *stream, const void *config)
 {
     const echo_config *conf = config;
-    char line[4096];
+    char line[LINE_MAX_SIZE];
     size_t n;
 
     if (*conf->greeting)
@@ -30,9 +32,28 @@ static weir_error *serve(weir_stream *stream, const void *config)
     }
 }
 
+/* A line of text; other bytes are somebody else's. */
+static weir_verdict detect(weir_slice first_bytes)
+{
+    for (size_t i = 0; i < first_bytes.len; i++) {
+        unsigned char c = ((const unsigned char *)first_bytes.data)[i];
+
+        if (c == '\n')
+            return WEIR_VERDICT_YES;
+        if ((c < ' ' && c != '\t' && c != '\r') || c == 127)
+            return WEIR_VERDICT_NO;
+    }
+    return WEIR_VERDICT_MORE;
+}
+
 static const weir_protocol echo = {
-    WEIR_SIZED(weir_protocol),          .name = "echo", .options = echo_options,
-    .config_size = sizeof(echo_config), .serve = serve,
+    WEIR_SIZED(weir_protocol),
+    .name = "echo",
+    .options = echo_options,
+    .config_size = sizeof(echo_config),
+    .serve = serve,
+    .detect_limit = LINE_MAX_SIZE,
+    .detect = detect,
 };
 
 WEIR_PLUGIN(.name = "echo", .version = "0.1.0", .summary = "Sends each line back",

@@ -1,47 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The protocol `tcp`: passes bytes between a client and a server of an upstream.
+ * The protocol `tcp`: a connection is routed as it comes, by what is known of it, and then belongs to
+ * the action of its route.
  *
- *   connection_made → route → action `proxy`: lease a connection → relay until both ends are done
- *
- * Reading from the client waits for the server, so nothing is buffered before there is one.
+ *   proxy    passes bytes to a server of an upstream (proxy.c)
+ *   handoff  the connection goes on in another listener
+ *   reject   it is ended
  */
-#include <weir/config.h>
-#include <weir/plugin.h>
-#include <weir/proxy-protocol.h>
+#include "plugins/tcp/tcp.h"
 
-typedef struct {
-    weir_upstream *upstream;
-    weir_duration idle_timeout;
-    int proxy_protocol; /* weir_proxy_version; 0: off */
-} proxy_config;
-
-static const char *const proxy_versions[] = {"off", "v1", "v2", NULL};
-
-WEIR_OPTIONS(proxy_options,
-             WEIR_OPTION_REF(proxy_config, upstream, "upstream", NULL,
-                             "Upstream, or address of a server", .address = true),
-             WEIR_OPTION_DURATION(proxy_config, idle_timeout, "1h",
-                                  "Close after this long without a byte in either direction"),
-             WEIR_OPTION_ENUM(proxy_config, proxy_protocol, proxy_versions, "off",
-                              "Tell the server who the client is, in a PROXY header"));
-
-/* What hangs on the client's connection. */
-struct tunnel {
-    weir_transport *client;
-    weir_listener *listener;
-    const weir_route *route;
-    const proxy_config *config;
-    weir_lease *lease;
-    weir_instant started;
-    int64_t connected_ns;
-    bool relaying;
-};
-
-/* Gives back what the tunnel holds, and tells how it went. */
-static void finish(struct tunnel *tunnel, weir_outcome outcome, const weir_error *reason)
+void tcp_finish(struct tunnel *tunnel, weir_outcome outcome, const weir_error *reason)
 {
     weir_lease *lease = tunnel->lease;
+    weir_subject subject = {.size = sizeof subject};
     weir_access_record record = {
         .size = sizeof record,
         .outcome = outcome,
@@ -49,15 +20,20 @@ static void finish(struct tunnel *tunnel, weir_outcome outcome, const weir_error
         .route = tunnel->route ? weir_route_name(tunnel->route) : NULL,
         .upstream = tunnel->config ? weir_upstream_name(tunnel->config->upstream) : NULL,
         .server = lease ? weir_lease_server(lease) : NULL,
-        .bytes_in = weir_transport_bytes_received(tunnel->client),
-        .bytes_out = weir_transport_bytes_sent(tunnel->client),
-        .duration_ns = weir_loop_time(weir_transport_loop(tunnel->client)).ns - tunnel->started.ns,
         .connect_ns = tunnel->connected_ns,
         .retries = lease ? weir_lease_retries(lease) : 0,
     };
 
     if (!tunnel->listener)
         return;
+    tcp_stop_waiting(tunnel);
+    weir_listener_describe(tunnel->client, &subject);
+    record.sni = subject.sni;
+    record.alpn = subject.alpn;
+    record.bytes_in = weir_transport_bytes_received(tunnel->client);
+    record.bytes_out = weir_transport_bytes_sent(tunnel->client);
+    record.duration_ns =
+        weir_loop_time(weir_transport_loop(tunnel->client)).ns - tunnel->started.ns;
     weir_listener_record(tunnel->listener, tunnel->client, &record);
     tunnel->lease = NULL;
     if (lease)
@@ -66,106 +42,100 @@ static void finish(struct tunnel *tunnel, weir_outcome outcome, const weir_error
     tunnel->listener = NULL;
 }
 
-static void relay_done(void *arg, int first, const weir_error *reason)
-{
-    struct tunnel *tunnel = arg;
-    weir_transport *client = tunnel->client;
-    weir_outcome outcome = WEIR_OUTCOME_OK;
+/* The action `handoff`. */
 
-    if (reason)
-        outcome = first == 0 ? WEIR_OUTCOME_CLIENT_GONE : WEIR_OUTCOME_UPSTREAM_RESET;
-    finish(tunnel, outcome, reason);
-    weir_transport_unref(client);
-}
+struct handoff_config {
+    const weir_handoff *listener;
+};
 
-static weir_error *introduce(const struct tunnel *tunnel, weir_transport *server)
+WEIR_OPTIONS(
+    handoff_options,
+    WEIR_OPTION_REF(struct handoff_config, listener, "listener", NULL,
+                    "Listener in which the connection goes on, as if it had come there; it "
+                    "needs no `bind`"));
+
+/* The record is that listener's to make. */
+static weir_error *start_handoff(struct tunnel *tunnel, const void *config)
 {
-    if (!tunnel->config->proxy_protocol)
+    const struct handoff_config *said = config;
+    weir_listener *listener = tunnel->listener;
+    weir_error *error;
+
+    /* Nothing is ours any more once it is handed over. */
+    tunnel->listener = NULL;
+    error = weir_listener_hand_over(tunnel->client, said->listener);
+    if (!error) {
+        weir_listener_release(listener);
         return NULL;
-    return weir_proxy_introduce(server, (weir_proxy_version)tunnel->config->proxy_protocol,
-                                tunnel->client);
-}
-
-/* The server is there, or it will not be. */
-static void lease_done(weir_lease *lease, weir_error *take_error, void *arg)
-{
-    struct tunnel *tunnel = arg;
-    weir_transport *client = tunnel->client;
-    weir_relay_options options = {.size = sizeof options,
-                                  .idle_timeout = tunnel->config->idle_timeout,
-                                  .done = relay_done,
-                                  .arg = tunnel};
-    weir_slice none = {NULL, 0};
-
-    if (!take_error) {
-        tunnel->connected_ns = weir_loop_time(weir_transport_loop(client)).ns - tunnel->started.ns;
-        tunnel->relaying = true;
-        weir_transport_ref(client);
-        take_error = introduce(tunnel, weir_lease_transport(lease));
-        if (!take_error)
-            take_error =
-                weir_relay_start(client, none, weir_lease_transport(lease), none, &options);
-        if (!take_error)
-            return;
-        tunnel->relaying = false;
-        weir_transport_unref(client);
-    } else {
-        weir_error *refused = weir_lease_retry(lease, weir_outcome_of_connect(take_error));
-
-        if (!refused) {
-            weir_ignore(take_error);
-            return;
-        }
-        weir_ignore(refused);
     }
-    finish(tunnel, weir_outcome_of_connect(take_error), take_error);
-    weir_transport_close(client);
-    weir_ignore(take_error);
-}
-
-static const weir_protocol server_side = {WEIR_SIZED(weir_protocol), .name = "tcp server"};
-static const weir_upstream_protocol upstream_protocol = {WEIR_SIZED(weir_upstream_protocol),
-                                                         .name = "tcp", .protocol = &server_side};
-
-static weir_error *start_proxy(struct tunnel *tunnel, const void *config)
-{
-    weir_lease_options options = {
-        .size = sizeof options, .protocol = &upstream_protocol, .fresh = true};
-
-    tunnel->config = config;
-    if (weir_upstream_hash_key(tunnel->config->upstream))
-        options.balance_key = weir_transport_peer_ip(tunnel->client);
-    WEIR_TRY(
-        weir_lease_start(tunnel->config->upstream, &options, lease_done, tunnel, &tunnel->lease));
+    tunnel->listener = listener;
+    tcp_finish(tunnel,
+               weir_error_is(error, WEIR_ELIMIT)    ? WEIR_OUTCOME_LIMIT_CONNECTIONS
+               : weir_error_is(error, WEIR_ECLOSED) ? WEIR_OUTCOME_DRAINING
+                                                    : WEIR_OUTCOME_PLUGIN_ERROR,
+               error);
+    weir_transport_close(tunnel->client);
+    weir_ignore(error);
     return NULL;
 }
 
-static void check_proxy(weir_config_context *context, const void *said)
-{
-    const proxy_config *config = said;
-    const weir_hash_key *key = config->upstream ? weir_upstream_hash_key(config->upstream) : NULL;
+static const struct tcp_action handoff = {
+    .head = {.size = sizeof handoff,
+             .name = "handoff",
+             .options = handoff_options,
+             .config_size = sizeof(struct handoff_config),
+             .shorthand = "listener"},
+    .start = start_handoff,
+};
 
-    if (!key || strcmp(key->source, "client_ip") == 0)
-        return;
-    weir_config_error(
-        context, &config->upstream, "upstream `%s` balances by `%s%s`, which tcp does not know",
-        weir_upstream_name(config->upstream), key->source, key->name ? key->name : "");
-    weir_config_help(context, "tcp knows `client_ip`");
+/* The action `reject`. */
+
+struct reject_config {
+    bool reset;
+};
+
+WEIR_OPTIONS(reject_options,
+             WEIR_OPTION_BOOL(struct reject_config, reset, "false",
+                              "End the connection by a TCP reset instead of closing it"));
+
+static weir_error *start_reject(struct tunnel *tunnel, const void *config)
+{
+    const struct reject_config *said = config;
+    weir_transport *client = tunnel->client;
+
+    tcp_finish(tunnel, WEIR_OUTCOME_DENIED, NULL);
+    if (said->reset)
+        weir_transport_abort(client, NULL);
+    else
+        weir_transport_close(client);
+    return NULL;
 }
 
-static const weir_instance_ops proxy_instance = {WEIR_SIZED(weir_instance_ops),
-                                                 .check = check_proxy};
-
-/* What `tcp.action` entries are: the head, then how to begin. */
-struct tcp_action {
-    weir_extension_head head;
-    weir_error *(*start)(struct tunnel *tunnel, const void *config);
+static const struct tcp_action reject = {
+    .head = {.size = sizeof reject,
+             .name = "reject",
+             .options = reject_options,
+             .config_size = sizeof(struct reject_config)},
+    .start = start_reject,
 };
+
+/* The protocol. */
+
+static void end_unrouted(struct tunnel *tunnel)
+{
+    weir_transport *client = tunnel->client;
+    weir_outcome outcome;
+    weir_error *reason = weir_listener_unrouted(client, &outcome);
+
+    tcp_finish(tunnel, outcome, reason);
+    weir_ignore(reason);
+    weir_transport_abort(client, NULL);
+}
 
 static weir_error *connection_made(weir_transport *transport, void *state, const void *config)
 {
     struct tunnel *tunnel = state;
-    weir_subject subject = {.size = sizeof subject, .client_ip = weir_transport_peer_ip(transport)};
+    weir_subject subject = {.size = sizeof subject};
     const struct tcp_action *action;
     weir_instance *instance;
     weir_error *error;
@@ -177,16 +147,16 @@ static weir_error *connection_made(weir_transport *transport, void *state, const
     tunnel->listener = weir_listener_acquire(transport);
     if (!tunnel->listener)
         return weir_raise(WEIR_ECLOSED, "the listener is gone");
+    weir_listener_describe(transport, &subject);
     tunnel->route = weir_routes_find(weir_listener_routes(tunnel->listener), &subject);
     if (!tunnel->route) {
-        finish(tunnel, WEIR_OUTCOME_ROUTE_NONE, NULL);
-        weir_transport_abort(transport, NULL);
+        end_unrouted(tunnel);
         return NULL;
     }
     action = weir_route_action(tunnel->route, &instance);
     error = action->start(tunnel, weir_instance_config(instance));
     if (error)
-        finish(tunnel, WEIR_OUTCOME_PLUGIN_ERROR, error);
+        tcp_finish(tunnel, WEIR_OUTCOME_PLUGIN_ERROR, error);
     return error;
 }
 
@@ -194,7 +164,7 @@ static weir_error *connection_made(weir_transport *transport, void *state, const
 static void connection_lost(weir_transport *transport, void *state, const weir_error *reason)
 {
     (void)transport;
-    finish(state, WEIR_OUTCOME_CLIENT_GONE, reason);
+    tcp_finish(state, WEIR_OUTCOME_CLIENT_GONE, reason);
 }
 
 static const weir_protocol tcp = {
@@ -207,19 +177,13 @@ static const weir_protocol tcp = {
     .routes_required = true,
 };
 
-static const struct tcp_action proxy = {
-    .head = {.size = sizeof proxy,
-             .name = "proxy",
-             .options = proxy_options,
-             .config_size = sizeof(proxy_config),
-             .instance = &proxy_instance,
-             .shorthand = "upstream"},
-    .start = start_proxy,
-};
-
-static const weir_extension proxy_action = {WEIR_SIZED(weir_extension), .kind = "tcp.action",
-                                            .name = "proxy", .table = &proxy};
+#define ACTION(id, table_)                                                                       \
+    static const weir_extension id##_action = {WEIR_SIZED(weir_extension), .kind = "tcp.action", \
+                                               .name = #id, .table = &(table_)}
+ACTION(proxy, tcp_proxy);
+ACTION(handoff, handoff);
+ACTION(reject, reject);
 
 WEIR_PLUGIN(.name = "tcp", .version = "0.1.0", .summary = "Passes bytes to a server",
-            .protocols = WEIR_LIST(&tcp), .upstream_protocols = WEIR_LIST(&upstream_protocol),
-            .extensions = WEIR_LIST(&proxy_action));
+            .protocols = WEIR_LIST(&tcp), .upstream_protocols = WEIR_LIST(&tcp_upstream_protocol),
+            .extensions = WEIR_LIST(&proxy_action, &handoff_action, &reject_action));
