@@ -14,6 +14,8 @@ static int check(weir_host *host, void *arg)
 
     if (good && arguments->deep)
         good = weir_host_prepare(host);
+    if (good)
+        good = weir_host_test(host);
     weir_host_report(host, stderr, arguments->format, use_color(arguments));
     if (good && !arguments->quiet && !arguments->deep && arguments->format == WEIR_HOST_TEXT)
         printf("not checked without --deep: certificates and keys, folders, "
@@ -48,6 +50,8 @@ const struct command command_check = {
     .help = "  weir check                       check the default configuration\n"
             "  weir check -f site.yaml          check a file\n"
             "  weir check --deep -f site.yaml   open certificates and bind addresses as well\n"
+            "\n"
+            "The requests of `tests` are tried too; see weir help route.\n"
             "\n"
             "Exit status: 0 right, 78 something is wrong in a file, 66 the file cannot be read,\n"
             "71 the system refuses what is asked (--deep), 64 a --set does not parse.\n",

@@ -125,7 +125,10 @@ static bool take_answer(const struct ctl_verb *verb, const struct ctl_arguments 
         json_dumpf(result ? result : record, stdout, JSON_COMPACT);
         printf("\n");
         (void)fflush(stdout);
-        *ret_code = !result || !json_is_false(json_object_get(result, "ready")) ? EXIT_OK : EXIT_NO;
+        *ret_code = !result || (!json_is_false(json_object_get(result, "ready")) &&
+                                !json_is_false(json_object_get(result, "served")))
+                        ? EXIT_OK
+                        : EXIT_NO;
     } else if (record) {
         *ret_code = ctl_print_record(record);
     } else if (result && verb->print) {
@@ -193,6 +196,8 @@ static const struct flag {
     {"--top", NULL, offsetof(struct ctl_arguments, top), true, false},
     {"--limit", NULL, offsetof(struct ctl_arguments, limit), true, false},
     {"--level", NULL, offsetof(struct ctl_arguments, level), true, false},
+    {"--from", NULL, offsetof(struct ctl_arguments, from), true, false},
+    {"--header", "-H", offsetof(struct ctl_arguments, fields), true, false},
     {"--tree", NULL, offsetof(struct ctl_arguments, tree), false, false},
     {"--stack", NULL, offsetof(struct ctl_arguments, stack), false, false},
     {"--now", NULL, offsetof(struct ctl_arguments, now), false, false},
@@ -221,6 +226,15 @@ static bool takes(const struct ctl_verb *verb, const struct flag *flag)
     return verb->flags && strstr(verb->flags, word);
 }
 
+/* -H may stand several times. */
+static bool add_field(struct ctl_arguments *into, const char *text)
+{
+    if (into->n_fields == sizeof into->fields / sizeof *into->fields)
+        return fprintf(stderr, "weirctl: too many headers\n"), false;
+    into->fields[into->n_fields++] = text;
+    return true;
+}
+
 /* One flag, with its value in the same word or the next. */
 static bool take_flag(const struct ctl_verb *verb, struct ctl_arguments *into, int argc,
                       char **argv, int *at)
@@ -244,12 +258,14 @@ static bool take_flag(const struct ctl_verb *verb, struct ctl_arguments *into, i
         fprintf(stderr, "weirctl: %s needs a value\n", text);
         return false;
     }
+    if (flag->offset == offsetof(struct ctl_arguments, fields))
+        return add_field(into, equals ? equals + 1 : argv[++*at]);
     *(const char **)(void *)((char *)into + flag->offset) = equals ? equals + 1 : argv[++*at];
     return true;
 }
 
 /* How many letters differ, roughly: for "did you mean". */
-static size_t distance(const char *a, const char *b)
+size_t words_differ(const char *a, const char *b)
 {
     size_t row[32], n = strlen(b);
 
@@ -283,7 +299,7 @@ static int no_such_verb(const char *word)
     }
     fprintf(stderr, "weirctl: there is no verb `%s`\n", word);
     for (const struct ctl_verb *verb = ctl_verbs; verb->name; verb++) {
-        size_t d = distance(word, verb->name);
+        size_t d = words_differ(word, verb->name);
 
         if (d < least) {
             least = d;
@@ -303,6 +319,11 @@ static const struct ctl_verb *find_verb(const char *word)
         if (strcmp(verb->name, word) == 0 || (verb->alias && strcmp(verb->alias, word) == 0))
             return verb;
     return NULL;
+}
+
+bool ctl_has_verb(const char *word)
+{
+    return find_verb(word) || is_not_built(word);
 }
 
 static void help_of(const struct ctl_verb *verb)

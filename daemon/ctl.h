@@ -11,7 +11,9 @@
 struct ctl_arguments {
     const char *words[8]; /* what is not a flag */
     int n_words;
-    const char *socket, *config, *time, *top, *limit, *level;
+    const char *socket, *config, *time, *top, *limit, *level, *from;
+    const char *fields[32]; /* of -H */
+    size_t n_fields;
     bool json, tree, stack, now, cache, follow, help, debug;
 };
 
@@ -49,5 +51,9 @@ void ctl_blocked(const json_t *answer);
 int ctl_print_status(const struct ctl_arguments *arguments, const json_t *answer);
 int ctl_print_tasks(const struct ctl_arguments *arguments, const json_t *answer);
 int ctl_print_record(const json_t *record);
+
+/* route.c */
+bool ctl_route_params(const struct ctl_arguments *arguments, json_t *into);
+int ctl_print_route(const struct ctl_arguments *arguments, const json_t *answer);
 
 #endif

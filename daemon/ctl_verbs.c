@@ -285,6 +285,12 @@ const struct ctl_verb ctl_verbs[] = {
      NULL, "listeners", NULL, print_listeners},
     {"routes", NULL, "", "routes in the order in which they are tried", "  weirctl routes\n", 0, 0,
      NULL, "routes", NULL, print_routes},
+    {"route", NULL, "[METHOD] URL [--from IP] [-H 'Name: value']…",
+     "who would serve a request, and why nobody else",
+     "  weirctl route https://example.com/admin/x\n"
+     "  weirctl route POST http://example.com/ --from 192.0.2.1 -H 'X-Version: v2'\n"
+     "Nothing is sent anywhere. Exit status: 0 a route takes it, 1 none does.\n",
+     1, 2, " from header ", "route", ctl_route_params, ctl_print_route},
     {"upstreams", "servers", "", "servers, their state and idle connections",
      "  weirctl upstreams\n", 0, 0, NULL, "upstreams", NULL, print_upstreams},
     {"conns", NULL, "[--top bytes|age] [--limit N]", "open connections of clients",

@@ -35,6 +35,10 @@ struct arguments {
     weir_host_format format;
     int color;        /* 1, 0, -1: as the terminal is */
     const char *path; /* --path */
+    const char *from; /* --from */
+    const char *fields[32]; /* of -H */
+    size_t field_count;
+    const char *signal; /* -s */
     bool quiet, verbose, deep, only_set;
     bool inspect; /* the host keeps effective values */
     char **rest;  /* what is not a flag */
@@ -56,9 +60,17 @@ bool is_not_built(const char *verb);
 /* ctl.c: `weir ctl VERB …` and `weirctl VERB …`, from the verb on. */
 int ctl_main(int argc, char **argv);
 
-extern const struct command command_run, command_check, command_config, command_explain,
-    command_version, command_help;
+extern const struct command command_run, command_check, command_config, command_route,
+    command_explain, command_version, command_help;
 extern const struct command *const commands[];
+/* aliases.c: what people know from elsewhere. Not in the table. */
+extern const struct command command_signal, command_dump;
+/* Says so, and what was probably meant; gives the exit code. */
+int no_such_command(const char *word);
+/* ctl.c: whether weirctl has such a verb, now or later. */
+bool ctl_has_verb(const char *word);
+/* How many letters differ, roughly. */
+size_t words_differ(const char *a, const char *b);
 
 /* The command of a name, NULL when there is none. */
 const struct command *find_command(const char *name);

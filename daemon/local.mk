@@ -2,6 +2,7 @@
 
 bin_PROGRAMS += weir
 weir_SOURCES = \
+	daemon/aliases.c \
 	daemon/check.c \
 	daemon/config.c \
 	daemon/control.c \
@@ -18,6 +19,7 @@ weir_SOURCES = \
 	daemon/methods.c \
 	daemon/not_built.c \
 	daemon/notify.c \
+	daemon/route.c \
 	daemon/run.c \
 	daemon/run.h \
 	daemon/temporary.c

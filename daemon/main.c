@@ -15,6 +15,7 @@
 const struct command *const commands[] = {&command_run,
                                           &command_check,
                                           &command_config,
+                                          &command_route,
                                           &command_explain,
                                           &command_version,
                                           &command_help,
@@ -30,7 +31,9 @@ enum {
     FLAG_DEEP,
     FLAG_JSON,
     FLAG_PATH,
-    FLAG_ONLY_SET
+    FLAG_ONLY_SET,
+    FLAG_FROM,
+    FLAG_VERSION
 };
 
 static const struct option flags[] = {
@@ -48,7 +51,10 @@ static const struct option flags[] = {
     {"quiet", no_argument, NULL, 'q'},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
+    {"version", no_argument, NULL, FLAG_VERSION},
+    {"from", required_argument, NULL, FLAG_FROM},
+    {"header", required_argument, NULL, 'H'},
+    {"signal", required_argument, NULL, 's'},
     {NULL, 0, NULL, 0},
 };
 
@@ -136,6 +142,14 @@ static bool set_color(struct arguments *arguments, const char *when)
     return true;
 }
 
+static bool add_field(struct arguments *arguments, const char *text)
+{
+    if (arguments->field_count == sizeof arguments->fields / sizeof *arguments->fields)
+        return fprintf(stderr, "weir: too many headers\n"), false;
+    arguments->fields[arguments->field_count++] = text;
+    return true;
+}
+
 /* One flag; false after saying what is wrong with it. */
 static bool take_flag(struct arguments *arguments, int flag, const struct command **command)
 {
@@ -156,8 +170,24 @@ static bool take_flag(struct arguments *arguments, int flag, const struct comman
     case 'h':
         *command = &command_help;
         return true;
-    case 'V':
+    case 'V': /* nginx and haproxy print everything at it */
+        arguments->verbose = true;
         *command = &command_version;
+        return true;
+    case FLAG_VERSION:
+        *command = &command_version;
+        return true;
+    case 'T':
+        *command = &command_dump;
+        return true;
+    case 's':
+        arguments->signal = optarg;
+        *command = &command_signal;
+        return true;
+    case 'H':
+        return add_field(arguments, optarg);
+    case FLAG_FROM:
+        arguments->from = optarg;
         return true;
     case FLAG_SET:
         return add_set(arguments, optarg, "--set");
@@ -208,20 +238,20 @@ int main(int argc, char **argv)
         return ctl_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "ctl") == 0)
         return ctl_main(argc - 2, argv + 2);
-    while ((flag = getopt_long(argc, argv, "f:c:qvthV", flags, NULL)) != -1)
+    while ((flag = getopt_long(argc, argv, "f:c:qvtThVH:s:", flags, NULL)) != -1)
         if (!take_flag(&arguments, flag, &command))
             return EXIT_USAGE;
     arguments.rest = argv + optind;
     arguments.rest_count = argc - optind;
     if (command)
         return command->run(&arguments);
+    if (!arguments.rest_count && arguments.verbose)
+        return command_version.run(&arguments);
     if (!arguments.rest_count)
         return command_help.run(&arguments), EXIT_USAGE;
     command = find_command(arguments.rest[0]);
-    if (!command) {
-        fprintf(stderr, "weir: there is no command `%s`\nTry: weir help\n", arguments.rest[0]);
-        return EXIT_USAGE;
-    }
+    if (!command)
+        return no_such_command(arguments.rest[0]);
     arguments.rest++;
     arguments.rest_count--;
     return command->run(&arguments);

@@ -47,6 +47,8 @@
     X(301, REFUSED, "The part that uses this setting refused it.")                                \
     X(302, SUSPICIOUS, "It will work, and is probably not what is meant.")                        \
     X(303, CRASHED, "A plugin crashed or did not come back while the file was checked.")          \
+    X(304, TEST_FAILED,                                                                           \
+      "A request of `tests` is served otherwise than it expects; `weir route URL` says why.")     \
     X(412, LISTEN, "The system refuses the address: it is in use, or not this machine's.")
 
 enum {

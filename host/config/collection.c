@@ -243,7 +243,8 @@ static bool fill_named(weir_config_context *c, const weir_option *option,
         return refuse_shape(c, option, key, node, "a map of names");
     items = weir__arena_alloc(&c->arena, (map ? map->count : 0) * option->element_size);
     for (size_t i = 0; map && i < map->count; i++) {
-        if (strncmp(map->keys[i]->text, "x-", 2) == 0)
+        /* Where any name goes, as those of headers do, `x-…` is one. */
+        if (!option->any_name && strncmp(map->keys[i]->text, "x-", 2) == 0)
             continue;
         ok = fill_named_entry(c, option, map->keys[i], map->items[i],
                               items + count++ * option->element_size) &&

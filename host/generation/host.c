@@ -9,6 +9,7 @@
 #include "host/access/access.h"
 #include "host/generation/generation.h"
 #include "host/generation/tls_watch.h"
+#include "host/route/explain.h"
 
 /* Reports of sanitizers name functions by the file that the loader knows: not by a copy in memory. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -121,6 +122,13 @@ bool weir_host_load(weir_host *host)
     (void)weir__config_guard(host->generation->config, load, host);
     weir__schema_begin(NULL);
     return host->state == HOST_LOADED;
+}
+
+bool weir_host_test(weir_host *host)
+{
+    if (host->state != HOST_LOADED && host->state != HOST_PREPARED)
+        return false;
+    return weir__generation_test(host->generation);
 }
 
 bool weir_host_prepare(weir_host *host)

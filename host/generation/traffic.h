@@ -20,6 +20,7 @@ struct traffic {
     unsigned index;
     weir_loop *loop;
     bool draining;
+    bool rehearsal; /* of a configuration's tests: nothing is recorded */
     struct lease_cache leases;
 };
 

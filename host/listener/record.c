@@ -105,6 +105,8 @@ bool weir_listener_count(weir_listener *listener, const weir_access_record *reco
 {
     struct listener_counters *counters = counters_of(listener);
 
+    if (counters && weir__traffic()->rehearsal)
+        return true;
     if (counters && (unsigned)record->outcome < WEIR_OUTCOME_COUNT)
         HOST_COUNT(counters->outcomes[record->outcome], 1);
     return !weir__access_on() && !weir_logger_enabled(logger(), level_of(record->outcome));

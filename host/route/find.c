@@ -92,6 +92,16 @@ static bool route_passes(struct look *look, const struct candidate *candidate)
     return true;
 }
 
+bool weir__route_test(const weir_routes *routes, const weir_subject *subject,
+                      const struct match_test *test, bool *ret_has, weir_slice *ret_value)
+{
+    struct look look = {.routes = routes, .subject = subject, .best = ROUTES_NONE};
+    bool passes = test_passes(&look, test);
+
+    *ret_has = value_of(&look, test->matcher, test->parameter, test->slot, ret_value);
+    return passes;
+}
+
 static void walk(struct look *look, const struct route_node *node);
 
 static void probe(struct look *look, const struct route_node *node, weir_match_mode mode,

@@ -5,6 +5,7 @@ libweir_host_core_la_SOURCES += \
 	host/status/listeners.c \
 	host/status/loops.c \
 	host/status/process.c \
+	host/status/route.c \
 	host/status/status.h \
 	host/status/upstreams.c
 weirinclude_HEADERS += include/weir/inspect.h

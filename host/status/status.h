@@ -32,8 +32,12 @@ struct question_kind {
 extern const struct question_kind weir__ask_listeners, weir__ask_routes, weir__ask_upstreams,
     weir__ask_conns, weir__ask_tasks, weir__ask_loops, weir__ask_executors, weir__ask_dns,
     weir__ask_dns_flush, weir__ask_plugins, weir__ask_drain, weir__ask_enable, weir__ask_disable,
-    weir__ask_weight, weir__ask_debug, weir__ask_ping, weir__ask_summary;
+    weir__ask_weight, weir__ask_debug, weir__ask_ping, weir__ask_summary,
+    weir__ask_route;
 
+/* route.c: who would serve a request; also without a running host. */
+weir_error *weir__status_route(const struct generation *g, const json_t *params,
+                               json_t **ret) WEIR_MUST_USE;
 /* One array of what the arrays of all loops have. */
 json_t *weir__status_join(json_t *const *shares, unsigned n);
 /* Nanoseconds as seconds. */

@@ -91,6 +91,9 @@ WEIR_PUBLIC void weir_host_free(weir_host *host);
 /** Reads the configuration, loads the plugins that it uses, parses and checks all of it. False:
  *  mistakes were found; they are in the report. Once for a host. */
 WEIR_PUBLIC bool weir_host_load(weir_host *host);
+/** Tries the requests of `tests` and compares who serves them with what they expect. Needs a load that
+ *  went well, and a thread without a loop. False: some failed; they are in the report. */
+WEIR_PUBLIC bool weir_host_test(weir_host *host);
 /** Makes everything that can fail, short of starting: reads certificates, binds sockets, starts
  *  instances. Needs a load that went well. False: what failed is in the report. */
 WEIR_PUBLIC bool weir_host_prepare(weir_host *host);
@@ -146,6 +149,14 @@ WEIR_PUBLIC weir_host_changes weir_host_diff(weir_host *from, weir_host *to, FIL
 WEIR_PUBLIC void weir_host_schema(weir_host *host, FILE *out);
 /** What a setting is: "upstreams.retries". False: there is none; what was meant is in `out`. */
 WEIR_PUBLIC bool weir_host_explain_setting(weir_host *host, const char *path, FILE *out);
+
+/**
+ * Who would serve a request: `params` and the answer are JSON, as those of the question "route" of
+ * <weir/inspect.h>, which asks a running host. `ret` is to be freed. Needs a load that went well.
+ * Errors: WEIR_EINVAL what is wrong with the request, in words; WEIR_ENOMEM.
+ */
+WEIR_PUBLIC weir_error *weir_host_route(weir_host *host, const char *params,
+                                        char **ret) WEIR_MUST_USE;
 
 /** Puts the process-wide settings into force: log output, format and levels, open files. */
 WEIR_PUBLIC weir_error *weir_host_apply(weir_host *host) WEIR_MUST_USE;

@@ -37,11 +37,11 @@ static weir_error *cut(const char *line, const char *end, struct words *ret)
 
     ret->method = space ? span(line, space) : WEIR_SLICE("GET");
     if (!at || at >= end)
-        return weir_raise(EINVAL, "a URL begins with http:// or https://");
+        return weir_raise(WEIR_EINVAL, "a URL begins with http:// or https://");
     at += 3;
     rest = at + strcspn(at, "/?#\n");
     if (memchr(at, '@', (size_t)(rest - at)))
-        return weir_raise(EINVAL, "a URL with a user name is no target of requests");
+        return weir_raise(WEIR_EINVAL, "a URL with a user name is no target of requests");
     ret->authority = span(at, rest);
     mark = memchr(rest, '#', (size_t)(end - rest));
     ret->target = span(rest, mark ? mark : end);

@@ -36,6 +36,7 @@ EXTRA_DIST += \
 	tests/integration/test_origin_failures.py \
 	tests/integration/test_plugin_build.py \
 	tests/integration/test_quickstart.py \
+	tests/integration/test_route.py \
 	tests/integration/test_routes.py \
 	tests/integration/test_static.py \
 	tests/integration/test_systemd.py \

@@ -74,6 +74,11 @@ unit_tests += tests/unit/host/test_routes
 tests_unit_host_test_routes_SOURCES = tests/unit/host/test_routes.c $(host_test)
 tests_unit_host_test_routes_LDADD = $(HOST_TEST_LDADD)
 
+unit_tests += tests/unit/host/test_route_explain
+tests_unit_host_test_route_explain_SOURCES = tests/unit/host/test_route_explain.c $(host_test)
+tests_unit_host_test_route_explain_LDADD = $(HOST_TEST_LDADD)
+EXTRA_tests_unit_host_test_route_explain_DEPENDENCIES = plugins/http/http.la plugins/tcp/tcp.la
+
 unit_tests += tests/unit/host/test_servers
 tests_unit_host_test_servers_SOURCES = tests/unit/host/test_servers.c $(host_test)
 tests_unit_host_test_servers_LDADD = $(HOST_TEST_LDADD)
