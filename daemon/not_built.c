@@ -8,7 +8,7 @@
 
 const char *const verbs_not_built[] = {
     "access",   "capture", "confirm", "conn", "memory", "profile", "reload",
-    "rollback", "route",   "tls",     "top",  "trace",  "upgrade", NULL,
+    "rollback", "tls",     "top",  "trace",  "upgrade", NULL,
 };
 
 bool is_not_built(const char *verb)
