@@ -87,6 +87,10 @@ unit_tests += tests/unit/host/test_balance
 tests_unit_host_test_balance_SOURCES = tests/unit/host/test_balance.c $(host_test)
 tests_unit_host_test_balance_LDADD = $(HOST_TEST_LDADD)
 
+unit_tests += tests/unit/host/test_health
+tests_unit_host_test_health_SOURCES = tests/unit/host/test_health.c $(host_test)
+tests_unit_host_test_health_LDADD = $(HOST_TEST_LDADD)
+
 unit_tests += tests/unit/host/test_plugins
 tests_unit_host_test_plugins_SOURCES = tests/unit/host/test_plugins.c $(host_test)
 tests_unit_host_test_plugins_LDADD = $(HOST_TEST_LDADD)
@@ -112,3 +116,8 @@ unit_tests += tests/unit/host/test_host
 tests_unit_host_test_host_SOURCES = tests/unit/host/test_host.c $(host_test)
 tests_unit_host_test_host_LDADD = $(HOST_TEST_LDADD)
 EXTRA_tests_unit_host_test_schema_DEPENDENCIES += plugins/http/http.la plugins/tcp/tcp.la plugins/echo/echo.la
+
+unit_tests += tests/unit/host/test_inspect
+tests_unit_host_test_inspect_SOURCES = tests/unit/host/test_inspect.c tests/unit/host/hello.c \
+	tests/unit/host/hello.h $(host_test)
+tests_unit_host_test_inspect_LDADD = $(HOST_TEST_LDADD)
