@@ -50,6 +50,7 @@ void ctl_blocked(const json_t *answer);
 /* ctl_screens.c */
 int ctl_print_status(const struct ctl_arguments *arguments, const json_t *answer);
 int ctl_print_tasks(const struct ctl_arguments *arguments, const json_t *answer);
+int ctl_print_tls(const struct ctl_arguments *arguments, const json_t *answer);
 int ctl_print_record(const json_t *record);
 
 /* route.c */

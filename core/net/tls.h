@@ -53,6 +53,13 @@ struct tls_names {
     size_t mask;
 };
 
+/* A certificate, for who asks. */
+struct tls_leaf {
+    X509 *certificate;
+    int64_t ocsp_until;
+    char warning[sizeof(((weir_tls_certificate_info *)0)->warning)]; /* of its chain */
+};
+
 struct tls_sessions;
 
 struct weir_tls_context {
@@ -61,6 +68,8 @@ struct weir_tls_context {
     bool server;
     struct tls_identity *identities; /* a client has one; the first is the default */
     size_t identity_count;
+    struct tls_leaf *leaves; /* in the order in which they were given */
+    size_t leaf_count;
     struct tls_names names;
     unsigned char *alpn; /* as on the wire: length, bytes, … */
     unsigned alpn_len;

@@ -301,22 +301,16 @@ void weir__tls_name_text(const X509_NAME *name, char *buffer, size_t size)
     BIO_free(bio);
 }
 
-static void find_warning(const struct tls_pair *pair, weir_tls_certificate_info *info)
+void weir__tls_chain_warning(const struct tls_pair *pair, char *buffer, size_t size)
 {
-    int64_t now = (int64_t)time(NULL);
     X509 *below = pair->leaf;
 
-    if (info->not_after <= now)
-        snprintf(info->warning, sizeof(info->warning), "it expired %lld days ago",
-                 (long long)((now - info->not_after) / 86400));
-    else if (info->not_before > now)
-        snprintf(info->warning, sizeof(info->warning), "it is not valid before %lld hours from now",
-                 (long long)((info->not_before - now) / 3600 + 1));
-    for (int i = 0; !*info->warning && i < sk_X509_num(pair->chain); i++) {
+    buffer[0] = '\0';
+    for (int i = 0; !*buffer && i < sk_X509_num(pair->chain); i++) {
         X509 *above = sk_X509_value(pair->chain, i);
 
         if (X509_check_issued(above, below) != X509_V_OK)
-            snprintf(info->warning, sizeof(info->warning),
+            snprintf(buffer, size,
                      "certificate %d of its chain did not sign the one before it: the order is "
                      "wrong, or one is missing",
                      i + 2);
@@ -325,28 +319,56 @@ static void find_warning(const struct tls_pair *pair, weir_tls_certificate_info 
     ERR_clear_error();
 }
 
+static void date_warning(weir_tls_certificate_info *info)
+{
+    int64_t now = (int64_t)time(NULL);
+
+    if (info->not_after <= now)
+        snprintf(info->warning, sizeof(info->warning), "it expired %lld days ago",
+                 (long long)((now - info->not_after) / 86400));
+    else if (info->not_before > now)
+        snprintf(info->warning, sizeof(info->warning), "it is not valid before %lld hours from now",
+                 (long long)((info->not_before - now) / 3600 + 1));
+    else if (info->ocsp_until && info->ocsp_until <= now)
+        snprintf(info->warning, sizeof(info->warning),
+                 "its OCSP response is out of date since %lld hours and not stapled any more",
+                 (long long)((now - info->ocsp_until) / 3600));
+}
+
+void weir__tls_describe(X509 *leaf, int64_t ocsp_until, const char *chain,
+                        weir_tls_certificate_info *ret)
+{
+    const EVP_PKEY *key = X509_get0_pubkey(leaf);
+    char group[16] = "";
+
+    *ret = (weir_tls_certificate_info){
+        .not_before = weir__tls_time(X509_get0_notBefore(leaf)),
+        .not_after = weir__tls_time(X509_get0_notAfter(leaf)),
+        .ocsp_until = ocsp_until,
+    };
+    weir__tls_name_text(X509_get_subject_name(leaf), ret->subject, sizeof(ret->subject));
+    weir__tls_name_text(X509_get_issuer_name(leaf), ret->issuer, sizeof(ret->issuer));
+    if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC &&
+        EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1)
+        snprintf(ret->key, sizeof(ret->key), "EC %s", group);
+    else
+        snprintf(ret->key, sizeof(ret->key), "%s %d", EVP_PKEY_get0_type_name(key),
+                 EVP_PKEY_get_bits(key));
+    date_warning(ret);
+    if (!*ret->warning)
+        snprintf(ret->warning, sizeof(ret->warning), "%s", chain);
+}
+
 weir_error *weir_tls_certificate_check(const weir_tls_certificate *certificate,
                                        weir_tls_certificate_info *ret_info)
 {
-    weir_tls_certificate_info info = {0};
+    char chain[sizeof(ret_info->warning)];
     struct tls_pair pair;
-    char group[16] = "";
 
     WEIR_TRY(weir__tls_pair_load(certificate, &pair));
-    info.not_before = weir__tls_time(X509_get0_notBefore(pair.leaf));
-    info.not_after = weir__tls_time(X509_get0_notAfter(pair.leaf));
-    info.ocsp_until = pair.ocsp_until;
-    weir__tls_name_text(X509_get_subject_name(pair.leaf), info.subject, sizeof(info.subject));
-    weir__tls_name_text(X509_get_issuer_name(pair.leaf), info.issuer, sizeof(info.issuer));
-    if (EVP_PKEY_get_base_id(pair.key) == EVP_PKEY_EC &&
-        EVP_PKEY_get_group_name(pair.key, group, sizeof(group), NULL) == 1)
-        snprintf(info.key, sizeof(info.key), "EC %s", group);
-    else
-        snprintf(info.key, sizeof(info.key), "%s %d", EVP_PKEY_get0_type_name(pair.key),
-                 EVP_PKEY_get_bits(pair.key));
-    find_warning(&pair, &info);
+    weir__tls_chain_warning(&pair, chain, sizeof(chain));
+    weir__tls_describe(pair.leaf, pair.ocsp_until, chain, ret_info);
     weir__tls_pair_done(&pair);
-    *ret_info = info;
     return NULL;
 }
 

@@ -24,6 +24,11 @@ int64_t weir__tls_time(const ASN1_TIME *time);
 weir_error *weir__tls_pair_load(const weir_tls_certificate *source,
                                 struct tls_pair *ret) WEIR_MUST_USE;
 void weir__tls_pair_done(struct tls_pair *pair);
+/* What a chain does not keep: which one of it did not sign the one before it; "": all did. */
+void weir__tls_chain_warning(const struct tls_pair *pair, char *buffer, size_t size);
+/* `chain`: the warning about it. */
+void weir__tls_describe(X509 *leaf, int64_t ocsp_until, const char *chain,
+                        weir_tls_certificate_info *ret);
 /* The trust anchors of a file, or of PEM text. */
 weir_error *weir__tls_trust_load(SSL_CTX *ctx, const char *ca_file) WEIR_MUST_USE;
 

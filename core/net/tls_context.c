@@ -173,6 +173,16 @@ static struct tls_identity *joinable(weir_tls_context *context, const struct tls
     return NULL;
 }
 
+static void add_leaf(weir_tls_context *context, const struct tls_pair *pair)
+{
+    struct tls_leaf *leaf = &context->leaves[context->leaf_count++];
+
+    X509_up_ref(pair->leaf);
+    leaf->certificate = pair->leaf;
+    leaf->ocsp_until = pair->ocsp_until;
+    weir__tls_chain_warning(pair, leaf->warning, sizeof(leaf->warning));
+}
+
 static weir_error *use_pair(weir_tls_context *context, struct tls_identity *identity,
                             struct tls_pair *pair, const char *what)
 {
@@ -182,6 +192,7 @@ static weir_error *use_pair(weir_tls_context *context, struct tls_identity *iden
     if (SSL_CTX_use_cert_and_key(identity->ctx, pair->leaf, pair->key, pair->chain, 0) != 1)
         return openssl_failed(what);
     identity->key_types |= ec ? TLS_KEY_EC : TLS_KEY_OTHER;
+    add_leaf(context, pair);
     if (not_after < context->not_after)
         context->not_after = not_after;
     if (!pair->ocsp)
@@ -280,7 +291,8 @@ static weir_error *context_fill(weir_tls_context *context, const weir_tls_option
     if (!room)
         return weir_raise(WEIR_EINVAL, "TLS: a server needs a certificate");
     context->identities = weir__calloc(room, sizeof(*context->identities));
-    if (!context->identities)
+    context->leaves = weir__calloc(room, sizeof(*context->leaves));
+    if (!context->identities || !context->leaves)
         return weir_raise(WEIR_ENOMEM, "TLS");
     if (context->server) {
         WEIR_TRY(load_identities(context, options));
@@ -365,6 +377,9 @@ void weir_tls_context_unref(weir_tls_context *context)
         for (size_t j = 0; j < TLS_KEY_TYPES; j++)
             OPENSSL_free(identity->ocsp[j].response);
     }
+    for (size_t i = 0; i < context->leaf_count; i++)
+        X509_free(context->leaves[i].certificate);
+    weir__free(context->leaves);
     if (context->key_log >= 0)
         close(context->key_log);
     weir__tls_names_free(&context->names);
@@ -418,4 +433,19 @@ int64_t weir_tls_context_not_after(weir_tls_context *context)
 
     weir_tls_context_unref(current);
     return not_after;
+}
+
+bool weir_tls_context_certificate(weir_tls_context *context, size_t index,
+                                  weir_tls_certificate_info *ret_info)
+{
+    weir_tls_context *current = weir__tls_context_current(context);
+    bool found = index < current->leaf_count;
+
+    if (found) {
+        const struct tls_leaf *leaf = &current->leaves[index];
+
+        weir__tls_describe(leaf->certificate, leaf->ocsp_until, leaf->warning, ret_info);
+    }
+    weir_tls_context_unref(current);
+    return found;
 }

@@ -7,5 +7,6 @@ libweir_host_core_la_SOURCES += \
 	host/status/process.c \
 	host/status/route.c \
 	host/status/status.h \
+	host/status/tls.c \
 	host/status/upstreams.c
 weirinclude_HEADERS += include/weir/inspect.h

@@ -116,6 +116,10 @@ WEIR_PUBLIC weir_error *weir_tls_context_replace(weir_tls_context *context,
                                                  weir_tls_context *newer) WEIR_MUST_USE;
 /** When the first of its certificates expires: seconds since 1970, UTC; INT64_MAX: it has none. */
 WEIR_PUBLIC int64_t weir_tls_context_not_after(weir_tls_context *context);
+/** What is known of its certificate `index`, in the order in which they were given, as handshakes that
+ *  begin now show it; false: there are not so many. Any thread. */
+WEIR_PUBLIC bool weir_tls_context_certificate(weir_tls_context *context, size_t index,
+                                              weir_tls_certificate_info *ret_info);
 
 /**
  * Puts TLS on an open connection, as its server. What was received and no protocol has taken, as the

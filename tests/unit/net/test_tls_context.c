@@ -339,6 +339,34 @@ static void context_knows_what_expires_first(void **state)
     weir_tls_context_unref(context);
 }
 
+static void context_tells_of_each_certificate_in_force(void **state)
+{
+    weir_tls_certificate pairs[] = {pair_of(&other), pair_of(&expired)}, newer = pair_of(&rsa);
+    weir_tls_options options = {WEIR_SIZED(weir_tls_options), .certificates = pairs,
+                                .certificate_count = 2};
+    weir_tls_certificate_info info;
+    weir_tls_context *context, *after;
+
+    (void)state;
+    assert_ok(weir_tls_server_context_new(&options, &context));
+    assert_true(weir_tls_context_certificate(context, 0, &info));
+    assert_string_equal(info.subject, "CN=leaf");
+    assert_string_equal(info.key, "EC prime256v1");
+    assert_string_equal(info.warning, "");
+    assert_true(weir_tls_context_certificate(context, 1, &info));
+    assert_non_null(strstr(info.warning, "it expired 1 days ago"));
+    assert_false(weir_tls_context_certificate(context, 2, &info));
+    options.certificates = &newer;
+    options.certificate_count = 1;
+    assert_ok(weir_tls_server_context_new(&options, &after));
+    assert_ok(weir_tls_context_replace(context, after));
+    weir_tls_context_unref(after);
+    assert_true(weir_tls_context_certificate(context, 0, &info));
+    assert_string_equal(info.key, "RSA 2048");
+    assert_false(weir_tls_context_certificate(context, 1, &info));
+    weir_tls_context_unref(context);
+}
+
 /* A response about `subject`, in a file; `status` V_OCSP_CERTSTATUS_…. */
 static bool write_ocsp(const char *path, const struct test_certificate *subject, int status)
 {
@@ -452,6 +480,7 @@ int main(void)
         ON_MAIN_TEST(certificates_are_described),
         ON_MAIN_TEST(encrypted_keys_need_their_password),
         ON_MAIN_TEST(context_knows_what_expires_first),
+        ON_MAIN_TEST(context_tells_of_each_certificate_in_force),
         IN_LOOP_TEST(ocsp_response_is_stapled),
         IN_LOOP_TEST(key_log_tells_secrets_when_asked_to),
     };
