@@ -8,274 +8,280 @@
 
 #include "daemon/ctl.h"
 
-static const char *text_of(const json_t *object, const char *key) {
-  const char *text = json_string_value(json_object_get(object, key));
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
 
-  return text ? text : "";
+    return text ? text : "";
 }
 
-static long long count_of(const json_t *object, const char *key) {
-  return (long long)json_integer_value(json_object_get(object, key));
+static long long count_of(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
 }
 
 /* status */
 
-static void print_listeners(const json_t *answer) {
-  const json_t *one;
-  char text[300];
-  size_t i;
+static void print_listeners(const json_t *answer)
+{
+    const json_t *one;
+    char text[300];
+    size_t i;
 
-  json_array_foreach(json_object_get(answer, "listeners"), i, one) printf(
-      "  %-13s %s %s (%s%s)  %lld open\n", i ? "" : "listeners",
-      text_of(one, "name"),
-      ctl_cell(json_object_get(one, "addresses"), CELL_TEXT, text, sizeof text),
-      text_of(one, "protocol"),
-      json_is_true(json_object_get(one, "tls")) ? ", TLS" : "",
-      count_of(one, "connections"));
+    json_array_foreach(json_object_get(answer, "listeners"), i, one)
+        printf("  %-13s %s %s (%s%s)  %lld open\n", i ? "" : "listeners", text_of(one, "name"),
+               ctl_cell(json_object_get(one, "addresses"), CELL_TEXT, text, sizeof text),
+               text_of(one, "protocol"), json_is_true(json_object_get(one, "tls")) ? ", TLS" : "",
+               count_of(one, "connections"));
 }
 
 /* True: every server is up. */
-static bool print_upstreams(const json_t *answer) {
-  const json_t *upstream, *server;
-  size_t i, k;
-  bool good = true;
+static bool print_upstreams(const json_t *answer)
+{
+    const json_t *upstream, *server;
+    size_t i, k;
+    bool good = true;
 
-  json_array_foreach(json_object_get(answer, "upstreams"), i, upstream) {
-    printf("  %-13s %s %lld/%lld up", i ? "" : "upstreams",
-           text_of(upstream, "name"), count_of(upstream, "up"),
-           count_of(upstream, "of"));
-    json_array_foreach(json_object_get(upstream, "servers"), k, server) {
-      const char *state = text_of(server, "state");
+    json_array_foreach(json_object_get(answer, "upstreams"), i, upstream)
+    {
+        printf("  %-13s %s %lld/%lld up", i ? "" : "upstreams", text_of(upstream, "name"),
+               count_of(upstream, "up"), count_of(upstream, "of"));
+        json_array_foreach(json_object_get(upstream, "servers"), k, server)
+        {
+            const char *state = text_of(server, "state");
 
-      if (strcmp(state, "up") == 0)
-        continue;
-      printf("  ✗ %s %s", text_of(server, "address"), state);
-      good = good && strcmp(state, "down") != 0;
+            if (strcmp(state, "up") == 0)
+                continue;
+            printf("  ✗ %s %s", text_of(server, "address"), state);
+            good = good && strcmp(state, "down") != 0;
+        }
+        printf("\n");
     }
+    return good;
+}
+
+static void print_loops(const json_t *answer)
+{
+    const json_t *loops = json_object_get(answer, "loops"), *loop;
+    long long slow = 0;
+    double lag = 0;
+    size_t i;
+
+    printf("  %-13s %zu   busy", "loops", json_array_size(loops));
+    json_array_foreach((json_t *)loops, i, loop)
+    {
+        double here = json_number_value(json_object_get(loop, "lag_p99"));
+
+        printf(" %.0f %%", 100 * json_number_value(json_object_get(loop, "busy_share")));
+        lag = here > lag ? here : lag;
+        slow += count_of(loop, "slow_callbacks");
+    }
+    printf("   lag p99 %.1f ms   slow callbacks %lld\n", lag * 1e3, slow);
+}
+
+static void print_executors(const json_t *answer)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(json_object_get(answer, "executors"), i, one) printf(
+        "  %-13s %s %lld/%lld busy, queue %lld\n", i ? "" : "executors", text_of(one, "name"),
+        count_of(one, "busy"), count_of(one, "threads_max"), count_of(one, "queued"));
+}
+
+static void print_left(const json_t *one)
+{
+    const json_t *left = json_object_get(one, "seconds_left");
+
+    if (left)
+        printf(" (%.0f s left)", json_number_value(left));
     printf("\n");
-  }
-  return good;
-}
-
-static void print_loops(const json_t *answer) {
-  const json_t *loops = json_object_get(answer, "loops"), *loop;
-  long long slow = 0;
-  double lag = 0;
-  size_t i;
-
-  printf("  %-13s %zu   busy", "loops", json_array_size(loops));
-  json_array_foreach((json_t *)loops, i, loop) {
-    double here = json_number_value(json_object_get(loop, "lag_p99"));
-
-    printf(" %.0f %%",
-           100 * json_number_value(json_object_get(loop, "busy_share")));
-    lag = here > lag ? here : lag;
-    slow += count_of(loop, "slow_callbacks");
-  }
-  printf("   lag p99 %.1f ms   slow callbacks %lld\n", lag * 1e3, slow);
-}
-
-static void print_executors(const json_t *answer) {
-  const json_t *one;
-  size_t i;
-
-  json_array_foreach(json_object_get(answer, "executors"), i, one)
-      printf("  %-13s %s %lld/%lld busy, queue %lld\n", i ? "" : "executors",
-             text_of(one, "name"), count_of(one, "busy"),
-             count_of(one, "threads_max"), count_of(one, "queued"));
-}
-
-static void print_left(const json_t *one) {
-  const json_t *left = json_object_get(one, "seconds_left");
-
-  if (left)
-    printf(" (%.0f s left)", json_number_value(left));
-  printf("\n");
 }
 
 /* Runtime overrides, so that nobody forgets them. */
-static void print_overrides(const json_t *answer) {
-  const json_t *one, *server;
-  const char *title = "overrides";
-  size_t i, k;
+static void print_overrides(const json_t *answer)
+{
+    const json_t *one, *server;
+    const char *title = "overrides";
+    size_t i, k;
 
-  json_array_foreach(json_object_get(answer, "overrides"), i, one) {
-    if (json_object_get(one, "logger"))
-      printf("  %-13s log level of %s is %s", title, text_of(one, "logger"),
-             text_of(one, "level"));
-    else
-      printf("  %-13s debug mode is %s", title,
-             json_is_true(json_object_get(one, "debug")) ? "on" : "off");
-    print_left(one);
-    title = "";
-  }
-  json_array_foreach(json_object_get(answer, "upstreams"), i, one)
-      json_array_foreach(json_object_get(one, "servers"), k, server) {
-    if (!json_object_get(server, "override"))
-      continue;
-    printf("  %-13s %s/%s %s\n", title, text_of(one, "name"),
-           text_of(server, "address"), text_of(server, "override"));
-    title = "";
-  }
+    json_array_foreach(json_object_get(answer, "overrides"), i, one)
+    {
+        if (json_object_get(one, "logger"))
+            printf("  %-13s log level of %s is %s", title, text_of(one, "logger"),
+                   text_of(one, "level"));
+        else
+            printf("  %-13s debug mode is %s", title,
+                   json_is_true(json_object_get(one, "debug")) ? "on" : "off");
+        print_left(one);
+        title = "";
+    }
+    json_array_foreach(json_object_get(answer, "upstreams"), i, one)
+        json_array_foreach(json_object_get(one, "servers"), k, server)
+    {
+        if (!json_object_get(server, "override"))
+            continue;
+        printf("  %-13s %s/%s %s\n", title, text_of(one, "name"), text_of(server, "address"),
+               text_of(server, "override"));
+        title = "";
+    }
 }
 
-int ctl_print_status(const struct ctl_arguments *arguments,
-                     const json_t *answer) {
-  const char *state = text_of(answer, "state");
-  char up[60];
-  bool good;
+int ctl_print_status(const struct ctl_arguments *arguments, const json_t *answer)
+{
+    const char *state = text_of(answer, "state");
+    char up[60];
+    bool good;
 
-  (void)arguments;
-  ctl_cell(json_object_get(answer, "uptime"), CELL_SECONDS, up, sizeof up);
-  printf("● weir %s  %s   up %s   pid %lld   generation %lld (%s)\n",
-         text_of(answer, "version"), state, up, count_of(answer, "pid"),
-         count_of(answer, "generation"), text_of(answer, "config"));
-  printf("  %-13s %lld / %lld\n", "connections",
-         count_of(answer, "connections"), count_of(answer, "connections_max"));
-  print_listeners(answer);
-  good = print_upstreams(answer);
-  print_loops(answer);
-  print_executors(answer);
-  print_overrides(answer);
-  if (count_of(answer, "log_dropped"))
-    printf("  %-13s %lld records of the log were dropped\n", "warning",
-           count_of(answer, "log_dropped"));
-  ctl_blocked(answer);
-  return good && strcmp(state, "serving") == 0 ? EXIT_OK : EXIT_NO;
+    (void)arguments;
+    ctl_cell(json_object_get(answer, "uptime"), CELL_SECONDS, up, sizeof up);
+    printf("● weir %s  %s   up %s   pid %lld   generation %lld (%s)\n", text_of(answer, "version"),
+           state, up, count_of(answer, "pid"), count_of(answer, "generation"),
+           text_of(answer, "config"));
+    printf("  %-13s %lld / %lld\n", "connections", count_of(answer, "connections"),
+           count_of(answer, "connections_max"));
+    print_listeners(answer);
+    good = print_upstreams(answer);
+    print_loops(answer);
+    print_executors(answer);
+    print_overrides(answer);
+    if (count_of(answer, "log_dropped"))
+        printf("  %-13s %lld records of the log were dropped\n", "warning",
+               count_of(answer, "log_dropped"));
+    ctl_blocked(answer);
+    return good && strcmp(state, "serving") == 0 ? EXIT_OK : EXIT_NO;
 }
 
 /* tasks */
 
-static void print_stack(const json_t *task, int depth) {
-  const json_t *frame;
-  size_t i;
+static void print_stack(const json_t *task, int depth)
+{
+    const json_t *frame;
+    size_t i;
 
-  json_array_foreach(json_object_get(task, "stack"), i, frame) {
-    const char *file = text_of(frame, "file");
+    json_array_foreach(json_object_get(task, "stack"), i, frame)
+    {
+        const char *file = text_of(frame, "file");
 
-    if (*file)
-      printf("%*s  in %s  %s:%lld\n", depth * 2, "", text_of(frame, "function"),
-             file, count_of(frame, "line"));
-    else
-      printf("%*s  in %s\n", depth * 2, "", text_of(frame, "function"));
-  }
+        if (*file)
+            printf("%*s  in %s  %s:%lld\n", depth * 2, "", text_of(frame, "function"), file,
+                   count_of(frame, "line"));
+        else
+            printf("%*s  in %s\n", depth * 2, "", text_of(frame, "function"));
+    }
 }
 
-static void print_task(const json_t *task, int depth) {
-  const char *waits = text_of(task, "waits_at");
+static void print_task(const json_t *task, int depth)
+{
+    const char *waits = text_of(task, "waits_at");
 
-  printf("%*s%s  %s  %s  loop %lld  created %s%s%s\n", depth * 2, "",
-         text_of(task, "name"), text_of(task, "function"),
-         text_of(task, "state"), count_of(task, "loop"),
-         text_of(task, "created"), *waits ? "  waits at " : "", waits);
-  print_stack(task, depth);
+    printf("%*s%s  %s  %s  loop %lld  created %s%s%s\n", depth * 2, "", text_of(task, "name"),
+           text_of(task, "function"), text_of(task, "state"), count_of(task, "loop"),
+           text_of(task, "created"), *waits ? "  waits at " : "", waits);
+    print_stack(task, depth);
 }
 
-static bool awaits(const json_t *awaited, const json_t *waiter) {
-  const json_t *id;
-  size_t i;
+static bool awaits(const json_t *awaited, const json_t *waiter)
+{
+    const json_t *id;
+    size_t i;
 
-  json_array_foreach(json_object_get(awaited, "awaited_by"), i,
-                     id) if (json_integer_value(id) ==
-                             count_of(waiter, "id")) return true;
-  return false;
+    json_array_foreach(json_object_get(awaited, "awaited_by"), i,
+                       id) if (json_integer_value(id) == count_of(waiter, "id")) return true;
+    return false;
 }
 
 /* Below each task those that it awaits; a circle ends at its depth. */
-static void print_below(const json_t *tasks, const json_t *waiter, int depth) {
-  const json_t *task;
-  size_t i;
+static void print_below(const json_t *tasks, const json_t *waiter, int depth)
+{
+    const json_t *task;
+    size_t i;
 
-  if (depth > 32)
-    return;
-  json_array_foreach((json_t *)tasks, i, task) {
-    if (!awaits(task, waiter))
-      continue;
-    print_task(task, depth);
-    print_below(tasks, task, depth + 1);
-  }
+    if (depth > 32)
+        return;
+    json_array_foreach((json_t *)tasks, i, task)
+    {
+        if (!awaits(task, waiter))
+            continue;
+        print_task(task, depth);
+        print_below(tasks, task, depth + 1);
+    }
 }
 
-int ctl_print_tasks(const struct ctl_arguments *arguments,
-                    const json_t *answer) {
-  const json_t *tasks = json_object_get(answer, "tasks"), *task;
-  size_t i;
+int ctl_print_tasks(const struct ctl_arguments *arguments, const json_t *answer)
+{
+    const json_t *tasks = json_object_get(answer, "tasks"), *task;
+    size_t i;
 
-  json_array_foreach((json_t *)tasks, i, task) {
-    if (!arguments->tree) {
-      print_task(task, 0);
-    } else if (!json_array_size(json_object_get(task, "awaited_by"))) {
-      print_task(task, 0);
-      print_below(tasks, task, 1);
+    json_array_foreach((json_t *)tasks, i, task)
+    {
+        if (!arguments->tree) {
+            print_task(task, 0);
+        } else if (!json_array_size(json_object_get(task, "awaited_by"))) {
+            print_task(task, 0);
+            print_below(tasks, task, 1);
+        }
     }
-  }
-  printf("%zu task%s\n", json_array_size(tasks),
-         json_array_size(tasks) == 1 ? "" : "s");
-  ctl_blocked(answer);
-  return EXIT_OK;
+    printf("%zu task%s\n", json_array_size(tasks), json_array_size(tasks) == 1 ? "" : "s");
+    ctl_blocked(answer);
+    return EXIT_OK;
 }
 
 /* tls */
 
 /* Those with a warning; the exit status says whether there are any. */
-static int print_warnings(const json_t *certificates) {
-  const json_t *one;
-  int status = EXIT_OK;
-  size_t i;
+static int print_warnings(const json_t *certificates)
+{
+    const json_t *one;
+    int status = EXIT_OK;
+    size_t i;
 
-  json_array_foreach(certificates, i, one) {
-    if (!*text_of(one, "warning"))
-      continue;
-    printf("certificate %s: %s\n", text_of(one, "name"),
-           text_of(one, "warning"));
-    status = EXIT_NO;
-  }
-  return status;
+    json_array_foreach(certificates, i, one)
+    {
+        if (!*text_of(one, "warning"))
+            continue;
+        printf("certificate %s: %s\n", text_of(one, "name"), text_of(one, "warning"));
+        status = EXIT_NO;
+    }
+    return status;
 }
 
-int ctl_print_tls(const struct ctl_arguments *arguments, const json_t *answer) {
-  static const struct ctl_column shown[] = {
-      {"CERTIFICATE", "name", CELL_TEXT},
-      {"LISTENER", "listener", CELL_TEXT},
-      {"KEY", "key", CELL_TEXT},
-      {"DAYS LEFT", "days_left", CELL_COUNT},
-      {"SUBJECT", "subject", CELL_TEXT},
-      {"ISSUER", "issuer", CELL_TEXT}};
-  static const struct ctl_column counted[] = {
-      {"LISTENER", "listener", CELL_TEXT},
-      {"HANDSHAKES", "done", CELL_COUNT},
-      {"TLS 1.2", "tls_1_2", CELL_COUNT},
-      {"RESUMED", "tls_1_2_resumed", CELL_COUNT},
-      {"TLS 1.3", "tls_1_3", CELL_COUNT},
-      {"RESUMED", "tls_1_3_resumed", CELL_COUNT},
-      {"FAILED", "failed", CELL_COUNT}};
-  const json_t *certificates = json_object_get(answer, "certificates");
+int ctl_print_tls(const struct ctl_arguments *arguments, const json_t *answer)
+{
+    static const struct ctl_column shown[] = {
+        {"CERTIFICATE", "name", CELL_TEXT}, {"LISTENER", "listener", CELL_TEXT},
+        {"KEY", "key", CELL_TEXT},          {"DAYS LEFT", "days_left", CELL_COUNT},
+        {"SUBJECT", "subject", CELL_TEXT},  {"ISSUER", "issuer", CELL_TEXT}};
+    static const struct ctl_column counted[] = {
+        {"LISTENER", "listener", CELL_TEXT}, {"HANDSHAKES", "done", CELL_COUNT},
+        {"TLS 1.2", "tls_1_2", CELL_COUNT},  {"RESUMED", "tls_1_2_resumed", CELL_COUNT},
+        {"TLS 1.3", "tls_1_3", CELL_COUNT},  {"RESUMED", "tls_1_3_resumed", CELL_COUNT},
+        {"FAILED", "failed", CELL_COUNT}};
+    const json_t *certificates = json_object_get(answer, "certificates");
 
-  (void)arguments;
-  ctl_table(certificates, shown, sizeof shown / sizeof *shown);
-  printf("\n");
-  ctl_table(json_object_get(answer, "handshakes"), counted,
-            sizeof counted / sizeof *counted);
-  ctl_blocked(answer);
-  return print_warnings(certificates);
+    (void)arguments;
+    ctl_table(certificates, shown, sizeof shown / sizeof *shown);
+    printf("\n");
+    ctl_table(json_object_get(answer, "handshakes"), counted, sizeof counted / sizeof *counted);
+    ctl_blocked(answer);
+    return print_warnings(certificates);
 }
 
 /* logs */
 
-int ctl_print_record(const json_t *record) {
-  const json_t *dropped = json_object_get(record, "dropped");
-  char time[60], level[30], logger[200], message[2000];
+int ctl_print_record(const json_t *record)
+{
+    const json_t *dropped = json_object_get(record, "dropped");
+    char time[60], level[30], logger[200], message[2000];
 
-  if (dropped) {
-    printf("… %lld records were not read in time\n",
-           (long long)json_integer_value(dropped));
-    return EXIT_OK;
-  }
-  ctl_cell(json_object_get(record, "time"), CELL_TEXT, time, sizeof time);
-  ctl_cell(json_object_get(record, "level"), CELL_TEXT, level, sizeof level);
-  ctl_cell(json_object_get(record, "logger"), CELL_TEXT, logger, sizeof logger);
-  ctl_cell(json_object_get(record, "message"), CELL_TEXT, message,
-           sizeof message);
-  printf("%s %-8s %s: %s\n", time, level, logger, message);
-  return fflush(stdout) ? EXIT_OSERR : EXIT_OK;
+    if (dropped) {
+        printf("… %lld records were not read in time\n", (long long)json_integer_value(dropped));
+        return EXIT_OK;
+    }
+    ctl_cell(json_object_get(record, "time"), CELL_TEXT, time, sizeof time);
+    ctl_cell(json_object_get(record, "level"), CELL_TEXT, level, sizeof level);
+    ctl_cell(json_object_get(record, "logger"), CELL_TEXT, logger, sizeof logger);
+    ctl_cell(json_object_get(record, "message"), CELL_TEXT, message, sizeof message);
+    printf("%s %-8s %s: %s\n", time, level, logger, message);
+    return fflush(stdout) ? EXIT_OSERR : EXIT_OK;
 }

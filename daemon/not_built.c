@@ -12,9 +12,10 @@ const char *const verbs_not_built[] = {
     "reload", "rollback", "top",     "trace", "upgrade", NULL,
 };
 
-bool is_not_built(const char *verb) {
-  for (size_t i = 0; verbs_not_built[i]; i++)
-    if (strcmp(verbs_not_built[i], verb) == 0)
-      return true;
-  return false;
+bool is_not_built(const char *verb)
+{
+    for (size_t i = 0; verbs_not_built[i]; i++)
+        if (strcmp(verbs_not_built[i], verb) == 0)
+            return true;
+    return false;
 }
