@@ -3,3 +3,4 @@
 include plugins/http/local.mk
 include plugins/tcp/local.mk
 include plugins/echo/local.mk
+include plugins/admin/local.mk

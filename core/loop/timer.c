@@ -152,6 +152,7 @@ void weir__timers_due(weir_loop *loop, int64_t now)
         list_append(&loop->due, &timer->job.link);
         loop->metrics.timers++;
         weir__loop_count(&loop->metrics.lag, now - top.deadline);
+        loop->metrics.lag_total.ns += now - top.deadline;
     }
 }
 

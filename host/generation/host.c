@@ -9,6 +9,7 @@
 #include "host/access/access.h"
 #include "host/generation/generation.h"
 #include "host/generation/tls_watch.h"
+#include "host/metrics/metrics.h"
 #include "host/route/explain.h"
 
 /* Reports of sanitizers name functions by the file that the loader knows: not by a copy in memory. */
@@ -90,6 +91,8 @@ void weir_host_free(weir_host *host)
     weir__durable_map_free(host->durables);
     pthread_cond_destroy(&host->ready);
     pthread_mutex_destroy(&host->mutex);
+    for (unsigned i = 0; i < host->n_threads; i++)
+        weir__metrics_free(&host->threads[i].traffic);
     free(host->threads);
     free(host->config_path);
     free(host->plugin_dir);

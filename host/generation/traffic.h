@@ -22,6 +22,7 @@ struct traffic {
     bool draining;
     bool rehearsal; /* of a configuration's tests: nothing is recorded */
     struct lease_cache leases;
+    struct metric_table *metrics; /* atomic; outlives the loop's thread */
 };
 
 /* The traffic loop of this thread; NULL elsewhere. */

@@ -12,6 +12,7 @@
 
 #include "host/access/access.h"
 #include "host/listener/listener.h"
+#include "host/metrics/metrics.h"
 
 static weir_logger *logger(void)
 {
@@ -103,12 +104,14 @@ void weir_listener_request_ends(weir_listener *listener)
 
 bool weir_listener_count(weir_listener *listener, const weir_access_record *record)
 {
-    struct listener_counters *counters = counters_of(listener);
+    struct traffic *traffic = weir__traffic();
 
-    if (counters && weir__traffic()->rehearsal)
+    if (traffic && traffic->rehearsal)
         return true;
-    if (counters && (unsigned)record->outcome < WEIR_OUTCOME_COUNT)
-        HOST_COUNT(counters->outcomes[record->outcome], 1);
+    if (traffic && (unsigned)record->outcome < WEIR_OUTCOME_COUNT) {
+        HOST_COUNT(listener->slot->loops[traffic->index].counters.outcomes[record->outcome], 1);
+        weir__metrics_count(traffic, listener->slot, record);
+    }
     return !weir__access_on() && !weir_logger_enabled(logger(), level_of(record->outcome));
 }
 

@@ -150,7 +150,10 @@ WEIR_OPTIONS(control_options,
 
 WEIR_OPTIONS(admin_options,
              WEIR_OPTION_MAP(struct admin_config, control, control_options, "The control socket"),
-             WEIR_OPTION_PLANNED("http", "Metrics, health and the dashboard"));
+             WEIR_OPTION_OPTIONAL_MAP(struct admin_config, http, struct admin_http_config,
+                                      weir__admin_http_options,
+                                      "Metrics, health and facts over HTTP; absent: closed",
+                                      .optional = true, .extend = weir__admin_extend));
 
 const weir_option *const weir__top_options[] = {
     WEIR_OPTION_INT(struct config_top, version, NULL, "Version of the file format: 1", .min = 1,

@@ -17,9 +17,9 @@ static const struct question_kind *const kinds[] = {
     &weir__ask_listeners, &weir__ask_routes,  &weir__ask_upstreams, &weir__ask_conns,
     &weir__ask_tls,
     &weir__ask_tasks,     &weir__ask_loops,   &weir__ask_executors, &weir__ask_dns,
-    &weir__ask_dns_flush, &weir__ask_plugins, &weir__ask_drain,     &weir__ask_enable,
-    &weir__ask_disable,   &weir__ask_weight,  &weir__ask_debug,     &weir__ask_ping,
-    &weir__ask_summary,   &weir__ask_route,
+    &weir__ask_dns_flush, &weir__ask_plugins, &weir__ask_server,    &weir__ask_drain,
+    &weir__ask_enable,    &weir__ask_disable, &weir__ask_weight,    &weir__ask_debug,
+    &weir__ask_ping,      &weir__ask_summary, &weir__ask_metrics,   &weir__ask_route,
 };
 
 #define KIND_COUNT (sizeof kinds / sizeof *kinds)
@@ -69,7 +69,10 @@ static void collection_unref(struct collection *collection)
 
 static void give(struct collection *collection, json_t *take_answer)
 {
-    char *text = take_answer ? json_dumps(take_answer, JSON_COMPACT) : NULL;
+    bool is_text = json_is_string(take_answer);
+    char *text = is_text       ? strdup(json_string_value(take_answer))
+                 : take_answer ? json_dumps(take_answer, JSON_COMPACT)
+                               : NULL;
 
     json_decref(take_answer);
     collection->answer(collection->arg, text,

@@ -2,6 +2,7 @@
 
 libweir_host_core_la_SOURCES += \
 	host/status/ask.c \
+	host/status/inspect.c \
 	host/status/listeners.c \
 	host/status/loops.c \
 	host/status/process.c \

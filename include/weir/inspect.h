@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * The facts of a running host, and what may be changed while it runs: what the control socket, and
- * later the admin listener, answer with. For the daemon, not for plugins.
+ * The facts of a running host, and what may be changed while it runs: what the control socket and the
+ * admin listener answer with. For the daemon; plugins may look too, by weir_inspect().
  *
  * Questions have a name and parameters in JSON, and so are the answers (weir-control(7) lists both).
  * What belongs to a traffic loop is collected by that loop; a loop that does not answer in time is
@@ -62,6 +62,16 @@ WEIR_PUBLIC bool weir_host_question_at(size_t index, weir_host_question *ret);
 WEIR_PUBLIC weir_error *weir_host_ask(weir_host *host, const char *name, const char *params,
                                       weir_duration limit, weir_host_answer_fn answer,
                                       void *arg) WEIR_MUST_USE;
+
+/**
+ * The same from a plugin: only questions that change nothing and that anybody may ask. Any traffic
+ * loop. `answer` is called exactly once, later, by the loop that asked; the text of "metrics" is no JSON
+ * but what Prometheus reads. Errors: ENOENT, WEIR_EINVAL, EACCES it is not only a look, WEIR_ETHREAD
+ * this is no traffic loop, WEIR_ENOMEM. Errors of `answer` also: WEIR_ECLOSED the loop ends; then it may
+ * be called by another thread.
+ */
+WEIR_PUBLIC weir_error *weir_inspect(const char *name, const char *params, weir_duration limit,
+                                     weir_host_answer_fn answer, void *arg) WEIR_MUST_USE;
 
 WEIR_END_DECLS
 

@@ -280,6 +280,7 @@ typedef struct weir_loop_metrics {
     weir_histogram work;     /**< of what an iteration runs between waits */
     weir_histogram lag;      /**< of timers: from their deadline to the iteration that fires them */
     weir_histogram step;     /**< debug mode: of each callback and step */
+    weir_duration lag_total; /**< the sum of `lag` */
 } weir_loop_metrics;
 
 /** Fills `ret_metrics`, as much of it as its `size` says. On the loop's thread. */
