@@ -85,6 +85,10 @@ libweir_host_core_la_SOURCES += \
 	host/plugin/open.c \
 	host/plugin/plugin.h \
 	host/plugin/registry.c \
+	host/process/affinity.c \
+	host/process/memory.c \
+	host/process/process.h \
+	host/process/user.c \
 	host/route/answer.c \
 	host/route/client_ip.c \
 	host/route/explain.c \

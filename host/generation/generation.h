@@ -68,6 +68,7 @@ struct weir_host {
     struct tls_watch *tls; /* files of certificates; NULL: none */
     struct weir_tls_tickets *tickets;
     weir_executor *executor;
+    struct memory_watch *memory; /* NULL: no limit */
 
     weir_loop *control;
     struct traffic_thread *threads;

@@ -79,6 +79,7 @@ void weir_host_free(weir_host *host)
     if (!host)
         return;
     weir_watchdog_stop();
+    weir__process_end();
     weir__tls_watch_free(host->tls);
     if (host->logs_access)
         weir__access_shutdown(WEIR_S(2));

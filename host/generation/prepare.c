@@ -94,6 +94,7 @@ void weir__generation_prepare(struct generation *g)
 {
     weir_config_context *c = g->config;
 
+    weir__process_check(c, &g->top->runtime);
     prepare_executors(g);
     weir__generation_prepare_tls(g);
     prepare_sockets(g);

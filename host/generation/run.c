@@ -161,6 +161,7 @@ static weir_error *run_loop(struct traffic_thread *thread)
         .stack_size = runtime->limits.coroutine_stack, .name = name,
         .debug = thread->host->generation->settings.debug ? WEIR_DEBUG_ON : WEIR_DEBUG_OFF};
 
+    weir__affinity_pin(&runtime->cpu_affinity, thread->traffic.index);
     snprintf(name, sizeof name, "traffic-%u", thread->traffic.index);
     WEIR_TRY(weir_loop_new(&options, &thread->traffic.loop));
     if (thread->traffic.index == 0)
@@ -315,6 +316,16 @@ static void log_addresses(const weir_host *host)
     }
 }
 
+static void watch_memory(weir_host *host)
+{
+    weir_error *error = weir__memory_watch_new(host->control,
+                                               host->generation->top->runtime.limits.memory,
+                                               &host->limit.memory_full, &host->memory);
+
+    if (error)
+        weir_log_error(logger(), WEIR_LOG_ERROR, error, "runtime.limits.memory is not watched");
+}
+
 weir_error *weir_host_start(weir_host *host, weir_loop *control)
 {
     weir_error *error, *failed;
@@ -341,6 +352,7 @@ weir_error *weir_host_start(weir_host *host, weir_loop *control)
     __atomic_store_n(&host->serving, true, __ATOMIC_RELEASE);
     host->state = HOST_RUNNING;
     weir__tls_watch_start(host->tls, control, host->executor);
+    watch_memory(host);
     log_addresses(host);
     return NULL;
 }
@@ -358,6 +370,7 @@ void weir_host_stop(weir_host *host, weir_duration grace, weir_fn stopped, void 
         host->stopped = stopped;
         host->stopped_arg = arg;
         weir__tls_watch_stop(host->tls);
+        weir__memory_watch_free(WEIR_TAKE(host->memory));
         for (size_t i = 0; i < host->generation->n_listeners; i++)
             weir__listener_close_sockets(host->generation->listeners[i]);
         post(host, drain);

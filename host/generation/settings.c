@@ -191,7 +191,9 @@ weir_error *weir_host_apply(weir_host *host)
 {
     if (host->state < HOST_LOADED)
         return weir_raise(WEIR_EINVALSTATE, "the configuration is not loaded");
+    WEIR_TRY(weir__process_become(&host->generation->top->runtime));
     WEIR_TRY(apply_log(host));
+    weir__process_tell(&host->generation->top->runtime);
     WEIR_TRY(weir__access_apply(host->generation->top->log.access));
     host->logs_access = true;
     WEIR_TRY(apply_debug(host));

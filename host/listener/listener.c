@@ -213,6 +213,8 @@ static weir_error *refuse(struct slot *slot, struct slot_loop *local)
     __atomic_sub_fetch(&slot->limit->open, 1, __ATOMIC_RELAXED);
     HOST_COUNT(local->counters.refused, 1);
     HOST_COUNT(local->counters.outcomes[WEIR_OUTCOME_LIMIT_CONNECTIONS], 1);
+    if (__atomic_load_n(&slot->limit->memory_full, __ATOMIC_RELAXED))
+        return WEIR_RAISE_FAST(WEIR_ELIMIT, "weir holds more than runtime.limits.memory");
     complain_of_limit(slot);
     return WEIR_RAISE_FAST(WEIR_ELIMIT, "all %lld connections are open",
                            (int64_t)slot->limit->limit);
@@ -229,7 +231,8 @@ static weir_error *accepted(weir_transport *transport, const weir_protocol **pro
     uint64_t open = __atomic_add_fetch(&slot->limit->open, 1, __ATOMIC_RELAXED);
     weir_error *error;
 
-    if (slot->limit->limit && open > slot->limit->limit)
+    if ((slot->limit->limit && open > slot->limit->limit) ||
+        __atomic_load_n(&slot->limit->memory_full, __ATOMIC_RELAXED))
         return refuse(slot, local);
     error = weir__slot_admit(slot, local);
     connection = error ? NULL : calloc(1, sizeof *connection);

@@ -25,6 +25,7 @@ struct connection_limit {
     uint64_t limit;     /* 0: none */
     uint64_t open;      /* atomic */
     int64_t complained; /* when the log said so last; atomic */
+    bool memory_full;   /* runtime.limits.memory is reached; atomic */
 };
 
 /* Written by the loop that owns them, read by any thread. */

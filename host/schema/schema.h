@@ -8,6 +8,7 @@
 
 #include "host/config/config.h"
 #include "host/plugin/plugin.h"
+#include "host/process/process.h"
 #include "host/upstream/upstream.h"
 
 struct access_config;
@@ -41,6 +42,7 @@ struct limits_config {
     uint64_t connections;     /* WEIR_SIZE_WORD(0): auto */
     uint64_t open_files;      /* likewise */
     uint64_t coroutine_stack; /* 0: as the core has it */
+    uint64_t memory;          /* WEIR_SIZE_WORD(0): off */
 };
 
 struct runtime_config {
@@ -48,6 +50,8 @@ struct runtime_config {
     int backend;
     weir_duration shutdown_grace;
     struct limits_config limits;
+    struct affinity_config cpu_affinity;
+    const char *user, *group, *pid_file; /* NULL: not said */
 };
 
 struct resolver_cache_config {

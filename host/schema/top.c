@@ -25,6 +25,7 @@ int weir__log_level_at(int index)
 static const char *const auto_word[] = {"auto", NULL};
 static const char *const log_formats[] = {"auto", "text", "logfmt", "json", NULL};
 static const char *const log_formats_planned[] = {"journal", NULL};
+static const char *const off_word[] = {"off", NULL};
 static const char *const backends[] = {"auto", "epoll", "io_uring", NULL};
 static const char *const executor_types[] = {"threads", NULL};
 static const char *const executor_types_planned[] = {"processes", NULL};
@@ -93,7 +94,10 @@ WEIR_OPTIONS(limits_options,
              WEIR_OPTION_SIZE(struct limits_config, coroutine_stack, NULL,
                               "Stack of a task; 64KiB when not set", .optional = true, .min = 16384,
                               .max = 64 << 20, .reload = WEIR_RELOAD_RESTART),
-             WEIR_OPTION_PLANNED("memory", "Memory at most"));
+             WEIR_OPTION_SIZE_OR(struct limits_config, memory, off_word, "off",
+                                 "Resident memory; while weir holds more, new connections are "
+                                 "refused; looked at once a second",
+                                 .reload = WEIR_RELOAD_RESTART));
 
 WEIR_OPTIONS(runtime_options,
              WEIR_OPTION_INT_OR(struct runtime_config, threads, auto_word, "auto",
@@ -104,11 +108,21 @@ WEIR_OPTIONS(runtime_options,
              WEIR_OPTION_DURATION(struct runtime_config, shutdown_grace, "30s",
                                   "Connections have this long to end when weir stops"),
              WEIR_OPTION_MAP(struct runtime_config, limits, limits_options, "Limits"),
-             WEIR_OPTION_PLANNED("cpu_affinity", "Processors to run on"),
+             WEIR_OPTION_CUSTOM(struct runtime_config, cpu_affinity, weir__affinity_parse, "off",
+                                "Traffic loops stay on processors: off, auto (those that weir may "
+                                "use) or a list, as in \"0-3,8\"; the first loop on the first of them",
+                                .reload = WEIR_RELOAD_RESTART),
              WEIR_OPTION_PLANNED("restart_grace", "The same for a restart"),
-             WEIR_OPTION_PLANNED("user", "Who to run as, without systemd"),
-             WEIR_OPTION_PLANNED("group", "Who to run as, without systemd"),
-             WEIR_OPTION_PLANNED("pid_file", "Where to write the process number"));
+             WEIR_OPTION_STRING(struct runtime_config, user, NULL,
+                                "Who to become after the sockets are bound, when root starts weir "
+                                "without systemd; low ports can still be bound by a reload",
+                                .optional = true, .reload = WEIR_RELOAD_RESTART),
+             WEIR_OPTION_STRING(struct runtime_config, group, NULL,
+                                "The group to become; that of `user` when not set",
+                                .optional = true, .reload = WEIR_RELOAD_RESTART),
+             WEIR_OPTION_PATH(struct runtime_config, pid_file, NULL,
+                              "Where to write the number of the process, without systemd",
+                              .optional = true, .reload = WEIR_RELOAD_RESTART));
 
 WEIR_OPTIONS(executor_options,
              WEIR_OPTION_ENUM(struct executor_config, type, executor_types, "threads",

@@ -35,6 +35,7 @@ EXTRA_DIST += \
 	tests/integration/test_messages.py \
 	tests/integration/test_origin_failures.py \
 	tests/integration/test_plugin_build.py \
+	tests/integration/test_process.py \
 	tests/integration/test_quickstart.py \
 	tests/integration/test_route.py \
 	tests/integration/test_routes.py \

@@ -14,6 +14,10 @@ unit_tests += tests/unit/host/test_config_report
 tests_unit_host_test_config_report_SOURCES = tests/unit/host/test_config_report.c $(config_tables)
 tests_unit_host_test_config_report_LDADD = $(HOST_TEST_LDADD)
 
+unit_tests += tests/unit/host/test_process
+tests_unit_host_test_process_SOURCES = tests/unit/host/test_process.c
+tests_unit_host_test_process_LDADD = $(HOST_TEST_LDADD)
+
 EXTRA_DIST += tests/config
 
 # Builds of one plugin, of which one is right.
