@@ -106,6 +106,15 @@ static int say_error(const json_t *error)
     return code ? code : EXIT_SOFTWARE;
 }
 
+/* Not ready, not served; or connections are left after a wait for their end. */
+static bool says_no(const json_t *result)
+{
+    return json_is_false(json_object_get(result, "ready")) ||
+           json_is_false(json_object_get(result, "served")) ||
+           (json_object_get(result, "waited") &&
+            json_integer_value(json_object_get(result, "connections")));
+}
+
 /* One line of the daemon. True: it was the last. */
 static bool take_answer(const struct ctl_verb *verb, const struct ctl_arguments *arguments,
                         const char *line, int *ret_code)
@@ -125,12 +134,10 @@ static bool take_answer(const struct ctl_verb *verb, const struct ctl_arguments 
         json_dumpf(result ? result : record, stdout, JSON_COMPACT);
         printf("\n");
         (void)fflush(stdout);
-        *ret_code = !result || (!json_is_false(json_object_get(result, "ready")) &&
-                                !json_is_false(json_object_get(result, "served")))
-                        ? EXIT_OK
-                        : EXIT_NO;
+        *ret_code = result && says_no(result) ? EXIT_NO : EXIT_OK;
     } else if (record) {
-        *ret_code = ctl_print_record(record);
+        *ret_code = json_object_get(record, "waited") ? ctl_print_waiting(record)
+                                                      : ctl_print_record(record);
     } else if (result && verb->print) {
         *ret_code = verb->print(arguments, result);
     }
@@ -198,6 +205,8 @@ static const struct flag {
     {"--level", NULL, offsetof(struct ctl_arguments, level), true, false},
     {"--from", NULL, offsetof(struct ctl_arguments, from), true, false},
     {"--header", "-H", offsetof(struct ctl_arguments, fields), true, false},
+    {"--wait", NULL, offsetof(struct ctl_arguments, wait), true, false},
+    {"--reset", NULL, offsetof(struct ctl_arguments, reset), false, false},
     {"--tree", NULL, offsetof(struct ctl_arguments, tree), false, false},
     {"--stack", NULL, offsetof(struct ctl_arguments, stack), false, false},
     {"--now", NULL, offsetof(struct ctl_arguments, now), false, false},
@@ -409,5 +418,6 @@ int ctl_main(int argc, char **argv)
         return help(arguments.n_words ? arguments.words[0] : NULL);
     if (arguments.help)
         return help_of(verb), EXIT_OK;
+    arguments.verb = verb->name;
     return run_verb(verb, &arguments);
 }

@@ -14,7 +14,8 @@ struct ctl_arguments {
     const char *socket, *config, *time, *top, *limit, *level, *from;
     const char *fields[32]; /* of -H */
     size_t n_fields;
-    bool json, tree, stack, now, cache, follow, help, debug;
+    const char *verb, *wait; /* the verb's name; --wait */
+    bool json, tree, stack, now, cache, follow, help, debug, reset;
 };
 
 struct ctl_verb {
@@ -47,11 +48,24 @@ const char *ctl_cell(const json_t *value, enum ctl_cell cell, char *buffer, size
 /* Says which loops did not answer. */
 void ctl_blocked(const json_t *answer);
 
+/* ctl_verbs.c: "90s", "10m", "1h" in seconds. */
+bool ctl_read_time(const char *text, double *ret);
+
+/* ctl_servers.c */
+int ctl_print_upstreams(const struct ctl_arguments *arguments, const json_t *answer);
+bool ctl_server_params(const struct ctl_arguments *arguments, json_t *into);
+int ctl_print_server(const struct ctl_arguments *arguments, const json_t *answer);
+int ctl_print_waiting(const json_t *record);
+/* Their lines of the status screen. True: every server is up, or taken out by hand. */
+bool ctl_print_upstream_lines(const json_t *answer);
+/* `title` is for the first line, and empty afterwards. */
+void ctl_print_server_overrides(const json_t *answer, const char **title);
+
 /* ctl_screens.c */
 int ctl_print_status(const struct ctl_arguments *arguments, const json_t *answer);
 int ctl_print_tasks(const struct ctl_arguments *arguments, const json_t *answer);
-int ctl_print_tls(const struct ctl_arguments *arguments, const json_t *answer);
 int ctl_print_record(const json_t *record);
+int ctl_print_tls(const struct ctl_arguments *arguments, const json_t *answer);
 
 /* route.c */
 bool ctl_route_params(const struct ctl_arguments *arguments, json_t *into);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is more than a table: the status screen, the tree of tasks, records of
- * the log. */
+/* What is more than a table: the status screen, the tree of tasks, records of the log. */
 #include "config.h"
 
 #include <stdlib.h>
@@ -33,31 +32,6 @@ static void print_listeners(const json_t *answer)
                ctl_cell(json_object_get(one, "addresses"), CELL_TEXT, text, sizeof text),
                text_of(one, "protocol"), json_is_true(json_object_get(one, "tls")) ? ", TLS" : "",
                count_of(one, "connections"));
-}
-
-/* True: every server is up. */
-static bool print_upstreams(const json_t *answer)
-{
-    const json_t *upstream, *server;
-    size_t i, k;
-    bool good = true;
-
-    json_array_foreach(json_object_get(answer, "upstreams"), i, upstream)
-    {
-        printf("  %-13s %s %lld/%lld up", i ? "" : "upstreams", text_of(upstream, "name"),
-               count_of(upstream, "up"), count_of(upstream, "of"));
-        json_array_foreach(json_object_get(upstream, "servers"), k, server)
-        {
-            const char *state = text_of(server, "state");
-
-            if (strcmp(state, "up") == 0)
-                continue;
-            printf("  ✗ %s %s", text_of(server, "address"), state);
-            good = good && strcmp(state, "down") != 0;
-        }
-        printf("\n");
-    }
-    return good;
 }
 
 static void print_loops(const json_t *answer)
@@ -101,9 +75,9 @@ static void print_left(const json_t *one)
 /* Runtime overrides, so that nobody forgets them. */
 static void print_overrides(const json_t *answer)
 {
-    const json_t *one, *server;
+    const json_t *one;
     const char *title = "overrides";
-    size_t i, k;
+    size_t i;
 
     json_array_foreach(json_object_get(answer, "overrides"), i, one)
     {
@@ -116,15 +90,7 @@ static void print_overrides(const json_t *answer)
         print_left(one);
         title = "";
     }
-    json_array_foreach(json_object_get(answer, "upstreams"), i, one)
-        json_array_foreach(json_object_get(one, "servers"), k, server)
-    {
-        if (!json_object_get(server, "override"))
-            continue;
-        printf("  %-13s %s/%s %s\n", title, text_of(one, "name"), text_of(server, "address"),
-               text_of(server, "override"));
-        title = "";
-    }
+    ctl_print_server_overrides(answer, &title);
 }
 
 int ctl_print_status(const struct ctl_arguments *arguments, const json_t *answer)
@@ -141,7 +107,7 @@ int ctl_print_status(const struct ctl_arguments *arguments, const json_t *answer
     printf("  %-13s %lld / %lld\n", "connections", count_of(answer, "connections"),
            count_of(answer, "connections_max"));
     print_listeners(answer);
-    good = print_upstreams(answer);
+    good = ctl_print_upstream_lines(answer);
     print_loops(answer);
     print_executors(answer);
     print_overrides(answer);

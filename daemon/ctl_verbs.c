@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The verbs of weirctl: one table, from which help, the manual page and
- * completion are made too. */
+/* The verbs of weirctl: one table, from which help, the manual page and completion are made too. */
 #include "config.h"
 
 #include <stdlib.h>
@@ -44,30 +43,6 @@ TABLE(print_dns, "dns", {"LOOP", "loop", CELL_TEXT}, {"ASKED", "queries", CELL_C
       {"UNDER WAY", "in_flight", CELL_COUNT}, {"KEPT", "entries", CELL_COUNT})
 TABLE(print_plugins, "plugins", {"PLUGIN", "name", CELL_TEXT}, {"VERSION", "version", CELL_TEXT},
       {"PROTOCOLS", "protocols", CELL_TEXT}, {"WHAT", "summary", CELL_TEXT})
-
-static int print_upstreams(const struct ctl_arguments *arguments, const json_t *answer)
-{
-    static const struct ctl_column columns[] = {
-        {"UPSTREAM", "upstream", CELL_TEXT}, {"SERVER", "address", CELL_TEXT},
-        {"STATE", "state", CELL_TEXT},       {"OVERRIDE", "override", CELL_TEXT},
-        {"IDLE", "idle", CELL_COUNT},        {"NEXT TRY", "next_try", CELL_SECONDS}};
-    json_t *rows = json_array();
-    const json_t *upstream;
-    json_t *server;
-    size_t i, k;
-
-    (void)arguments;
-    json_array_foreach(json_object_get(answer, "upstreams"), i, upstream)
-        json_array_foreach(json_object_get(upstream, "servers"), k, server)
-    {
-        json_object_set(server, "upstream", json_object_get(upstream, "name"));
-        json_array_append(rows, server);
-    }
-    ctl_table(rows, columns, sizeof columns / sizeof *columns);
-    json_decref(rows);
-    ctl_blocked(answer);
-    return EXIT_OK;
-}
 
 /* conns */
 
@@ -131,43 +106,29 @@ static bool conns_params(const struct ctl_arguments *arguments, json_t *into)
     return true;
 }
 
-/* Servers. */
-
-static bool server_params(const struct ctl_arguments *arguments, json_t *into)
-{
-    json_object_set_new(into, "server", json_string(arguments->words[0]));
-    if (arguments->n_words > 1)
-        json_object_set_new(into, "weight", json_string(arguments->words[1]));
-    return true;
-}
-
-static int print_server(const struct ctl_arguments *arguments, const json_t *answer)
-{
-    (void)arguments;
-    printf("%s/%s is %s\n", json_string_value(json_object_get(answer, "upstream")),
-           json_string_value(json_object_get(answer, "address")),
-           json_string_value(json_object_get(answer, "state")));
-    ctl_blocked(answer);
-    return EXIT_OK;
-}
-
 /* Levels and debug mode. */
 
-/* "90s", "10m", "1h" in seconds. */
-static bool add_time(const struct ctl_arguments *arguments, json_t *into)
+bool ctl_read_time(const char *text, double *ret)
 {
     char *end;
-    double time;
+    double time = strtod(text, &end);
 
-    if (!arguments->time)
-        return true;
-    time = strtod(arguments->time, &end);
     time *= strcmp(end, "s") == 0    ? 1
             : strcmp(end, "m") == 0  ? 60
             : strcmp(end, "h") == 0  ? 3600
             : strcmp(end, "ms") == 0 ? 0.001
                                      : -1;
-    if (!(time > 0))
+    *ret = time;
+    return time > 0;
+}
+
+static bool add_time(const struct ctl_arguments *arguments, json_t *into)
+{
+    double time;
+
+    if (!arguments->time)
+        return true;
+    if (!ctl_read_time(arguments->time, &time))
         return fprintf(stderr, "weirctl: --for is a time, as in 90s, 10m or 1h\n"), false;
     json_object_set_new(into, "for", json_real(time));
     return true;
@@ -176,8 +137,7 @@ static bool add_time(const struct ctl_arguments *arguments, json_t *into)
 static bool log_params(const struct ctl_arguments *arguments, json_t *into)
 {
     if (strcmp(arguments->words[0], "level") != 0)
-        return fprintf(stderr, "weirctl: usage: weirctl log level [LOGGER] LEVEL "
-                               "[--for TIME]\n"),
+        return fprintf(stderr, "weirctl: usage: weirctl log level [LOGGER] LEVEL [--for TIME]\n"),
                false;
     if (arguments->n_words == 3)
         json_object_set_new(into, "logger", json_string(arguments->words[1]));
@@ -279,9 +239,8 @@ static int print_reopen(const struct ctl_arguments *arguments, const json_t *ans
 
 const struct ctl_verb ctl_verbs[] = {
     {"status", NULL, "", "one screen: state, listeners, upstreams, loops, overrides",
-     "Exit status: 0 serving and every server is up or taken out by hand, 1 "
-     "degraded.\n",
-     0, 0, NULL, "status", NULL, ctl_print_status},
+     "Exit status: 0 serving and every server is up or taken out by hand, 1 degraded.\n", 0, 0,
+     NULL, "status", NULL, ctl_print_status},
     {"health", NULL, "", "for scripts: 0 ready, 1 not, one line why",
      "  weirctl health && echo ready\n", 0, 0, NULL, "health", NULL, print_health},
     {"listeners", NULL, "", "what is listened on, with counters", "  weirctl listeners\n", 0, 0,
@@ -291,34 +250,42 @@ const struct ctl_verb ctl_verbs[] = {
     {"route", NULL, "[METHOD] URL [--from IP] [-H 'Name: value']…",
      "who would serve a request, and why nobody else",
      "  weirctl route https://example.com/admin/x\n"
-     "  weirctl route POST http://example.com/ --from 192.0.2.1 -H 'X-Version: "
-     "v2'\n"
-     "Nothing is sent anywhere. Exit status: 0 a route takes it, 1 none "
-     "does.\n",
+     "  weirctl route POST http://example.com/ --from 192.0.2.1 -H 'X-Version: v2'\n"
+     "Nothing is sent anywhere. Exit status: 0 a route takes it, 1 none does.\n",
      1, 2, " from header ", "route", ctl_route_params, ctl_print_route},
-    {"upstreams", "servers", "", "servers, their state and idle connections",
-     "  weirctl upstreams\n", 0, 0, NULL, "upstreams", NULL, print_upstreams},
+    {"upstreams", "servers", "", "servers: state, since when and why, weight, connections",
+     "  weirctl upstreams\n", 0, 0, NULL, "upstreams", NULL, ctl_print_upstreams},
     {"conns", NULL, "[--top bytes|age] [--limit N]", "open connections of clients",
      "  weirctl conns --top bytes    those that got most first\n"
      "  weirctl conns --limit 50     at most 50 of each loop (1000)\n",
      0, 0, " top limit ", "conns", conns_params, print_conns},
-    {"drain", NULL, "UPSTREAM/SERVER", "no new requests to a server; what is under way ends",
-     "  weirctl drain app/10.0.0.11:8080\n", 1, 1, NULL, "drain", server_params, print_server},
-    {"disable", NULL, "UPSTREAM/SERVER", "takes a server out",
-     "  weirctl disable app/10.0.0.11:8080\n", 1, 1, NULL, "disable", server_params, print_server},
-    {"enable", NULL, "UPSTREAM/SERVER", "ends drain and disable, and forgets failures",
-     "  weirctl enable app/10.0.0.11:8080\n", 1, 1, NULL, "enable", server_params, print_server},
-    {"weight", NULL, "UPSTREAM/SERVER WEIGHT", "not built yet", "  Weights are not built yet.\n", 2,
-     2, NULL, "weight", server_params, print_server},
+    {"drain", NULL, "UPSTREAM/SERVER [--wait TIME] [--reset]",
+     "no new requests to a server; what is under way ends",
+     "  weirctl drain app/10.0.0.11:8080\n"
+     "  weirctl drain app/10.0.0.11:8080 --wait 5m    until no connection is left there\n"
+     "It holds through reloads until the server's settings in the file change, `enable` or --reset.\n"
+     "Exit status: with --wait 1 when connections are left.\n",
+     1, 1, " wait reset ", "drain", ctl_server_params, ctl_print_server},
+    {"disable", NULL, "UPSTREAM/SERVER [--reset]", "takes a server out",
+     "  weirctl disable app/10.0.0.11:8080\n", 1, 1, " reset ", "disable", ctl_server_params,
+     ctl_print_server},
+    {"enable", NULL, "UPSTREAM/SERVER [--reset]", "ends drain and disable, and forgets failures",
+     "  weirctl enable app/10.0.0.11:8080\n"
+     "  weirctl enable app/10.0.0.11:8080 --reset    and what was said of its weight\n",
+     1, 1, " reset ", "enable", ctl_server_params, ctl_print_server},
+    {"weight", NULL, "UPSTREAM/SERVER WEIGHT|--reset", "another share of the requests",
+     "  weirctl weight app/10.0.0.11:8080 50\n"
+     "  weirctl weight app/10.0.0.11:8080 --reset    as the configuration says\n"
+     "0 is no share at all. The others have theirs from the configuration: 1 unless it says more.\n",
+     1, 2, " reset ", "weight", ctl_server_params, ctl_print_server},
     {"log", NULL, "level [LOGGER] LEVEL [--for TIME]", "how much is logged",
      "  weirctl log level debug --for 10m\n"
      "  weirctl log level tls trace --for 90s\n"
      "LOGGER without `weir.` or `plugin.` in front means weir.LOGGER.\n",
      2, 3, " for ", "log.level", log_params, print_level},
     {"logs", NULL, "-f [--level LEVEL]", "reads the log along",
-     "  weirctl logs -f --level warning\nWhat is not read in time is dropped "
-     "and counted.\n",
-     0, 0, " follow level ", "logs", logs_params, NULL},
+     "  weirctl logs -f --level warning\nWhat is not read in time is dropped and counted.\n", 0, 0,
+     " follow level ", "logs", logs_params, NULL},
     {"debug", NULL, "on|off [--for TIME]", "debug mode of all loops",
      "  weirctl debug on --for 10m\n", 1, 1, " for ", "debug", debug_params, print_debug},
     {"tasks", "ps", "[--tree] [--stack]", "tasks: who waits where",
@@ -334,8 +301,7 @@ const struct ctl_verb ctl_verbs[] = {
      dns_params, print_dns},
     {"tls", NULL, "", "certificates in force, when they expire, and how handshakes ended",
      "  weirctl tls\n"
-     "Exit status: 1 when a certificate is not what clients take: expired, for "
-     "instance.\n",
+     "Exit status: 1 when a certificate is not what clients take: expired, for instance.\n",
      0, 0, NULL, "tls", NULL, ctl_print_tls},
     {"dns-flush", NULL, "[NAME]", "forgets answers that are kept",
      "  weirctl dns-flush app.internal\n", 0, 1, NULL, "dns.flush", flush_params, print_flushed},

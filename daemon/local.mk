@@ -10,6 +10,7 @@ weir_SOURCES = \
 	daemon/ctl.h \
 	daemon/ctl_print.c \
 	daemon/ctl_screens.c \
+	daemon/ctl_servers.c \
 	daemon/ctl_verbs.c \
 	daemon/daemon.h \
 	daemon/explain.c \
@@ -20,6 +21,7 @@ weir_SOURCES = \
 	daemon/not_built.c \
 	daemon/notify.c \
 	daemon/route.c \
+	daemon/override.c \
 	daemon/run.c \
 	daemon/run.h \
 	daemon/temporary.c

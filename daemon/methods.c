@@ -35,7 +35,7 @@ int exit_code_of(const weir_error *error)
     }
 }
 
-static void fail(struct control_client *client, json_t *take_id, weir_error *take_error)
+void method_fail(struct control_client *client, json_t *take_id, weir_error *take_error)
 {
     char text[500];
     int code = exit_code_of(take_error);
@@ -60,8 +60,8 @@ static void answered(void *arg, char *take_json, weir_error *take_error)
 
     free(take_json);
     if (!answer) {
-        fail(asked->client, asked->id,
-             take_error ? take_error : weir_raise(WEIR_ENOMEM, "no memory for the answer"));
+        method_fail(asked->client, asked->id,
+                    take_error ? take_error : weir_raise(WEIR_ENOMEM, "no memory for the answer"));
     } else {
         if (asked->finish && daemon)
             asked->finish(daemon, asked->params, answer);
@@ -81,7 +81,7 @@ static void ask(struct control_client *client, const char *question, json_t *tak
 
     if (!asked || !params) {
         json_decref(take_params);
-        fail(client, take_id, weir_raise(WEIR_ENOMEM, "question"));
+        method_fail(client, take_id, weir_raise(WEIR_ENOMEM, "question"));
         free(asked);
         free(params);
         return;
@@ -94,7 +94,7 @@ static void ask(struct control_client *client, const char *question, json_t *tak
         return;
     json_decref(take_params);
     free(asked);
-    fail(client, take_id, error);
+    method_fail(client, take_id, error);
 }
 
 /* status, health */
@@ -155,7 +155,7 @@ static void call_log_level(struct control_client *client, json_t *take_id, json_
 
     json_decref(take_params);
     if (error)
-        fail(client, take_id, error);
+        method_fail(client, take_id, error);
     else
         control_result(client, take_id, result);
 }
@@ -191,7 +191,7 @@ static void call_logs(struct control_client *client, json_t *take_id, json_t *ta
         error = follow_start(control_daemon(client), client, take_id, level);
     json_decref(take_params);
     if (error)
-        fail(client, take_id, error);
+        method_fail(client, take_id, error);
 }
 
 /* reopen, stop */
@@ -202,7 +202,7 @@ static void call_reopen(struct control_client *client, json_t *take_id, json_t *
 
     json_decref(take_params);
     if (error)
-        fail(client, take_id, error);
+        method_fail(client, take_id, error);
     else
         control_result(client, take_id, json_pack("{s:b}", "reopened", 1));
 }
@@ -219,6 +219,16 @@ static void call_stop(struct control_client *client, json_t *take_id, json_t *ta
                 now ? WEIR_NS(0) : weir_host_settings_of(daemon->host)->shutdown_grace);
 }
 
+/* drain */
+
+static void call_drain(struct control_client *client, json_t *take_id, json_t *take_params)
+{
+    if (json_number_value(json_object_get(take_params, "wait")) > 0)
+        override_drain_and_wait(client, take_id, take_params);
+    else
+        ask(client, "drain", take_id, take_params, NULL);
+}
+
 static const struct method {
     const char *name;
     weir_host_role role;
@@ -230,6 +240,7 @@ static const struct method {
     {"log.level", WEIR_HOST_OPERATOR, true, call_log_level},
     {"debug", WEIR_HOST_OPERATOR, true, call_debug},
     {"logs", WEIR_HOST_OPERATOR, false, call_logs},
+    {"drain", WEIR_HOST_OPERATOR, true, call_drain},
     {"reopen", WEIR_HOST_OPERATOR, true, call_reopen},
     {"stop", WEIR_HOST_ADMIN, true, call_stop},
 };
@@ -288,8 +299,10 @@ void method_call(struct control_client *client, weir_host_role role, const char 
         json_decref(take_params);
         return;
     }
-    if (own ? own->changes : question.changes)
+    if (own ? own->changes : question.changes) {
         note(client, who, method, take_params);
+        override_sign(take_params, who);
+    }
     if (own)
         own->call(client, take_id, take_params);
     else

@@ -59,7 +59,15 @@ void control_on_gone(struct control_client *client, void (*gone)(void *arg), voi
 /* methods.c: answers a request, now or later. */
 void method_call(struct control_client *client, weir_host_role role, const char *who,
                  const char *method, json_t *take_id, json_t *take_params);
+/* Answers with an error, in words and as an exit code. */
+void method_fail(struct control_client *client, json_t *take_id, weir_error *take_error);
 int exit_code_of(const weir_error *error);
+
+/* override.c: what operators say of servers. */
+/* Puts down who says it. `who` is the client's. */
+void override_sign(json_t *params, const char *who);
+/* Drains, then follows until no connection is left, at most `wait` seconds. */
+void override_drain_and_wait(struct control_client *client, json_t *take_id, json_t *take_params);
 
 /* temporary.c: settings that go back by themselves. */
 weir_error *temporary_level(struct daemon *daemon, const json_t *params,

@@ -13,6 +13,7 @@ weirinclude_HEADERS += \
 	include/weir/error.h \
 	include/weir/executor.h \
 	include/weir/future.h \
+	include/weir/health.h \
 	include/weir/host.h \
 	include/weir/http-connection.h \
 	include/weir/http-message.h \

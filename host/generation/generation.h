@@ -67,6 +67,7 @@ struct weir_host {
     struct connection_limit limit;
     struct tls_watch *tls; /* files of certificates; NULL: none */
     struct weir_tls_tickets *tickets;
+    struct health *health; /* checks of servers; NULL while it does not run */
     weir_executor *executor;
     struct memory_watch *memory; /* NULL: no limit */
 

@@ -20,6 +20,7 @@
 
 #include "host/generation/generation.h"
 #include "host/generation/tls_watch.h"
+#include "host/health/health.h"
 
 /* After connections were aborted, their ends have this long to be noticed. */
 #define ABORT_GRACE WEIR_S(5)
@@ -333,6 +334,8 @@ weir_error *weir_host_start(weir_host *host, weir_loop *control)
     if (host->state != HOST_PREPARED)
         return weir_raise(WEIR_EINVALSTATE, "the configuration is not prepared");
     host->control = control;
+    /* Checks of servers look names up here; whoever looked before has set the loop up. */
+    weir_ignore(weir__resolver_configure(&host->generation->top->resolver, control));
     error = spawn_threads(host);
     failed = wait_ready(host);
     if (error)
@@ -354,6 +357,12 @@ weir_error *weir_host_start(weir_host *host, weir_loop *control)
     weir__tls_watch_start(host->tls, control, host->executor);
     watch_memory(host);
     log_addresses(host);
+    error = weir__health_new(control, &host->health);
+    if (!error)
+        error = weir__health_set(host->health, host->generation->upstreams,
+                                 host->generation->n_upstreams);
+    if (error)
+        weir_log_error(logger(), WEIR_LOG_ERROR, error, "not all servers are checked");
     return NULL;
 }
 
@@ -371,6 +380,7 @@ void weir_host_stop(weir_host *host, weir_duration grace, weir_fn stopped, void 
         host->stopped_arg = arg;
         weir__tls_watch_stop(host->tls);
         weir__memory_watch_free(WEIR_TAKE(host->memory));
+        weir__health_free(WEIR_TAKE(host->health));
         for (size_t i = 0; i < host->generation->n_listeners; i++)
             weir__listener_close_sockets(host->generation->listeners[i]);
         post(host, drain);

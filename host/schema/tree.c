@@ -205,21 +205,6 @@ static void extend_admin(struct builder *b, struct setting *s)
                 add_table(b, s, (*p)->options, plugin->owner);
 }
 
-static void extend_health_check(struct builder *b, struct setting *s)
-{
-    for (const struct provided *p = b->registry->provided; p; p = p->next)
-        if (strcmp(p->extension->kind, "health_check") == 0)
-            add_table(b, s, p->head->options, p->owner);
-}
-
-static void extend_admin(struct builder *b, struct setting *s)
-{
-    for (struct plugin *plugin = b->registry->plugins; plugin; plugin = plugin->next)
-        for (const weir_protocol *const *p = plugin->descriptor->protocols; p && *p; p++)
-            if (strcmp((*p)->name, "admin") == 0)
-                add_table(b, s, (*p)->options, plugin->owner);
-}
-
 static void extend_plugin(struct builder *b, struct setting *s)
 {
     struct setting *config = add_block(b, s, "config", NULL, "The plugin's own settings", NULL);

@@ -35,6 +35,11 @@ extern const struct question_kind weir__ask_listeners, weir__ask_routes, weir__a
     weir__ask_disable, weir__ask_weight, weir__ask_debug, weir__ask_ping, weir__ask_summary, weir__ask_metrics,
     weir__ask_route;
 
+/* The server of the parameter `server`, "app/10.0.0.11:8080". */
+weir_error *weir__status_find_server(const struct question *question, weir_upstream **ret_upstream,
+                                     size_t *ret_index) WEIR_MUST_USE;
+/* All that is to be said of it. */
+json_t *weir__status_server(const struct question *question);
 /* route.c: who would serve a request; also without a running host. */
 weir_error *weir__status_route(const struct generation *g, const json_t *params,
                                json_t **ret) WEIR_MUST_USE;

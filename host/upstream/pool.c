@@ -112,11 +112,16 @@ void weir__pool_drop_left(struct pool *pool)
     }
 }
 
+void weir__pool_close_idle(struct pool *pool)
+{
+    while (!hlist_empty(&pool->idle))
+        close_idle(HLIST_ENTRY(pool->idle.next, struct upconn, link));
+}
+
 void weir__pool_clear(struct pool *pool)
 {
     weir__pool_names_stop(pool);
-    while (!hlist_empty(&pool->idle))
-        close_idle(HLIST_ENTRY(pool->idle.next, struct upconn, link));
+    weir__pool_close_idle(pool);
     if (pool->has_timer)
         weir_timer_stop(&pool->timer);
     pool->has_timer = false;

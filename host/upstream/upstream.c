@@ -9,6 +9,8 @@
 
 #include <weir/tls.h>
 
+#include "host/health/health.h"
+
 static void upstream_free(weir_upstream *upstream)
 {
     free(upstream->name);
@@ -16,6 +18,7 @@ static void upstream_free(weir_upstream *upstream)
     free(upstream->servers);
     free(upstream->weights);
     free(upstream->credits);
+    free(upstream->health);
     free((char *)upstream->hash_key.source);
     free((char *)upstream->hash_key.name);
     free(upstream->protocol_configs);
@@ -47,6 +50,12 @@ static weir_error *copy_balance(weir_upstream *upstream, const struct upstream_s
     for (size_t i = 0; i < n; i++) {
         upstream->weights[i] = spec->weights ? spec->weights[i] : 1;
         upstream->uneven |= upstream->weights[i] != upstream->weights[0] || !upstream->weights[i];
+    }
+    if (spec->health) {
+        upstream->health = malloc(sizeof *upstream->health);
+        if (!upstream->health)
+            return weir_raise(WEIR_ENOMEM, "upstream");
+        *upstream->health = *spec->health;
     }
     upstream->balance = spec->balance;
     upstream->slow_start = spec->slow_start;

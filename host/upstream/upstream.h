@@ -16,6 +16,7 @@
 #include "host/generation/traffic.h"
 
 struct durable_map;
+struct health_spec;
 
 /* A server that failed is passed over for this long; then one connection tries it again. */
 #define SERVER_FAIL_TIME_NS ((int64_t)10 * 1000 * 1000 * 1000)
@@ -39,7 +40,6 @@ struct pool {
 /* What an operator said of a server. It outlives reloads, as its health does. */
 enum server_override {
     SERVER_NO_OVERRIDE,
-    SERVER_ENABLED,
     SERVER_DRAINED,  /* no new connections nor requests; those in flight end by themselves */
     SERVER_DISABLED, /* the same, said to be for longer */
 };
@@ -132,7 +132,8 @@ struct weir_upstream {
     weir_duration resolve_interval; /* 0: as long as its answer is good */
     weir_duration connect_timeout, response_timeout, idle_timeout;
     unsigned keepalive, retries;
-    int64_t *credits; /* of all loops */
+    int64_t *credits;           /* of all loops */
+    struct health_spec *health; /* NULL: no checks */
     weir_tls_context *tls;
     char *server_name; /* NULL: each server's host */
     struct upstream_protocol_config *protocol_configs;
@@ -149,7 +150,8 @@ struct upstream_spec {
     enum balance balance;
     weir_hash_key hash_key; /* copied */
     weir_duration slow_start, resolve_interval;
-    uint64_t seed; /* of chance */
+    uint64_t seed;                    /* of chance */
+    const struct health_spec *health; /* NULL: no checks; copied, but for its config */
     weir_duration connect_timeout, response_timeout, idle_timeout;
     unsigned keepalive, retries;
     weir_tls_context *tls; /* referenced */
@@ -218,7 +220,9 @@ struct upconn *weir__pool_take(struct pool *pool, const weir_upstream_protocol *
 /* Keeps the connection, or closes it when `limit` are kept. */
 void weir__pool_put(struct pool *pool, struct upconn *conn, weir_duration idle_timeout,
                     unsigned limit);
-/* Closes what this loop keeps. */
+/* Closes what is idle. */
+void weir__pool_close_idle(struct pool *pool);
+/* Closes what this loop keeps, and looks no names up any more. */
 void weir__pool_clear(struct pool *pool);
 /* Closes what it keeps to addresses that the server's name has no more. */
 void weir__pool_drop_left(struct pool *pool);

@@ -5,6 +5,7 @@
 
 #include <weir/http-connection.h>
 #include <weir/http-values.h>
+#include <weir/health.h>
 #include <weir/plugin.h>
 
 /* A network that may tell who its clients are. */
@@ -53,6 +54,7 @@ extern const weir_upstream_protocol http_upstream_protocol;
 
 /* balance.c: what balancers may look at. */
 extern const char *const http_hash_keys[];
+extern const weir_health_check http_health_check;
 weir_slice http_balance_key(weir_http *x, const weir_hash_key *key);
 
 #endif

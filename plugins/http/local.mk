@@ -3,6 +3,7 @@
 plugins_LTLIBRARIES += plugins/http/http.la
 plugins_http_http_la_SOURCES = \
 	plugins/http/balance.c \
+	plugins/http/health.c \
 	plugins/http/http.h \
 	plugins/http/match.c \
 	plugins/http/media_type.c \

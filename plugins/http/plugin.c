@@ -160,8 +160,11 @@ static const weir_protocol http = {
 
 WEIR_PLUGIN(.name = "http", .version = "0.1.0", .summary = "HTTP reverse proxy and file server",
             .protocols = WEIR_LIST(&http),
+static const weir_extension health_check = {WEIR_SIZED(weir_extension), .kind = "health_check",
+                                            .name = "http", .table = &http_health_check};
+
             .matchers = WEIR_LIST(&http_match_host, &http_match_path, &http_match_method,
                                   &http_match_header, &http_match_query),
             .upstream_protocols = WEIR_LIST(&http_upstream_protocol),
             .extensions = WEIR_LIST(ACTION(proxy), ACTION(static), ACTION(redirect),
-                                    ACTION(respond)));
+                                    ACTION(respond), &health_check));
