@@ -41,6 +41,9 @@ extern const weir_option *const http_listener_options[];
 /* Whether the connection's peer is trusted to tell who the client is. */
 bool http_peer_is_trusted(const struct http_connection *connection);
 
+/* detect.c */
+weir_verdict http_detect(weir_slice first_bytes);
+
 /* subject.c: what a weir_protocol has for requests in words. */
 weir_error *http_subject_of(const char *request, weir_subject **ret) WEIR_MUST_USE;
 void http_subject_free(weir_subject *take_subject);
@@ -51,10 +54,10 @@ extern const weir_matcher http_match_host, http_match_path, http_match_method, h
     http_match_query;
 extern const weir_http_action http_proxy, http_static, http_redirect, http_respond;
 extern const weir_upstream_protocol http_upstream_protocol;
+extern const weir_health_check http_health_check;
 
 /* balance.c: what balancers may look at. */
 extern const char *const http_hash_keys[];
-extern const weir_health_check http_health_check;
 weir_slice http_balance_key(weir_http *x, const weir_hash_key *key);
 
 #endif

@@ -6,6 +6,7 @@ plugins_http_http_la_SOURCES = \
 	plugins/http/health.c \
 	plugins/http/http.h \
 	plugins/http/match.c \
+	plugins/http/detect.c \
 	plugins/http/media_type.c \
 	plugins/http/options.c \
 	plugins/http/plugin.c \

@@ -25,7 +25,6 @@ static weir_error *on_request(weir_http *x, void *arg)
     weir_subject subject = {.size = sizeof subject, .message = x};
     const weir_http_action *action;
     weir_instance *instance;
-    weir_tls_info tls;
 
     connection->route = NULL;
     connection->upstream = connection->server = NULL;
@@ -37,11 +36,7 @@ static weir_error *on_request(weir_http *x, void *arg)
     weir_listener_request_begins(connection->listener);
     if (connection->listener != before)
         weir_http_server_set_options(x, &http_listener_of(connection)->server);
-    subject.client_ip = weir_transport_peer_ip(connection->transport);
-    if (weir_transport_tls_info(connection->transport, &tls)) {
-        subject.sni = weir_slice_str(tls.server_name);
-        subject.alpn = weir_slice_str(tls.alpn);
-    }
+    weir_listener_describe(connection->transport, &subject);
     connection->route = weir_routes_find(weir_listener_routes(connection->listener), &subject);
     if (!connection->route) {
         weir_http_fail(x, 404, WEIR_OUTCOME_ROUTE_NONE, NULL);
@@ -149,6 +144,8 @@ static const weir_protocol http = {
     .action_kind = "http.action",
     .filter_kind = "http.filter",
     .routes_required = true,
+    .detect_limit = 64,
+    .detect = http_detect,
     .subject_of = http_subject_of,
     .subject_free = http_subject_free,
     .ask = http_ask,
@@ -158,11 +155,11 @@ static const weir_protocol http = {
     (&(const weir_extension){WEIR_SIZED(weir_extension), .kind = "http.action", .name = #action, \
                              .table = &http_##action})
 
-WEIR_PLUGIN(.name = "http", .version = "0.1.0", .summary = "HTTP reverse proxy and file server",
-            .protocols = WEIR_LIST(&http),
 static const weir_extension health_check = {WEIR_SIZED(weir_extension), .kind = "health_check",
                                             .name = "http", .table = &http_health_check};
 
+WEIR_PLUGIN(.name = "http", .version = "0.1.0", .summary = "HTTP reverse proxy and file server",
+            .protocols = WEIR_LIST(&http),
             .matchers = WEIR_LIST(&http_match_host, &http_match_path, &http_match_method,
                                   &http_match_header, &http_match_query),
             .upstream_protocols = WEIR_LIST(&http_upstream_protocol),

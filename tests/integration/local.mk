@@ -29,6 +29,8 @@ EXTRA_DIST += \
 	tests/integration/test_config.py \
 	tests/integration/test_control.py \
 	tests/integration/test_dns.py \
+	tests/integration/test_health.py \
+	tests/integration/test_inspect.py \
 	tests/integration/test_l4.py \
 	tests/integration/test_lifecycle.py \
 	tests/integration/test_limits.py \
@@ -43,6 +45,8 @@ EXTRA_DIST += \
 	tests/integration/test_systemd.py \
 	tests/integration/test_tls.py \
 	tests/integration/test_tls_certificates.py \
+	tests/integration/test_tls_load.py \
+	tests/integration/test_tls_options.py \
 	tests/integration/test_upstreams.py \
 	tests/integration/test_vectors.py
 
