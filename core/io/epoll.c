@@ -167,6 +167,7 @@ static void ep_close(struct io_backend *backend, struct io_file *file, bool keep
     list_remove(&file->ready);
     file->closed = 1;
     file->receiving = file->accepting = file->sending = file->connecting = 0;
+    file->draining = file->watch_in = file->watch_out = 0;
     if (ep->current == file)
         ep->current = NULL;
     if (!keep_fd)
@@ -250,8 +251,54 @@ static void ep_receive_stop(struct io_backend *backend, struct io_file *file)
 {
     (void)backend;
     file->receiving = 0;
-    if (!file->completed)
+    if (!file->completed && !file->draining)
         list_remove(&file->ready);
+}
+
+/* Nothing is received in advance. */
+static void ep_drain(struct io_backend *backend, struct io_file *file)
+{
+    file->draining = 1;
+    serve_later(epoll_of(backend), file);
+}
+
+static bool tell_drained(struct epoll_backend *ep, struct io_file *file)
+{
+    file->draining = 0;
+    return CALL_OUT(ep, file, file->ops->drained(file));
+}
+
+/* The next edge tells: whatever was said before has been used up. */
+static void ep_watch(struct io_backend *backend, struct io_file *file, unsigned events)
+{
+    (void)backend;
+    if (events & POLLIN) {
+        file->watch_in = 1;
+        file->readable = 0;
+    }
+    if (events & POLLOUT) {
+        file->watch_out = 1;
+        file->writable = 0;
+    }
+    if (!events) {
+        file->watch_in = file->watch_out = 0;
+        file->readable = file->writable = 1; /* unknown: the next call finds out */
+    }
+}
+
+/* False: the file is gone. */
+static bool tell_usable(struct epoll_backend *ep, struct io_file *file)
+{
+    unsigned events = (file->watch_in && file->readable ? (unsigned)POLLIN : 0) |
+                      (file->watch_out && file->writable ? (unsigned)POLLOUT : 0);
+
+    if (!events)
+        return true;
+    if (events & POLLIN)
+        file->watch_in = 0;
+    if (events & POLLOUT)
+        file->watch_out = 0;
+    return CALL_OUT(ep, file, file->ops->usable(file, events));
 }
 
 /* Sending */
@@ -484,6 +531,8 @@ static void deliver_stream(struct epoll_backend *ep, struct io_file *file, uint3
         receive(ep, file);
     if (ep->current == file && file->sending && file->writable && !send_pending(ep, file))
         return;
+    if (ep->current == file && (file->watch_in || file->watch_out) && !tell_usable(ep, file))
+        return;
     if (ep->current == file && !file->receiving && !file->connecting &&
         (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) && file->ops->hangup)
         (void)CALL_OUT(ep, file, file->ops->hangup(file));
@@ -532,7 +581,7 @@ static void serve(struct epoll_backend *ep, struct io_file *file)
     } else if (file->completed) {
         file->completed = 0;
         (void)CALL_OUT(ep, file, file->ops->accepted(file, file->result, NULL, 0));
-    } else {
+    } else if (!file->draining || tell_drained(ep, file)) {
         receive(ep, file);
     }
     ep->current = NULL;
@@ -616,8 +665,7 @@ static size_t ep_interests(const struct io_backend *backend)
     for (size_t fd = 0; fd < ep->nslots; fd++) {
         const struct io_file *file = ep->slots[fd].file;
 
-        count += file && (file->receiving || file->accepting || file->connecting || file->sending ||
-                          file->poll_events);
+        count += file && io_file_is_active(file);
     }
     return count;
 }
@@ -690,6 +738,8 @@ const struct io_backend_ops weir__io_epoll = {
     .connect = ep_connect,
     .send = ep_send,
     .shutdown = ep_shutdown,
+    .drain = ep_drain,
+    .watch = ep_watch,
     .poll = ep_poll,
     .wait = ep_wait,
     .dispatch = ep_dispatch,

@@ -74,6 +74,9 @@ struct io_file_ops {
     /* Hangup of the peer (RDHUP/HUP) seen while receiving is stopped; may be NULL. `file->result`
        is the -errno with which receiving failed, where the backend took it from the socket. */
     void (*hangup)(struct io_file *file);
+    /* Of io_backend_ops.drain and .watch. */
+    void (*drained)(struct io_file *file);
+    void (*usable)(struct io_file *file, unsigned events);
 };
 
 /* Embedded in its user; fields belong to the backend. */
@@ -91,6 +94,9 @@ struct io_file {
     unsigned closed : 1;
     unsigned no_socket : 1;     /* found out by ENOTSOCK: read and write instead of recv and send */
     unsigned completed : 1;     /* epoll: `result` waits to be delivered to `connected` */
+    unsigned draining : 1;      /* `drained` is owed */
+    unsigned watch_in : 1;      /* `usable` is owed when it can be read */
+    unsigned watch_out : 1;     /* likewise, written */
     unsigned short poll_events; /* io_poll(): what the owner wants */
     int result;
     int send_count;
@@ -106,6 +112,12 @@ static inline void io_file_init(struct io_file *file, const struct io_file_ops *
 {
     *file = (struct io_file){.ops = ops, .fd = fd, .site = site};
     list_init(&file->ready);
+}
+
+static inline bool io_file_is_active(const struct io_file *file)
+{
+    return file->receiving || file->accepting || file->connecting || file->sending ||
+           file->poll_events || file->watch_in || file->watch_out;
 }
 
 /* How much one file may receive per iteration before the others have their turn. */
@@ -136,6 +148,13 @@ struct io_backend_ops {
                     int count);
     /* Half-close: the peer sees the end after what was sent. Not while a send is pending. */
     void (*shutdown)(struct io_backend *backend, struct io_file *file);
+    /* For who moves bytes of an added stream socket by calls of its own. Before the first: receiving
+       goes on as long as the backend has taken bytes in advance, and no longer; then `drained` is
+       called, once, which is to stop receiving. It may come late: not while receiving is stopped. */
+    void (*drain)(struct io_backend *backend, struct io_file *file);
+    /* After a call of one's own had to wait (EAGAIN): `usable` is called, once for each of POLLIN and
+       POLLOUT, when it is worth another try. 0: no more calls, the file is the backend's again. */
+    void (*watch)(struct io_backend *backend, struct io_file *file, unsigned events);
     /* Level-triggered interest (POLLIN | POLLOUT) of a foreign descriptor, which needs no add();
        0 ends it. Errors as add(). */
     weir_error *(*poll)(struct io_backend *backend, struct io_file *file, unsigned events);
@@ -150,7 +169,7 @@ struct io_backend_ops {
     void (*wake)(struct io_backend *backend);
     /* Whether bytes may have come that nobody received; closing a socket over them resets it. */
     bool (*has_unread)(const struct io_backend *backend, const struct io_file *file);
-    /* Files with an active receive, accept, connect, send or poll: what may still bring an event. */
+    /* Files with an active receive, accept, connect, send, poll or watch: what may still bring an event. */
     size_t (*interests)(const struct io_backend *backend);
 };
 

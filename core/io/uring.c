@@ -228,6 +228,7 @@ static void ur_close(struct io_backend *backend, struct io_file *file, bool keep
     list_remove(&file->ready);
     file->closed = 1;
     file->receiving = file->accepting = file->sending = file->connecting = 0;
+    file->draining = file->watch_in = file->watch_out = 0;
     if (ur->current == file)
         ur->current = NULL;
     if (file->registered && uring_file_of(file)->inflight)
@@ -311,6 +312,8 @@ static void complete(struct uring_backend *ur, const struct io_uring_cqe *cqe)
         weir__uring_sent(ur, uf, cqe->res);
     else if (kind == URING_POLL)
         weir__uring_polled(ur, uf, cqe->res);
+    else if (kind == URING_WATCH_IN || kind == URING_WATCH_OUT)
+        weir__uring_watched(ur, uf, kind, cqe->res);
     else
         weir__uring_connected(ur, uf, cqe->res);
     ur->current = NULL;
@@ -380,8 +383,7 @@ static size_t ur_interests(const struct io_backend *backend)
     for (size_t fd = 0; fd < ur->nfiles; fd++) {
         const struct io_file *file = ur->files[fd];
 
-        count += file && (file->receiving || file->accepting || file->connecting || file->sending ||
-                          file->poll_events);
+        count += file && io_file_is_active(file);
     }
     return count;
 }
@@ -479,6 +481,8 @@ const struct io_backend_ops weir__io_uring = {
     .connect = weir__uring_connect,
     .send = weir__uring_send,
     .shutdown = ur_shutdown,
+    .drain = weir__uring_drain,
+    .watch = weir__uring_watch,
     .poll = weir__uring_poll,
     .wait = ur_wait,
     .dispatch = ur_dispatch,

@@ -30,6 +30,8 @@ enum uring_kind {
     URING_CONNECT,
     URING_SEND,
     URING_POLL,
+    URING_WATCH_IN,
+    URING_WATCH_OUT,
     URING_WAKE,
     URING_NOTHING, /* a cancel or a close: nobody waits for its result */
     URING_KINDS,
@@ -152,6 +154,7 @@ void weir__uring_receive_serve(struct uring_backend *ur, struct io_file *file);
 void weir__uring_held_drop(struct uring_backend *ur, struct uring_file *uf);
 void weir__uring_receive_start(struct io_backend *backend, struct io_file *file);
 void weir__uring_receive_stop(struct io_backend *backend, struct io_file *file);
+void weir__uring_drain(struct io_backend *backend, struct io_file *file);
 bool weir__uring_has_unread(const struct io_backend *backend, const struct io_file *file);
 
 /* uring_calls.c */
@@ -177,6 +180,9 @@ void weir__uring_idle(struct uring_backend *ur, struct io_file *file);
 void weir__uring_watch_idle(struct uring_backend *ur);
 /* While nobody receives: a hangup. False: the file is gone. */
 bool weir__uring_hung_up(struct uring_backend *ur, struct io_file *file, int result);
+void weir__uring_watch(struct io_backend *backend, struct io_file *file, unsigned events);
+void weir__uring_watched(struct uring_backend *ur, struct uring_file *uf, enum uring_kind kind,
+                         int result);
 void weir__uring_polled(struct uring_backend *ur, struct uring_file *uf, int result);
 
 #endif

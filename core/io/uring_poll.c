@@ -10,7 +10,8 @@
  *              the next generation, would exceed a limit when accepting stops, and it saves no call,
  *              for the peer's name has to be asked (docs/internals/io.md)
  *   pipe       for what its receive and send wait for, and always for its end
- *   socket     for a hangup, while no receive is in flight that would tell
+ *   socket     for a hangup, while no receive is in flight that would tell; and, each with a poll of
+ *              its own, for what calls of somebody else wait for (io_backend_ops.watch)
  */
 #include "config.h"
 
@@ -233,6 +234,64 @@ static void polled_socket(struct uring_backend *ur, struct io_file *file, unsign
         return;
     if (!file->receiving)
         weir__uring_idle(ur, file);
+}
+
+/* Sockets whose bytes others move */
+
+static void arm_watch(struct uring_backend *ur, struct uring_file *uf, enum uring_kind kind)
+{
+    struct io_uring_sqe *sqe;
+
+    if (uring_inflight(uf, kind))
+        return; /* being cancelled: asked again when that is over */
+    sqe = weir__uring_entry(ur);
+    io_uring_prep_poll_add(sqe, uf->file->fd, kind == URING_WATCH_IN ? POLLIN : POLLOUT);
+    weir__uring_begin(uf, sqe, kind);
+}
+
+static void end_watch(struct uring_backend *ur, struct uring_file *uf, enum uring_kind kind)
+{
+    if (uring_inflight(uf, kind))
+        weir__uring_cancel(ur, uf, kind);
+}
+
+void weir__uring_watch(struct io_backend *backend, struct io_file *file, unsigned events)
+{
+    struct uring_backend *ur = uring_of(backend);
+    struct uring_file *uf = uring_file_of(file);
+
+    if (events & POLLIN) {
+        file->watch_in = 1;
+        arm_watch(ur, uf, URING_WATCH_IN);
+    }
+    if (events & POLLOUT) {
+        file->watch_out = 1;
+        arm_watch(ur, uf, URING_WATCH_OUT);
+    }
+    if (!events) {
+        file->watch_in = file->watch_out = 0;
+        end_watch(ur, uf, URING_WATCH_IN);
+        end_watch(ur, uf, URING_WATCH_OUT);
+    }
+}
+
+void weir__uring_watched(struct uring_backend *ur, struct uring_file *uf, enum uring_kind kind,
+                         int result)
+{
+    struct io_file *file = uf->file;
+    bool in = kind == URING_WATCH_IN;
+
+    if (!file || !(in ? file->watch_in : file->watch_out))
+        return;
+    if (result == -ECANCELED) {
+        arm_watch(ur, uf, kind);
+        return;
+    }
+    if (in)
+        file->watch_in = 0;
+    else
+        file->watch_out = 0;
+    (void)URING_CALL_OUT(ur, file, file->ops->usable(file, in ? POLLIN : POLLOUT));
 }
 
 /* Pipes and terminals */

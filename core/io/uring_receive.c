@@ -73,7 +73,7 @@ static void arm(struct uring_backend *ur, struct io_file *file)
     struct uring_file *uf = uring_file_of(file);
     struct io_uring_sqe *sqe;
 
-    if (uring_inflight(uf, URING_RECEIVE) || uf->ended)
+    if (uring_inflight(uf, URING_RECEIVE) || uf->ended || file->draining)
         return;
     sqe = weir__uring_entry(ur);
     io_uring_prep_recv_multishot(sqe, file->fd, NULL, 0, 0);
@@ -109,8 +109,8 @@ void weir__uring_buffers_refill(struct uring_backend *ur)
         struct io_file *file = container_of(ur->starved.next, struct io_file, ready);
 
         list_remove(&file->ready);
-        if (file->no_socket)
-            weir__uring_serve_later(ur, file); /* reads itself */
+        if (file->no_socket || file->draining)
+            weir__uring_serve_later(ur, file); /* reads itself, or no more */
         else
             arm(ur, file);
     }
@@ -259,10 +259,14 @@ void weir__uring_receive_serve(struct uring_backend *ur, struct io_file *file)
     }
     if (!file->receiving)
         return;
-    if (uf->ended)
+    if (uf->ended) {
         tell_end(ur, file);
-    else
+    } else if (file->draining && !uring_inflight(uf, URING_RECEIVE)) {
+        file->draining = 0;
+        (void)URING_CALL_OUT(ur, file, file->ops->drained(file));
+    } else {
         arm(ur, file);
+    }
 }
 
 static void stop_the_flow(struct uring_backend *ur, struct uring_file *uf)
@@ -309,8 +313,8 @@ static void received_last(struct uring_backend *ur, struct uring_file *uf, int r
     if (result == -ENOBUFS || result > 0 || result == -ECANCELED || result == -EINTR) {
         if (!file->receiving)
             weir__uring_idle(ur, file);
-        else if (uf->held)
-            return; /* it is armed again when that has been served */
+        else if (uf->held || file->draining)
+            weir__uring_serve_later(ur, file); /* and then armed again, or not */
         else if (result == -ENOBUFS)
             starve(ur, file);
         else
@@ -362,7 +366,8 @@ void weir__uring_receive_start(struct io_backend *backend, struct io_file *file)
         return;
     file->receiving = 1;
     list_remove(&file->ready);
-    if (file->no_socket || uring_file_of(file)->held || uring_file_of(file)->ended)
+    if (file->no_socket || file->draining || uring_file_of(file)->held ||
+        uring_file_of(file)->ended)
         weir__uring_serve_later(ur, file);
     else
         arm(ur, file);
@@ -380,6 +385,16 @@ void weir__uring_receive_stop(struct io_backend *backend, struct io_file *file)
         weir__uring_poll_plain(ur, file);
     else if (!uring_inflight(uring_file_of(file), URING_RECEIVE))
         weir__uring_idle(ur, file);
+}
+
+void weir__uring_drain(struct io_backend *backend, struct io_file *file)
+{
+    struct uring_backend *ur = uring_of(backend);
+
+    file->draining = 1;
+    stop_the_flow(ur, uring_file_of(file));
+    if (file->receiving)
+        weir__uring_serve_later(ur, file);
 }
 
 /* While the receive is armed the kernel holds nothing, once it did what it has to do. */

@@ -5,42 +5,41 @@
  *
  *     from ──splice──▶ pipe ──splice──▶ to
  *
- * A direction begins on the chunk path. After RELAY_SPLICE_AFTER full chunks in a row its reading is
- * paused, what is queued is sent, and then duplicates of both descriptors are polled here. It goes
- * back to the chunk path at the end of the stream, which the transport then sees as ever, and when
- * little is carried for a while. Failures end the transport that they are of.
- *
- * Only over epoll, whose paused transports have received nothing that was not delivered; io_uring may
- * hold bytes which completed before the pause.
+ * A direction begins on the chunk path. After RELAY_SPLICE_AFTER full chunks in a row the backend drains
+ * it: what it took in advance still comes by chunks. Then reading is paused, what is queued is sent, and
+ * from there on bytes are moved here, until one of the sockets would block; the backend tells when to
+ * go on, without a system call for it. It goes back to the chunk path at the end of the stream, which
+ * the transport then sees as ever, and when little is carried for a while. Failures end the transport
+ * that they are of.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
 #include "core/net/relay.h"
 
-#define PIPE_WANTED   ((size_t)512 * 1024)
-#define MOVE_BUDGET   ((size_t)1024 * 1024) /* of one event; then others have their turn */
-#define SMALL_MOVE    ((size_t)4096)
-#define SMALL_MOVES   64 /* in a row: back to the chunk path */
-#define NOTHING_MOVED ((ssize_t)-EAGAIN)
+#define PIPE_WANTED ((size_t)512 * 1024)
+#define MOVE_BUDGET ((size_t)1024 * 1024) /* of one event; then others have their turn */
+#define SMALL_MOVE  ((size_t)4096)
+#define SMALL_MOVES 64 /* in a row: back to the chunk path */
+
+size_t weir__relay_piece_max = SIZE_MAX;
 
 struct relay_splice {
     struct relay *relay;
     int from;
-    struct io_backend *io;
-    struct io_file in, out; /* duplicates */
+    struct job job; /* to go on in the next iteration */
     int pipe[2];
-    size_t room, held; /* of the pipe; bytes in it */
-    unsigned small;    /* moves in a row */
-    bool blocked;      /* the receiver takes no more now */
-    bool ended;        /* the sender's end has been seen */
+    size_t held;    /* bytes in the pipe */
+    unsigned small; /* moves in a row */
+    bool starved;   /* the sender has nothing now */
+    bool blocked;   /* the receiver takes no more now */
+    bool ended;     /* the sender's end has been seen */
 };
 
 static weir_transport *sender(const struct relay_splice *s)
@@ -53,13 +52,15 @@ static weir_transport *receiver(const struct relay_splice *s)
     return s->relay->sides[1 - s->from];
 }
 
+static void watch(weir_transport *t, unsigned events)
+{
+    t->net->io->ops->watch(t->net->io, &t->file, events);
+}
+
 static void splice_free(struct relay_splice *s)
 {
     s->relay->splices[s->from] = NULL;
-    if (s->in.fd >= 0)
-        s->io->ops->close(s->io, &s->in, false);
-    if (s->out.fd >= 0)
-        s->io->ops->close(s->io, &s->out, false);
+    weir__job_cancel(&s->job);
     if (s->pipe[0] >= 0) {
         close(s->pipe[0]);
         close(s->pipe[1]);
@@ -72,6 +73,18 @@ static void restore_marks(struct relay *relay, int side)
     weir_transport_set_write_limits(relay->sides[side], relay->high[side], relay->low[side], 0);
 }
 
+/* Gives a side back to the backend, but for what the other direction waits for. */
+static void unwatch(const struct relay *relay, int side)
+{
+    const struct relay_splice *from_it = relay->splices[side], *to_it = relay->splices[1 - side];
+
+    watch(relay->sides[side], 0);
+    if (from_it && from_it->starved)
+        watch(relay->sides[side], POLLIN);
+    if (to_it && to_it->blocked)
+        watch(relay->sides[side], POLLOUT);
+}
+
 /* Back to the chunk path; the pipe is empty. */
 static void leave(struct relay_splice *s)
 {
@@ -79,139 +92,137 @@ static void leave(struct relay_splice *s)
     int from = s->from;
 
     splice_free(s);
+    unwatch(relay, 0);
+    unwatch(relay, 1);
     restore_marks(relay, 1 - from);
     relay->sides[from]->spliced = false;
     weir_transport_resume_reading(relay->sides[from]);
-}
-
-static weir_error *poll_for(struct relay_splice *s, struct io_file *file, unsigned events)
-{
-    return file->poll_events == events ? NULL : s->io->ops->poll(s->io, file, events);
-}
-
-static void stop_polling(struct relay_splice *s)
-{
-    weir_ignore(poll_for(s, &s->in, 0));
-    weir_ignore(poll_for(s, &s->out, 0));
 }
 
 static ssize_t move(int from, int to, size_t size)
 {
     ssize_t n;
 
+    if (size > weir__relay_piece_max)
+        size = weir__relay_piece_max;
     do {
         n = splice(from, NULL, to, NULL, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     } while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
 }
 
-/* Bytes, 0 at the end, -errno. A full pipe says EAGAIN too. */
+/* Into the empty pipe: bytes, 0 at the end, -errno. */
 static ssize_t take(struct relay_splice *s)
 {
-    ssize_t n = move(s->in.fd, s->pipe[1], s->room - s->held);
+    weir_transport *from = sender(s);
+    ssize_t n = move(from->file.fd, s->pipe[1], PIPE_WANTED);
 
     if (n > 0) {
-        s->held += (size_t)n;
-        sender(s)->received += (uint64_t)n;
-        transport_active(sender(s));
+        s->held = (size_t)n;
+        from->received += (uint64_t)n;
+        transport_active(from);
+    } else if (n == 0) {
+        s->ended = true;
     }
     return n;
 }
 
+/* As far as the receiver takes it now: 0 or -errno. */
 static ssize_t give(struct relay_splice *s)
 {
-    ssize_t n = move(s->pipe[0], s->out.fd, s->held);
+    weir_transport *to = receiver(s);
 
-    if (n > 0) {
+    while (s->held) {
+        ssize_t n = move(s->pipe[0], to->file.fd, s->held);
+
+        if (n == -EAGAIN) {
+            s->blocked = true;
+            return 0;
+        }
+        if (n <= 0)
+            return n ? n : -EPIPE;
         s->held -= (size_t)n;
-        receiver(s)->sent += (uint64_t)n;
-        transport_active(receiver(s));
+        to->sent += (uint64_t)n;
+        transport_active(to);
     }
-    return n;
+    return 0;
 }
 
-static void fail(struct relay_splice *s, weir_transport *t, ssize_t code, bool sending)
-{
-    stop_polling(s);
-    weir__transport_lose(t, sending ? weir__raise_errno((int)code, "send")
-                                    : weir__raise_errno((int)code, "receive"));
-}
-
-/* False: one of them has failed. */
+/* Until something would block, the end, or the others' turn. False: a side has failed, and is lost. */
 static bool move_some(struct relay_splice *s, size_t *moved)
 {
-    while (*moved < MOVE_BUDGET) {
-        ssize_t n = NOTHING_MOVED, m = NOTHING_MOVED;
+    ssize_t n = 0;
 
-        if (!s->ended && s->held < s->room)
+    while (*moved < MOVE_BUDGET && !s->blocked) {
+        if (!s->held) {
+            if (s->ended)
+                return true;
             n = take(s);
-        if (n == 0)
-            s->ended = true;
-        if (n < 0 && n != -EAGAIN) {
-            fail(s, sender(s), n, false);
-            return false;
-        }
-        if (s->held && !s->blocked) {
-            m = give(s);
-            s->blocked = m == -EAGAIN || s->held > 0;
-            if (m < 0 && m != -EAGAIN) {
-                fail(s, receiver(s), m, true);
+            s->starved = n == -EAGAIN;
+            if (s->starved || n == 0)
+                return true;
+            if (n < 0) {
+                weir__transport_lose(sender(s), weir__raise_errno((int)n, "receive"));
                 return false;
             }
+            *moved += (size_t)n;
         }
-        *moved += m > 0 ? (size_t)m : 0;
-        /* Poll is level-triggered: it says whether there is more. */
-        if (s->blocked || s->ended || n < (ssize_t)(s->room / 2))
-            return true;
+        n = give(s);
+        if (n < 0) {
+            weir__transport_lose(receiver(s), weir__raise_errno((int)n, "send"));
+            return false;
+        }
     }
     return true;
 }
 
-static void go_on(struct relay_splice *s, bool writable)
+static void go_on(struct relay_splice *s)
 {
-    weir_error *error;
     size_t moved = 0;
 
     if (!sender(s) || !receiver(s) || sender(s)->status >= TRANSPORT_LOST ||
-        receiver(s)->status >= TRANSPORT_LOST) {
-        stop_polling(s);
+        receiver(s)->status >= TRANSPORT_LOST)
         return;
-    }
-    if (writable)
-        s->blocked = false;
     if (!move_some(s, &moved))
         return;
     s->small = moved < SMALL_MOVE && !s->blocked ? s->small + 1 : 0;
-    if (!s->held && (s->ended || s->small > SMALL_MOVES)) {
+    if (!s->held && (s->ended || s->small > SMALL_MOVES))
         leave(s);
-        return;
+    else if (s->blocked)
+        watch(receiver(s), POLLOUT);
+    else if (s->starved)
+        watch(sender(s), POLLIN);
+    else
+        weir__loop_ready(sender(s)->net->loop, &s->job);
+}
+
+static weir_error *run_on(struct job *job)
+{
+    go_on(container_of(job, struct relay_splice, job));
+    return NULL;
+}
+
+void weir__relay_usable(weir_transport *t, unsigned events)
+{
+    struct relay_side *side = t->state;
+    struct relay *relay = side->relay;
+    int index = side->index;
+
+    /* Moving may lose a transport, but never frees the relay: that is told later. */
+    if ((events & POLLIN) && relay->splices[index]) {
+        relay->splices[index]->starved = false;
+        go_on(relay->splices[index]);
     }
-    error = poll_for(s, &s->in, s->blocked || s->ended ? 0 : POLLIN);
-    if (!error)
-        error = poll_for(s, &s->out, s->blocked ? POLLOUT : 0);
-    if (error)
-        weir__transport_lose(sender(s), error);
+    if ((events & POLLOUT) && relay->splices[1 - index]) {
+        relay->splices[1 - index]->blocked = false;
+        go_on(relay->splices[1 - index]);
+    }
 }
-
-static void in_polled(struct io_file *file, unsigned events)
-{
-    (void)events;
-    go_on(container_of(file, struct relay_splice, in), false);
-}
-
-static void out_polled(struct io_file *file, unsigned events)
-{
-    (void)events;
-    go_on(container_of(file, struct relay_splice, out), true);
-}
-
-static const struct io_file_ops in_ops = {.polled = in_polled};
-static const struct io_file_ops out_ops = {.polled = out_polled};
 
 static bool can_splice(const weir_transport *t)
 {
     return !t->tls && !t->file.no_socket && !t->input && !t->eof_seen &&
-           t->status == TRANSPORT_OPEN && !t->reason && strcmp(t->net->io->ops->name, "epoll") == 0;
+           t->status == TRANSPORT_OPEN && !t->reason && t->net->io->ops->watch;
 }
 
 void weir__relay_carried(struct relay *relay, int from, weir_transport *t, size_t len)
@@ -231,39 +242,28 @@ void weir__relay_carried(struct relay *relay, int from, weir_transport *t, size_
         return;
     }
     relay->wants_splice[from] = true;
+    relay->drained[from] = false;
+    t->net->io->ops->drain(t->net->io, &t->file);
+}
+
+void weir__relay_drained(weir_transport *t)
+{
+    struct relay_side *side = t->state;
+    struct relay *relay = side->relay;
+    int from = side->index;
+    weir_transport *to = relay->sides[1 - from];
+
+    if (!to || !relay->wants_splice[from])
+        return;
+    relay->drained[from] = true;
     relay->high[1 - from] = to->high;
     relay->low[1 - from] = to->low;
-    if (!to->queue && weir__relay_splice_start(relay, from))
-        return;
+    weir_transport_pause_reading(t);
     /* Pauses now, and resumes when all has been sent: then it starts. */
     if (to->queue)
         weir_transport_set_write_limits(to, 0, 0, 0);
-}
-
-static bool armed(struct relay_splice *s)
-{
-    weir_error *error = poll_for(s, &s->in, POLLIN);
-    bool fine = !error;
-
-    weir_ignore(error);
-    return fine;
-}
-
-static bool open_all(struct relay_splice *s)
-{
-    int size;
-
-    if (pipe2(s->pipe, O_NONBLOCK | O_CLOEXEC) != 0) {
-        s->pipe[0] = s->pipe[1] = -1;
-        return false;
-    }
-    size = fcntl(s->pipe[1], F_SETPIPE_SZ, (int)PIPE_WANTED);
-    if (size < 0)
-        size = fcntl(s->pipe[1], F_GETPIPE_SZ);
-    s->room = size > 0 ? (size_t)size : 4096;
-    s->in.fd = fcntl(sender(s)->file.fd, F_DUPFD_CLOEXEC, 0);
-    s->out.fd = fcntl(receiver(s)->file.fd, F_DUPFD_CLOEXEC, 0);
-    return s->in.fd >= 0 && s->out.fd >= 0;
+    else if (!weir__relay_splice_start(relay, from))
+        weir_transport_resume_reading(t);
 }
 
 static bool begin(struct relay *relay, int from)
@@ -276,22 +276,24 @@ static bool begin(struct relay *relay, int from)
     s = weir__calloc(1, sizeof(*s));
     if (!s)
         return false;
-    *s = (struct relay_splice){.relay = relay, .from = from, .io = t->net->io, .pipe = {-1, -1}};
-    io_file_init(&s->in, &in_ops, -1, t->file.site);
-    io_file_init(&s->out, &out_ops, -1, to->file.site);
+    *s = (struct relay_splice){.relay = relay, .from = from};
+    job_init(&s->job, run_on, t->file.site);
     relay->splices[from] = s;
-    if (!open_all(s) || !armed(s)) {
+    if (pipe2(s->pipe, O_NONBLOCK | O_CLOEXEC) != 0) {
+        s->pipe[0] = -1;
         splice_free(s);
         return false;
     }
+    (void)fcntl(s->pipe[1], F_SETPIPE_SZ, (int)PIPE_WANTED); /* else it is smaller */
     t->spliced = true;
     weir_transport_pause_reading(t);
+    weir__loop_ready(t->net->loop, &s->job);
     return true;
 }
 
 bool weir__relay_splice_start(struct relay *relay, int from)
 {
-    if (!relay->wants_splice[from])
+    if (!relay->wants_splice[from] || !relay->drained[from])
         return false;
     relay->wants_splice[from] = false;
     relay->full_chunks[from] = 0;
@@ -305,10 +307,16 @@ bool weir__relay_splice_start(struct relay *relay, int from)
 void weir__relay_splice_end(struct relay *relay)
 {
     for (int i = 0; i < 2; i++) {
-        if (!relay->splices[i])
+        if (relay->splices[i])
+            splice_free(relay->splices[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        weir_transport *t = relay->sides[i];
+
+        if (!t)
             continue;
-        splice_free(relay->splices[i]);
-        if (relay->sides[i])
-            relay->sides[i]->spliced = false;
+        t->spliced = false;
+        if (!t->file.closed && t->net->io->ops->watch)
+            watch(t, 0);
     }
 }

@@ -17,6 +17,7 @@
 #include "core/base/backtrace.h"
 #include "core/base/error.h"
 #include "core/net/connect.h"
+#include "core/net/relay.h"
 #include "core/net/server.h"
 #include "core/net/stream.h"
 #include "core/net/tls.h"
@@ -69,12 +70,24 @@ static void on_connected(struct io_file *file, int result)
     weir__attempt_connected(transport_of(file), result);
 }
 
+static void on_drained(struct io_file *file)
+{
+    weir__relay_drained(transport_of(file));
+}
+
+static void on_usable(struct io_file *file, unsigned events)
+{
+    weir__relay_usable(transport_of(file), events);
+}
+
 static const struct io_file_ops transport_file_ops = {
     .received = on_received,
     .receive_ended = on_receive_ended,
     .sent = on_sent,
     .hangup = on_hangup,
     .connected = on_connected,
+    .drained = on_drained,
+    .usable = on_usable,
 };
 
 void weir__transport_set_state(weir_transport *t, enum transport_state state)
