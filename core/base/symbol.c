@@ -105,7 +105,8 @@ static void set_line(struct frame *frame, const char *file, int line, const char
         return;
     snprintf(frame->file, sizeof(frame->file), "%s", short_file(file, folder));
     frame->line = line;
-    frame->internal = in_core(frame->file);
+    /* Assembly is where its compiler stood, whatever prefixes are mapped to. */
+    frame->internal = in_core(frame->file) || strncmp(frame->function, "weir__", 6) == 0;
 }
 
 static void add_by_dladdr(struct frame_list *list, uintptr_t address)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -152,8 +153,6 @@ static weir_error *bug(void *arg)
     return weir_raise(EIO, "not consumed");
 }
 
-#define BUG_LINE (raise_line - 3)
-
 static weir_error *drop_a_failed_task(void *arg)
 {
     (void)arg;
@@ -162,6 +161,16 @@ static weir_error *drop_a_failed_task(void *arg)
     CHECK_OK(weir_sleep(WEIR_MS(0)));
     CHECK_OK(weir_sleep(WEIR_MS(0)));
     return NULL;
+}
+
+/* As it was logged: gcc says the line of the head, clang that of the first statement. */
+static int bug_line(void)
+{
+    const char *at = strstr(logged, " fn=bug at ");
+    int line = at ? (int)strtol(strchr(at, ':') + 1, NULL, 10) : 0;
+
+    assert_in_range(line, raise_line - 3, raise_line - 1);
+    return line;
 }
 
 static void T21_H1_error_of_a_task_that_nobody_took_is_logged_with_its_sites(void **state)
@@ -173,7 +182,7 @@ static void T21_H1_error_of_a_task_that_nobody_took_is_logged_with_its_sites(voi
     expect(text, sizeof text, "ERROR   weir: Task exception was never retrieved\n");
     expect(text, sizeof text, "task: <Task finished name='Task-");
     expect(text, sizeof text, " fn=bug at %s:%d error=EIO('not consumed') created at %s:%d>",
-           here(), BUG_LINE, here(), spawn_line);
+           here(), bug_line(), here(), spawn_line);
     expect(text, sizeof text, "at bug (%s:%d)", here(), raise_line);
     assert_null(strstr(logged, "source_traceback"));
 }
