@@ -47,6 +47,18 @@ static bool is_alert(int reason)
     return reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256;
 }
 
+/* Of TLS 1.3 OpenSSL's list of descriptions misses some that its list of errors has. */
+static const char *alert_text(unsigned long code)
+{
+    const char *text = SSL_alert_desc_string_long(ERR_GET_REASON(code) - SSL_AD_REASON_OFFSET);
+    const char *reason = ERR_reason_error_string(code), *words;
+
+    if (strcmp(text, "unknown") != 0 || !reason)
+        return text;
+    words = strstr(reason, "alert ");
+    return words ? words + strlen("alert ") : reason;
+}
+
 weir_tls_result weir__tls_classify(void)
 {
     unsigned long code = ERR_peek_last_error();
@@ -96,8 +108,7 @@ void weir__tls_reason(const SSL *ssl, char *buffer, size_t size)
     if (e && e->problem && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
         snprintf(buffer, size, "certificate verify failed: %s", e->problem);
     else if (ssl && ERR_GET_LIB(code) == ERR_LIB_SSL && is_alert(ERR_GET_REASON(code)))
-        snprintf(buffer, size, "the peer refused with the alert \"%s\"",
-                 SSL_alert_desc_string_long(ERR_GET_REASON(code) - SSL_AD_REASON_OFFSET));
+        snprintf(buffer, size, "the peer refused with the alert \"%s\"", alert_text(code));
     else if (text)
         snprintf(buffer, size, "%s", text);
     else

@@ -135,8 +135,9 @@ def report(number, title, verdict, text, seconds):
         print(f"ok {number} - {title} # SKIP {text.splitlines()[0] if text else ''}")
     else:
         print(f"{'ok' if verdict == 'ok' else 'not ok'} {number} - {title} ({seconds:.2f} s)")
-        for line in text.splitlines() if verdict == "fail" else ():
-            print("  # " + line)
+        for line in text.splitlines():
+            if verdict == "fail" or line.startswith("figure: "):
+                print("  # " + line)
     sys.stdout.flush()
 
 
