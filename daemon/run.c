@@ -16,13 +16,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <weir/event.h>
 #include <weir/weir.h>
 
 static weir_error *stopped(void *arg)
 {
     struct daemon *daemon = arg;
 
-    weir_log(daemon->logger, WEIR_LOG_INFO, "stopped");
+    weir_log_with(daemon->logger, WEIR_LOG_INFO,
+                  WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_STOPPED}), "stopped");
     weir_loop_stop(daemon->loop);
     return NULL;
 }
@@ -41,8 +43,10 @@ void daemon_stop(struct daemon *daemon, const char *why, weir_duration grace)
         daemon->stopping_until = weir_instant_after(weir_now(), grace);
         (void)snprintf(limit, sizeof limit, ", at most %lld s", (long long)(grace.ns / 1000000000));
     }
-    weir_log(daemon->logger, WEIR_LOG_INFO, "%s: draining %llu connections%s", why,
-             (unsigned long long)weir_host_connections(daemon->host), limit);
+    weir_log_with(daemon->logger, WEIR_LOG_INFO,
+                  WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_DRAINING}),
+                  "%s: draining %llu connections%s", why,
+                  (unsigned long long)weir_host_connections(daemon->host), limit);
     notify_stopping(daemon->notify);
     weir_host_stop(daemon->host, grace, stopped, daemon);
 }
@@ -183,7 +187,8 @@ static weir_error *serve(struct daemon *daemon, const struct arguments *argument
     notify_ready(daemon->notify);
     if (isatty(STDERR_FILENO) && !arguments->quiet)
         print_banner(daemon, arguments);
-    weir_log(daemon->logger, WEIR_LOG_INFO, "ready");
+    weir_log_with(daemon->logger, WEIR_LOG_INFO,
+                  WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_STARTED}), "ready");
     WEIR_TRY(weir_loop_run_forever(daemon->loop));
     return NULL;
 }

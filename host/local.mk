@@ -55,6 +55,7 @@ libweir_host_core_la_SOURCES += \
 	host/generation/host.c \
 	host/generation/inspect.c \
 	host/generation/list.h \
+	host/generation/log.c \
 	host/generation/prepare.c \
 	host/generation/run.c \
 	host/generation/settings.c \

@@ -23,6 +23,7 @@ weirinclude_HEADERS += \
 	include/weir/isolate.h \
 	include/weir/job.h \
 	include/weir/listener.h \
+	include/weir/event.h \
 	include/weir/log.h \
 	include/weir/loop.h \
 	include/weir/option.h \

@@ -24,6 +24,7 @@ libweir_core_la_SOURCES += \
 	core/base/invariant.h \
 	core/base/list.h \
 	core/base/log-format.c \
+	core/base/log-journal.c \
 	core/base/log-ring.c \
 	core/base/log-sink.c \
 	core/base/log-writer.c \

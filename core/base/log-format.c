@@ -36,8 +36,7 @@ static void add_time(struct text *text, int64_t ns)
                 (int)(ns % 1000000000 / 1000));
 }
 
-/* The names of <3>: emergency is 0, debug 7. */
-static int priority_of(int level)
+int weir__log_priority(int level)
 {
     if (level >= WEIR_LOG_CRITICAL)
         return 2;
@@ -74,20 +73,16 @@ static void add_level(struct text *text, const struct log_style *style, int leve
         text_add_bytes(text, " ", 1);
 }
 
-/* Names and values of fields, one after the other. */
-struct field_reader {
-    const char *at;
-    unsigned left;
-};
-
-static struct field_reader fields_of(const struct log_record *record)
+struct log_field_reader weir__log_fields(const struct log_record *record)
 {
     const char *texts = (const char *)(record + 1);
 
-    return (struct field_reader){texts + record->message_size + record->body_size, record->nfields};
+    return (struct log_field_reader){texts + record->message_size + record->body_size,
+                                     record->nfields};
 }
 
-static bool next_field(struct field_reader *reader, const char **ret_name, const char **ret_value)
+bool weir__log_next_field(struct log_field_reader *reader, const char **ret_name,
+                          const char **ret_value)
 {
     if (reader->left == 0)
         return false;
@@ -96,6 +91,18 @@ static bool next_field(struct field_reader *reader, const char **ret_name, const
     *ret_value = *ret_name + strlen(*ret_name) + 1;
     reader->at = *ret_value + strlen(*ret_value) + 1;
     return true;
+}
+
+/* Without what only the journal has. */
+static bool next_field(struct log_field_reader *reader, const char **ret_name,
+                       const char **ret_value)
+{
+    bool found;
+
+    do
+        found = weir__log_next_field(reader, ret_name, ret_value);
+    while (found && strcmp(*ret_name, LOG_MESSAGE_ID) == 0);
+    return found;
 }
 
 static void add_key(struct text *text, const char *name)
@@ -125,7 +132,7 @@ static void add_quoted(struct text *text, const char *value)
 
 static void add_fields(struct text *text, const struct log_record *record)
 {
-    struct field_reader reader = fields_of(record);
+    struct log_field_reader reader = weir__log_fields(record);
     const char *name, *value;
 
     while (next_field(&reader, &name, &value)) {
@@ -142,7 +149,7 @@ static void format_text(struct text *text, const struct log_style *style,
     const char *message = (const char *)(record + 1);
 
     if (style->priority_prefix)
-        text_printf(text, "<%d>", priority_of(record->level));
+        text_printf(text, "<%d>", weir__log_priority(record->level));
     else {
         add_time(text, record->time);
         text_add(text, " ");
@@ -160,7 +167,7 @@ static void format_text(struct text *text, const struct log_style *style,
         size_t len = strcspn(body, "\n");
 
         if (style->priority_prefix)
-            text_printf(text, "<%d>", priority_of(record->level));
+            text_printf(text, "<%d>", weir__log_priority(record->level));
         text_add(text, "    ");
         text_add_escaped(text, body, len, "");
         text_add(text, "\n");
@@ -174,7 +181,7 @@ static void format_logfmt(struct text *text, const struct log_style *style,
     const char *message = (const char *)(record + 1);
 
     if (style->priority_prefix)
-        text_printf(text, "<%d>", priority_of(record->level));
+        text_printf(text, "<%d>", weir__log_priority(record->level));
     text_add(text, "time=");
     add_time(text, record->time);
     text_printf(text, " level=%s logger=%s msg=", weir_log_level_name(record->level),
@@ -201,12 +208,12 @@ static void add_member(struct text *text, const char *name, const char *value)
 static void format_json(struct text *text, const struct log_style *style,
                         const struct log_record *record, const char *body)
 {
-    struct field_reader reader = fields_of(record);
+    struct log_field_reader reader = weir__log_fields(record);
     const char *message = (const char *)(record + 1);
     const char *name, *value;
 
     if (style->priority_prefix)
-        text_printf(text, "<%d>", priority_of(record->level));
+        text_printf(text, "<%d>", weir__log_priority(record->level));
     text_add(text, "{\"time\":\"");
     add_time(text, record->time);
     text_add(text, "\"");
@@ -243,6 +250,9 @@ void weir__log_format(struct text *text, const struct log_style *style,
         break;
     case WEIR_LOG_JSON:
         format_json(text, style, record, body);
+        break;
+    case WEIR_LOG_JOURNAL:
+        weir__log_format_journal(text, record, body);
         break;
     case WEIR_LOG_TEXT:
         format_text(text, style, record, body);

@@ -31,9 +31,11 @@ static pthread_mutex_t calls = PTHREAD_MUTEX_INITIALIZER;
 
 static struct {
     int fd;
-    char *path; /* NULL: the descriptor is somebody else's */
+    char *path;  /* NULL: the descriptor is somebody else's */
+    int journal; /* a socket; -1: lines go to `fd` */
+    char *journal_path;
     struct log_style style;
-} sink = {.fd = STDERR_FILENO};
+} sink = {.fd = STDERR_FILENO, .journal = -1};
 
 static struct list sinks = LIST_INIT(sinks);
 static char sink_line[LOG_LINE_MAX]; /* with `calls` */
@@ -55,26 +57,54 @@ static int open_file(const char *path)
     return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
 }
 
-weir_error *weir__log_sink_set(const weir_log_options *options)
+/* What an output needs opened: a file, or the journal's socket. */
+static weir_error *open_sink(const weir_log_options *options, char **ret_path, int *ret_fd)
 {
-    char *path = NULL, *old_path;
-    int fd = options->fd, old_fd;
+    char *path = NULL;
+    int fd = -1;
 
     if (options->path) {
         path = weir__strdup(options->path);
         if (!path)
             return weir_raise(WEIR_ENOMEM, "log");
+    }
+    if (options->format == WEIR_LOG_JOURNAL) {
+        weir_error *error = weir__log_journal_open(path, &fd);
+
+        if (error) {
+            weir__free(path);
+            return error;
+        }
+    } else if (path) {
         fd = open_file(path);
         if (fd < 0) {
+            weir_error *error = weir_raise(errno, "cannot open the log %s", path);
+
             weir__free(path);
-            return weir_raise(errno, "cannot open the log %s", options->path);
+            return error;
         }
     }
+    *ret_path = path;
+    *ret_fd = fd;
+    return NULL;
+}
+
+weir_error *weir__log_sink_set(const weir_log_options *options)
+{
+    bool journal = options->format == WEIR_LOG_JOURNAL;
+    char *path = NULL, *old_path, *old_journal_path;
+    int fd = -1, old_fd, old_journal;
+
+    WEIR_TRY(open_sink(options, &path, &fd));
     pthread_mutex_lock(&lock);
     old_path = sink.path;
     old_fd = sink.fd;
-    sink.fd = fd;
-    sink.path = path;
+    old_journal = sink.journal;
+    old_journal_path = sink.journal_path;
+    sink.fd = path && !journal ? fd : options->fd;
+    sink.path = journal ? NULL : path;
+    sink.journal = journal ? fd : -1;
+    sink.journal_path = journal ? path : NULL;
     sink.style = (struct log_style){options->format, options->priority_prefix, options->color};
     pthread_mutex_unlock(&lock);
     if (old_path) {
@@ -82,21 +112,46 @@ weir_error *weir__log_sink_set(const weir_log_options *options)
         close(old_fd);
         weir__free(old_path);
     }
+    if (old_journal >= 0)
+        close(old_journal);
+    weir__free(old_journal_path);
     return NULL;
 }
 
-void weir__log_sink_get(int *ret_fd, struct log_style *ret_style)
+void weir__log_sink_get(int *ret_fd, int *ret_journal, struct log_style *ret_style)
 {
     pthread_mutex_lock(&lock);
     *ret_fd = sink.fd;
+    *ret_journal = sink.journal;
     *ret_style = sink.style;
     pthread_mutex_unlock(&lock);
+}
+
+bool weir__log_sink_renew_journal(int *ret_journal)
+{
+    weir_error *error = NULL;
+    int fd;
+
+    pthread_mutex_lock(&lock);
+    if (sink.journal >= 0) {
+        error = weir__log_journal_open(sink.journal_path, &fd);
+        if (!error) {
+            close(sink.journal);
+            sink.journal = fd;
+        }
+    }
+    *ret_journal = sink.journal;
+    pthread_mutex_unlock(&lock);
+    weir_ignore(error);
+    return !error;
 }
 
 void weir__log_sink_name(char *name, size_t size)
 {
     pthread_mutex_lock(&lock);
-    if (sink.path)
+    if (sink.journal >= 0)
+        snprintf(name, size, "the journal");
+    else if (sink.path)
         snprintf(name, size, "%s", sink.path);
     else if (sink.fd == STDERR_FILENO)
         snprintf(name, size, "stderr");
@@ -128,7 +183,7 @@ weir_error *weir_log_add_sink(weir_log_sink_fn fn, void *arg, weir_log_format fo
 {
     weir_log_sink *added;
 
-    if (!fn || format > WEIR_LOG_JSON)
+    if (!fn || format > WEIR_LOG_JOURNAL)
         return weir_raise(WEIR_EINVAL, "a log sink needs a function and a format");
     added = weir__calloc(1, sizeof(*added));
     if (!added)

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include <weir/error.h>
+#include <weir/event.h>
 
 #include "core/base/alloc.h"
 #include "core/base/invariant.h"
@@ -106,14 +107,56 @@ static bool batch_end(int fd)
     return true;
 }
 
-static bool batch_add(const struct log_record *record, int fd, const struct log_style *style)
+/* Where records go now. */
+struct target {
+    int fd, journal; /* -1: none */
+    struct log_style style;
+};
+
+/* A datagram of its own. False: given up, the writer is to stop. `ret_sent` false: there is no journal,
+   the record is to be written as a line. */
+static bool send_to_journal(const struct log_record *record, struct target *target, bool *ret_sent)
+{
+    static char datagram[LOG_LINE_MAX];
+    struct text text = text_over(datagram, sizeof(datagram));
+    enum log_sent sent;
+    bool renewed = false;
+
+    weir__log_format(&text, &target->style, record);
+    for (;;) {
+        sent = weir__log_journal_send(target->journal, datagram, text_length(&text));
+        if (sent == LOG_SEND_LATER && !wait_writable(target->journal))
+            return false;
+        /* It may have been started anew since. */
+        if (sent == LOG_SEND_NEVER && !renewed)
+            renewed = weir__log_sink_renew_journal(&target->journal);
+        else if (sent != LOG_SEND_LATER)
+            break;
+        if (sent == LOG_SEND_NEVER && !renewed)
+            break;
+    }
+    *ret_sent = sent == LOG_SENT;
+    return true;
+}
+
+static bool batch_add(const struct log_record *record, struct target *target)
 {
     static char line[LOG_LINE_MAX];
     struct text text = text_over(line, sizeof(line));
+    struct log_style style = target->style;
+    int fd = target->fd;
+    bool sent = false;
     size_t len;
 
+    if (target->journal >= 0) {
+        if (!send_to_journal(record, target, &sent))
+            return false;
+        style = (struct log_style){.format = WEIR_LOG_TEXT, .priority_prefix = true};
+    }
     weir__log_sinks_call(record);
-    weir__log_format(&text, style, record);
+    if (sent)
+        return true;
+    weir__log_format(&text, &style, record);
     len = text_length(&text);
     if (text_truncated(&text))
         line[len - 1] = '\n';
@@ -143,7 +186,7 @@ static struct log_ring *oldest_ring(const struct log_record **ret_record)
     return oldest;
 }
 
-static void report_dropped(int fd, const struct log_style *style)
+static void report_dropped(struct target *target)
 {
     static weir_logger *logger;
     static uint64_t lost_reported;
@@ -155,6 +198,7 @@ static void report_dropped(int fd, const struct log_style *style)
         char text[512];
     } made;
 
+    static const char event[] = LOG_MESSAGE_ID "\0" WEIR_EVENT_LOG_DROPPED;
     int len;
 
     for (struct log_ring *ring = weir__log_rings(); ring; ring = ring->next) {
@@ -169,17 +213,19 @@ static void report_dropped(int fd, const struct log_style *style)
     weir__log_sink_name(name, sizeof(name));
     if (!logger)
         logger = weir_logger_get("weir.log");
-    len = snprintf(made.text, sizeof(made.text) - 1, "%llu records dropped (sink %s slow)",
-                   (unsigned long long)n, name);
+    len = snprintf(made.text, sizeof(made.text) - sizeof(event) - 1,
+                   "%llu records dropped (sink %s slow)", (unsigned long long)n, name);
     made.text[len + 1] = '\0'; /* an empty body */
+    memcpy(made.text + len + 2, event, sizeof(event));
     made.record = (struct log_record){
         .level = WEIR_LOG_WARNING,
         .time = weir__wall_clock_ns(),
         .logger = logger,
         .message_size = (uint32_t)len + 1,
         .body_size = 1,
+        .nfields = 1,
     };
-    (void)batch_add(&made.record, fd, style);
+    (void)batch_add(&made.record, target);
 }
 
 static void free_left_rings(void)
@@ -195,21 +241,23 @@ static void free_left_rings(void)
 /* Everything that is queued now. False: told to stop while the sink was stalled. */
 static bool write_all(void)
 {
-    struct log_style style;
     const struct log_record *record;
+    struct target target;
     struct log_ring *ring;
-    int fd;
 
-    weir__log_sink_get(&fd, &style);
-    if (batch.len > 0 && !batch_end(fd))
+    weir__log_sink_get(&target.fd, &target.journal, &target.style);
+    if (batch.len > 0 && !batch_end(target.fd))
         return false;
     while ((ring = oldest_ring(&record))) {
-        if (!batch_add(record, fd, &style))
+        if (!batch_add(record, &target))
             return false;
         weir__log_ring_advance(ring, record);
+        /* Datagrams make no batches: their room is free at once. */
+        if (target.journal >= 0 && batch.len == 0)
+            (void)batch_end(target.fd);
     }
-    report_dropped(fd, &style);
-    if (!batch_end(fd))
+    report_dropped(&target);
+    if (!batch_end(target.fd))
         return false;
     free_left_rings();
     return true;
@@ -412,9 +460,9 @@ weir_error *weir_log_configure(const weir_log_options *given)
 
     if (given)
         memcpy(&options, given, given->size < sizeof(options) ? given->size : sizeof(options));
-    if (!options.path && options.fd < 0)
+    if ((!options.path || options.format == WEIR_LOG_JOURNAL) && options.fd < 0)
         return weir_raise(EBADF, "log to descriptor %d", options.fd);
-    if (options.format > WEIR_LOG_JSON)
+    if (options.format > WEIR_LOG_JOURNAL)
         return weir_raise(WEIR_EINVAL, "log format %d", (int)options.format);
     /* What was queued before belongs to the old sink, if that still takes it. */
     (void)weir_log_flush(WEIR_S(1));

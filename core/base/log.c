@@ -185,6 +185,7 @@ struct pending {
     const char *message, *body, *tag;
     const weir_log_field *fields;
     size_t nfields;
+    int error_number;
 };
 
 static void enqueue(struct log_ring *ring, const struct pending *pending)
@@ -214,6 +215,7 @@ static void enqueue(struct log_ring *ring, const struct pending *pending)
         .site = pending->site,
         .logger = pending->logger,
         .tag = pending->tag,
+        .error_number = pending->error_number,
         .message_size = (uint32_t)message_size,
         .body_size = (uint32_t)body_size,
     };
@@ -376,6 +378,7 @@ static void log_with_body(const struct pending *pending, weir_error *take_error,
         write_body(ring, pending->body, take_error);
         whole.message = ring->scratch.message;
         whole.body = ring->scratch.body;
+        whole.error_number = take_error ? weir_code_errno(weir_error_code(take_error)) : 0;
         enqueue(ring, &whole);
     } else if (enabled) {
         weir__log_count_lost();
@@ -391,6 +394,20 @@ void weir_log_error_at(const weir_site *site, weir_logger *logger, int level,
     va_start(args, format);
     log_with_body(&(struct pending){.site = site, .logger = logger, .level = level}, take_error,
                   format, args);
+    va_end(args);
+}
+
+void weir_log_error_fields(const weir_site *site, weir_logger *logger, int level,
+                           weir_error *take_error, const weir_log_field *fields, size_t nfields,
+                           const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_with_body(
+        &(struct pending){
+            .site = site, .logger = logger, .level = level, .fields = fields, .nfields = nfields},
+        take_error, format, args);
     va_end(args);
 }
 

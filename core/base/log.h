@@ -7,6 +7,7 @@
  *   log-writer.c  the one thread that merges the rings by time and writes
  *   log-sink.c    where the lines go: a descriptor, a file, callbacks
  *   log-format.c  a record as a line of text, logfmt or JSON
+ *   log-journal.c a record as systemd's journal takes it
  */
 #ifndef WEIR_CORE_BASE_LOG_H
 #define WEIR_CORE_BASE_LOG_H
@@ -37,6 +38,7 @@ struct log_record {
     const weir_site *site;
     const weir_logger *logger;
     const char *tag;                  /* static; NULL: none */
+    int error_number;                 /* of the error; 0: none */
     uint32_t message_size, body_size; /* with the NUL */
 };
 
@@ -89,9 +91,35 @@ struct log_style {
 void weir__log_format(struct text *text, const struct log_style *style,
                       const struct log_record *record);
 
+/* The names of <3>: emergency is 0, debug 7. */
+int weir__log_priority(int level);
+
+/* Names and values of fields, one after the other. */
+struct log_field_reader {
+    const char *at;
+    unsigned left;
+};
+
+#define LOG_MESSAGE_ID "message_id" /* a field that only the journal has */
+
+struct log_field_reader weir__log_fields(const struct log_record *record);
+bool weir__log_next_field(struct log_field_reader *reader, const char **ret_name,
+                          const char **ret_value);
+
+/* The journal. `body` is expanded. */
+void weir__log_format_journal(struct text *text, const struct log_record *record, const char *body);
+weir_error *weir__log_journal_open(const char *path, int *ret_fd) WEIR_MUST_USE;
+
+enum log_sent { LOG_SENT, LOG_SEND_LATER, LOG_SEND_NEVER };
+
+enum log_sent weir__log_journal_send(int fd, const char *datagram, size_t len);
+
 /* Where lines go (log-sink.c). Any thread. */
 weir_error *weir__log_sink_set(const weir_log_options *options) WEIR_MUST_USE;
-void weir__log_sink_get(int *ret_fd, struct log_style *ret_style);
+/* `ret_journal`: the journal's socket, -1 where records are lines. */
+void weir__log_sink_get(int *ret_fd, int *ret_journal, struct log_style *ret_style);
+/* The journal's socket is of no use any more: another is made. False: nobody listens. */
+bool weir__log_sink_renew_journal(int *ret_journal);
 void weir__log_sink_name(char *name, size_t size); /* "stderr", "fd 7", "/var/log/weir.log" */
 /* Hands a record to the callbacks; the writer's thread. */
 void weir__log_sinks_call(const struct log_record *record);

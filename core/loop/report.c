@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <weir/event.h>
+
 #include "core/base/backtrace.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
@@ -310,8 +312,9 @@ void weir__loop_step_ended(weir_loop *loop, const struct job_note *note)
         return;
     loop->metrics.slow_callbacks++;
     weir__job_note_describe(note, what, sizeof(what));
-    weir_log(weir__loop_logger, WEIR_LOG_WARNING, "Executing %s took %.3f seconds", what,
-             (double)took / 1e9);
+    weir_log_with(weir__loop_logger, WEIR_LOG_WARNING,
+                  WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_SLOW_CALLBACK}),
+                  "Executing %s took %.3f seconds", what, (double)took / 1e9);
 }
 
 static void observe_before(void *arg)

@@ -28,7 +28,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include <weir/log.h>
+#include <weir/event.h>
 
 #include "core/base/alloc.h"
 #include "core/base/backtrace.h"
@@ -277,10 +277,11 @@ static void report_blocked(struct watched *watched)
 
 static void report_ended(struct watched *watched)
 {
-    weir_log(weir_logger_get("weir.watchdog"),
-             watched->said == SAID_ERROR ? WEIR_LOG_ERROR : WEIR_LOG_WARNING,
-             "loop '%s' was blocked for %.*f s in %s", watched->name,
-             watched->blocked < 1000000000 ? 3 : 1, seconds(watched->blocked), watched->where);
+    weir_log_with(weir_logger_get("weir.watchdog"),
+                  watched->said == SAID_ERROR ? WEIR_LOG_ERROR : WEIR_LOG_WARNING,
+                  WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_LOOP_STUCK}, {"loop", watched->name}),
+                  "loop '%s' was blocked for %.*f s in %s", watched->name,
+                  watched->blocked < 1000000000 ? 3 : 1, seconds(watched->blocked), watched->where);
     watched->said = SAID_NOTHING;
 }
 

@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <weir/log.h>
+#include <weir/event.h>
 
 #include "host/access/access.h"
 
@@ -164,15 +164,17 @@ static void report(bool taken)
         return;
     out.said = true;
     if (broken)
-        weir_log(logger(), WEIR_LOG_ERROR,
-                 "the access log cannot be written to %s: %s; what does not fit into memory is "
-                 "dropped and counted",
-                 out.path, strerror_r(out.failed, text, sizeof text));
+        weir_log_with(
+            logger(), WEIR_LOG_ERROR, WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_ACCESS_DROPPED}),
+            "the access log cannot be written to %s: %s; what does not fit into memory is "
+            "dropped and counted",
+            out.path, strerror_r(out.failed, text, sizeof text));
     else
-        weir_log(logger(), WEIR_LOG_WARNING,
-                 "records of the access log are dropped and counted: %s does not take them as fast "
-                 "as they come",
-                 out.path);
+        weir_log_with(
+            logger(), WEIR_LOG_WARNING, WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_ACCESS_DROPPED}),
+            "records of the access log are dropped and counted: %s does not take them as fast "
+            "as they come",
+            out.path);
 }
 
 /* The output */

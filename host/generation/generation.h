@@ -79,8 +79,8 @@ struct weir_host {
     unsigned n_ready, n_ended;
     weir_timer deadline;
     bool has_deadline, aborted;
-    bool serving; /* atomic: all threads began well */
     bool logs_access; /* its settings of the access log are in force */
+    bool serving; /* atomic: all threads began well */
     weir_fn stopped;
     void *stopped_arg;
 };
@@ -101,6 +101,8 @@ weir_error *weir__generation_build_routes(struct generation *g,
 void weir__generation_prepare(struct generation *g);
 /* tls.c: the contexts of listeners and upstreams. */
 void weir__generation_prepare_tls(struct generation *g);
+/* log.c */
+weir_error *weir__log_apply(const struct log_config *log) WEIR_MUST_USE;
 /* settings.c */
 unsigned weir__processor_count(void);
 /* "max 100000" or "150000 100000" to processors, rounded up; 0: no limit or no such text. */

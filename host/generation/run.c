@@ -144,6 +144,7 @@ static weir_error *abort_all(void *arg)
 {
     struct traffic_thread *thread = arg;
 
+    thread->traffic.aborting = true;
     for (size_t i = 0; i < thread->n_servers; i++)
         weir_server_abort_connections(thread->servers[i]);
     return NULL;

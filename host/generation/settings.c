@@ -108,48 +108,6 @@ void weir__generation_settle(struct generation *g)
     g->n_loops = g->settings.threads;
 }
 
-/* A file is the log's own, which can open it again; NULL: stderr. */
-static const char *log_path(const weir_host *host)
-{
-    const char *output = host->generation->top->log.output;
-
-    return !output || !strcmp(output, "auto") || !strcmp(output, "stderr") ? NULL : output;
-}
-
-static void set_levels(const struct log_config *log)
-{
-    weir_logger_set_level(weir_logger_get("weir"), weir__log_level_at(log->level));
-    weir_logger_set_level(weir_logger_get("plugin"), weir__log_level_at(log->level));
-    WEIR_ARRAY_EACH(const struct log_level_config, said, log->levels)
-    {
-        bool full = !strncmp(said->name, "weir.", 5) || !strncmp(said->name, "plugin.", 7) ||
-                    !strcmp(said->name, "weir") || !strcmp(said->name, "plugin");
-        char name[200];
-
-        snprintf(name, sizeof name, "%s%s", full ? "" : "weir.", said->name);
-        weir_logger_set_level(weir_logger_get(name), weir__log_level_at(said->level));
-    }
-}
-
-static weir_error *apply_log(weir_host *host)
-{
-    const struct log_config *log = &host->generation->top->log;
-    weir_log_options options = {WEIR_SIZED(weir_log_options)};
-    bool terminal;
-
-    options.path = log_path(host);
-    options.fd = STDERR_FILENO;
-    terminal = !options.path && isatty(options.fd);
-    options.color = terminal && !getenv("NO_COLOR");
-    options.format = log->format == LOG_FORMAT_JSON               ? WEIR_LOG_JSON
-                     : log->format == LOG_FORMAT_LOGFMT           ? WEIR_LOG_LOGFMT
-                     : log->format == LOG_FORMAT_TEXT || terminal ? WEIR_LOG_TEXT
-                                                                  : WEIR_LOG_LOGFMT;
-    WEIR_TRY(weir_log_configure(&options));
-    set_levels(log);
-    return NULL;
-}
-
 static weir_error *apply_limits(weir_host *host)
 {
     const struct limits_config *limits = &host->generation->top->runtime.limits;
@@ -192,7 +150,7 @@ weir_error *weir_host_apply(weir_host *host)
     if (host->state < HOST_LOADED)
         return weir_raise(WEIR_EINVALSTATE, "the configuration is not loaded");
     WEIR_TRY(weir__process_become(&host->generation->top->runtime));
-    WEIR_TRY(apply_log(host));
+    WEIR_TRY(weir__log_apply(&host->generation->top->log));
     weir__process_tell(&host->generation->top->runtime);
     WEIR_TRY(weir__access_apply(host->generation->top->log.access));
     host->logs_access = true;

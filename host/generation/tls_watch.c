@@ -16,7 +16,7 @@
 #include <time.h>
 
 #include <weir/callback.h>
-#include <weir/log.h>
+#include <weir/event.h>
 
 #define LOOK_EVERY     WEIR_S(1)
 #define LOOK_AT_MANY   WEIR_S(10)
@@ -124,10 +124,14 @@ static void warn_of_expiry(struct watched *w)
     w->warned_at = now;
     time_text(until, text);
     if (until <= now)
-        weir_log(logger(), WEIR_LOG_ERROR, "%s: a certificate has expired: %s", w->what, text);
+        weir_log_with(logger(), WEIR_LOG_ERROR,
+                      WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_CERTIFICATE_EXPIRES}),
+                      "%s: a certificate has expired: %s", w->what, text);
     else
-        weir_log(logger(), WEIR_LOG_WARNING, "%s: a certificate expires in %" PRId64 " days: %s",
-                 w->what, (until - now) / DAY, text);
+        weir_log_with(logger(), WEIR_LOG_WARNING,
+                      WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_CERTIFICATE_EXPIRES}),
+                      "%s: a certificate expires in %" PRId64 " days: %s", w->what,
+                      (until - now) / DAY, text);
 }
 
 static void make_again(struct watched *w)
@@ -140,17 +144,19 @@ static void make_again(struct watched *w)
         error = weir_tls_context_replace(w->context, newer);
     weir_tls_context_unref(newer);
     if (error) {
-        weir_log_error(logger(), WEIR_LOG_ERROR, error,
-                       "%s: its changed files cannot be used, and the old certificates go on",
-                       w->what);
+        weir_log_error_with(logger(), WEIR_LOG_ERROR,
+                            WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_CERTIFICATE_REFUSED}), error,
+                            "%s: its changed files cannot be used, and the old certificates go on",
+                            w->what);
         w->told = true;
         return;
     }
     memcpy(w->used, w->seen, w->count * sizeof(*w->used));
     time_text(weir_tls_context_not_after(w->context), text);
     w->warned_at = 0;
-    weir_log(logger(), WEIR_LOG_INFO, "%s: certificates read again; the first expires %s", w->what,
-             text);
+    weir_log_with(logger(), WEIR_LOG_INFO,
+                  WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_CERTIFICATE_READ}),
+                  "%s: certificates read again; the first expires %s", w->what, text);
 }
 
 static void look_at(struct watched *w)

@@ -20,6 +20,7 @@ struct traffic {
     unsigned index;
     weir_loop *loop;
     bool draining;
+    bool aborting; /* the grace is over: what still runs is ended */
     bool rehearsal; /* of a configuration's tests: nothing is recorded */
     struct lease_cache leases;
     struct metric_table *metrics; /* atomic; outlives the loop's thread */

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <weir/log.h>
+#include <weir/event.h>
 
 #define FIRST_SPREAD WEIR_S(1)
 
@@ -87,12 +87,17 @@ static void change(struct check *check, bool down, unsigned n, unsigned of)
 
     (void)snprintf(why, sizeof why, "%.*s (%u of %u)", (int)sizeof why - 30, check->last, n, of);
     if (down) {
-        weir_log(logger(), WEIR_LOG_WARNING, "upstream %s: server %s is down: %s", server->upstream,
-                 server->address, why);
+        weir_log_with(logger(), WEIR_LOG_WARNING,
+                      WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_SERVER_DOWN},
+                                      {"upstream", server->upstream}, {"server", server->address}),
+                      "upstream %s: server %s is down: %s", server->upstream, server->address, why);
     } else {
         time_text(weir_now().ns - story.since.ns, was, sizeof was);
-        weir_log(logger(), WEIR_LOG_INFO, "upstream %s: server %s is up again after %s: %s",
-                 server->upstream, server->address, was, why);
+        weir_log_with(logger(), WEIR_LOG_INFO,
+                      WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_SERVER_UP},
+                                      {"upstream", server->upstream}, {"server", server->address}),
+                      "upstream %s: server %s is up again after %s: %s", server->upstream,
+                      server->address, was, why);
     }
     weir__server_check_says(server, down, why);
 }

@@ -2,7 +2,7 @@
 /* How many connections a listener has, over all loops, and whether it takes one more. */
 #include "config.h"
 
-#include <weir/log.h>
+#include <weir/event.h>
 
 #include "host/listener/listener.h"
 
@@ -15,9 +15,11 @@ static void complain(struct slot *slot, uint64_t limit)
         return;
     if (__atomic_compare_exchange_n(&slot->complained, &last, now, false, __ATOMIC_RELAXED,
                                     __ATOMIC_RELAXED))
-        weir_log(weir_logger_get("weir.listener"), WEIR_LOG_WARNING,
-                 "listener %s: connections are refused, all %llu of max_connections are open",
-                 slot->name, (unsigned long long)limit);
+        weir_log_with(weir_logger_get("weir.listener"), WEIR_LOG_WARNING,
+                      WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_CONNECTIONS_REFUSED},
+                                      {"listener", slot->name}),
+                      "listener %s: connections are refused, all %llu of max_connections are open",
+                      slot->name, (unsigned long long)limit);
 }
 
 weir_error *weir__slot_admit(struct slot *slot, struct slot_loop *local)

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <weir/log.h>
+#include <weir/event.h>
 #include <weir/tls.h>
 
 #include "host/generation/durable.h"
@@ -202,14 +202,18 @@ static void complain_of_limit(struct slot *slot)
         return;
     if (__atomic_compare_exchange_n(&slot->limit->complained, &last, now, false, __ATOMIC_RELAXED,
                                     __ATOMIC_RELAXED))
-        weir_log(weir_logger_get("weir.listener"), WEIR_LOG_WARNING,
-                 "listener %s: connections are refused, all %llu of runtime.limits.connections "
-                 "are open",
-                 slot->name, (unsigned long long)slot->limit->limit);
+        weir_log_with(
+            weir_logger_get("weir.listener"), WEIR_LOG_WARNING,
+            WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_CONNECTIONS_REFUSED},
+                            {"listener", slot->name}),
+            "listener %s: connections are refused, all %llu of runtime.limits.connections "
+            "are open",
+            slot->name, (unsigned long long)slot->limit->limit);
 }
 
-static weir_error *refuse(struct slot *slot, struct slot_loop *local)
+static weir_error *refuse(struct slot *slot, struct slot_loop *local, weir_transport *transport)
 {
+    weir__record_refused(slot, transport);
     __atomic_sub_fetch(&slot->limit->open, 1, __ATOMIC_RELAXED);
     HOST_COUNT(local->counters.refused, 1);
     HOST_COUNT(local->counters.outcomes[WEIR_OUTCOME_LIMIT_CONNECTIONS], 1);
@@ -233,8 +237,10 @@ static weir_error *accepted(weir_transport *transport, const weir_protocol **pro
 
     if ((slot->limit->limit && open > slot->limit->limit) ||
         __atomic_load_n(&slot->limit->memory_full, __ATOMIC_RELAXED))
-        return refuse(slot, local);
+        return refuse(slot, local, transport);
     error = weir__slot_admit(slot, local);
+    if (error)
+        weir__record_refused(slot, transport);
     connection = error ? NULL : calloc(1, sizeof *connection);
     if (!connection) {
         __atomic_sub_fetch(&slot->limit->open, 1, __ATOMIC_RELAXED);

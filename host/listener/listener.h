@@ -125,6 +125,8 @@ weir_error *weir__listener_serve(weir_listener *listener, size_t index, struct t
 /* Calls what connections of this loop left for the moment when draining begins. */
 void weir__listener_drain(weir_listener *listener, struct traffic *traffic);
 uint64_t weir__slot_open(const struct slot *slot);
+/* record.c: a line of the access log for a connection that was closed at once. */
+void weir__record_refused(const struct slot *slot, weir_transport *transport);
 /* The record of a client's connection; NULL: it is somebody else's. */
 struct connection *weir__connection_of(const weir_transport *transport);
 /* limit.c: counts one more connection. Errors: WEIR_ELIMIT; that is counted, and the log says so. */

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include <weir/log.h>
+#include <weir/event.h>
 
 #include "host/access/access.h"
 #include "host/listener/listener.h"
@@ -43,7 +43,7 @@ static void log_record(const weir_listener *listener, weir_transport *transport,
 {
     char status[16], duration[32], bytes_out[24], retries[16], reason[300] = "";
     const char *outcome = weir_outcome_name(record->outcome);
-    weir_log_field fields[10];
+    weir_log_field fields[11];
     size_t n = 0;
 
     snprintf(status, sizeof status, "%d", record->status);
@@ -65,6 +65,8 @@ static void log_record(const weir_listener *listener, weir_transport *transport,
     fields[n++] = (weir_log_field){"bytes_out", bytes_out};
     if (record->retries)
         fields[n++] = (weir_log_field){"retries", retries};
+    if (record->outcome == WEIR_OUTCOME_PLUGIN_ERROR)
+        fields[n++] = (weir_log_field){"message_id", WEIR_EVENT_PLUGIN_ERROR};
     if (record->reason) {
         reason[0] = ':';
         reason[1] = ' ';
@@ -102,24 +104,40 @@ void weir_listener_request_ends(weir_listener *listener)
         HOST_COUNT(counters->requests, -1);
 }
 
+/* What is ended when the grace is over was not the client's doing. */
+static weir_outcome outcome_of(const struct traffic *traffic, const weir_access_record *record)
+{
+    return traffic && traffic->aborting && record->outcome == WEIR_OUTCOME_CLIENT_GONE
+               ? WEIR_OUTCOME_DRAINING
+               : record->outcome;
+}
+
 bool weir_listener_count(weir_listener *listener, const weir_access_record *record)
 {
     struct traffic *traffic = weir__traffic();
+    weir_outcome outcome = outcome_of(traffic, record);
 
     if (traffic && traffic->rehearsal)
         return true;
-    if (traffic && (unsigned)record->outcome < WEIR_OUTCOME_COUNT) {
-        HOST_COUNT(listener->slot->loops[traffic->index].counters.outcomes[record->outcome], 1);
+    if (traffic && (unsigned)outcome < WEIR_OUTCOME_COUNT) {
+        HOST_COUNT(listener->slot->loops[traffic->index].counters.outcomes[outcome], 1);
         weir__metrics_count(traffic, listener->slot, record);
     }
-    return !weir__access_on() && !weir_logger_enabled(logger(), level_of(record->outcome));
+    return !weir__access_on() && !weir_logger_enabled(logger(), level_of(outcome));
 }
 
 void weir_listener_log(weir_listener *listener, weir_transport *transport,
                        const weir_access_record *record)
 {
-    int level = level_of(record->outcome);
+    weir_outcome outcome = outcome_of(weir__traffic(), record);
+    weir_access_record other;
+    int level = level_of(outcome);
 
+    if (outcome != record->outcome) {
+        other = *record;
+        other.outcome = outcome;
+        record = &other;
+    }
     if (weir__access_on())
         weir__access_record(listener->name, transport, record);
     if (weir_logger_enabled(logger(), level))
@@ -131,4 +149,13 @@ void weir_listener_record(weir_listener *listener, weir_transport *transport,
 {
     if (!weir_listener_count(listener, record))
         weir_listener_log(listener, transport, record);
+}
+
+/* Counted where it is refused; the log says it once in a while. */
+void weir__record_refused(const struct slot *slot, weir_transport *transport)
+{
+    weir_access_record record = {.size = sizeof record, .outcome = WEIR_OUTCOME_LIMIT_CONNECTIONS};
+
+    if (weir__access_on())
+        weir__access_record(slot->name, transport, &record);
 }

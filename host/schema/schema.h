@@ -18,13 +18,19 @@ struct log_level_config {
     int level; /* index in weir__log_levels */
 };
 
-enum log_format_word { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
+enum log_format_word {
+    LOG_FORMAT_AUTO,
+    LOG_FORMAT_TEXT,
+    LOG_FORMAT_LOGFMT,
+    LOG_FORMAT_JSON,
+    LOG_FORMAT_JOURNAL
+};
 
 struct log_config {
     int level;
     weir_array levels;
     int format;
-    const char *output; /* "auto", "stderr" or a path */
+    const char *output; /* "auto", "stderr", "journal" or a path */
     const struct access_config *access; /* NULL: off */
 };
 

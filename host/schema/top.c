@@ -23,8 +23,8 @@ int weir__log_level_at(int index)
 }
 
 static const char *const auto_word[] = {"auto", NULL};
-static const char *const log_formats[] = {"auto", "text", "logfmt", "json", NULL};
-static const char *const log_formats_planned[] = {"journal", NULL};
+/* In the order of enum log_format_word. */
+static const char *const log_formats[] = {"auto", "text", "logfmt", "json", "journal", NULL};
 static const char *const off_word[] = {"off", NULL};
 static const char *const backends[] = {"auto", "epoll", "io_uring", NULL};
 static const char *const executor_types[] = {"threads", NULL};
@@ -38,14 +38,14 @@ static bool output_parse(weir_config_context *context, const weir_config_node *n
     const char *text = weir_config_node_text(node);
 
     if (weir_config_node_get_kind(node) != WEIR_NODE_SCALAR) {
-        weir_config_error_at(context, node, "`output` takes auto, stderr or a path");
+        weir_config_error_at(context, node, "`output` takes auto, stderr, journal or a path");
         return false;
     }
-    if (!strcmp(text, "journal") || !strcmp(text, "syslog")) {
+    if (!strcmp(text, "syslog")) {
         weir_config_not_built(context, field, text);
         return false;
     }
-    if (!strcmp(text, "auto") || !strcmp(text, "stderr")) {
+    if (!strcmp(text, "auto") || !strcmp(text, "stderr") || !strcmp(text, "journal")) {
         *(const char **)field = weir_config_strdup(context, text);
         return true;
     }
@@ -62,11 +62,13 @@ WEIR_OPTIONS(
                              "Levels of single loggers; a name without `weir.` or `plugin.` in "
                              "front means `weir.NAME`",
                              .any_name = true, .example = "{tls: debug, plugin.echo: trace}"),
-    WEIR_OPTION_ENUM(struct log_config, format, log_formats, "auto",
-                     "auto is text on a terminal, logfmt elsewhere",
-                     .planned_words = log_formats_planned),
+    WEIR_OPTION_ENUM(
+        struct log_config, format, log_formats, "auto",
+        "auto is text on a terminal, journal where stderr is systemd's journal, logfmt "
+        "elsewhere"),
     WEIR_OPTION_CUSTOM(struct log_config, output, output_parse, "auto",
-                       "Where records go: stderr, or a file", .reload = WEIR_RELOAD_RESTART),
+                       "Where records go: stderr, systemd's journal, or a file",
+                       .reload = WEIR_RELOAD_RESTART),
     WEIR_OPTION_OPTIONAL_MAP(struct log_config, access, struct access_config, weir__access_options,
                              "The access log: a line for each request and connection; absent: off",
                              .optional = true));
@@ -99,30 +101,31 @@ WEIR_OPTIONS(limits_options,
                                  "refused; looked at once a second",
                                  .reload = WEIR_RELOAD_RESTART));
 
-WEIR_OPTIONS(runtime_options,
-             WEIR_OPTION_INT_OR(struct runtime_config, threads, auto_word, "auto",
-                                "Traffic loops; auto is one for each processor that may be used",
-                                .min = 1, .max = HOST_MAX_LOOPS - 1, .reload = WEIR_RELOAD_RESTART),
-             WEIR_OPTION_ENUM(struct runtime_config, backend, backends, "auto",
-                              "Who does the I/O; auto is epoll", .reload = WEIR_RELOAD_RESTART),
-             WEIR_OPTION_DURATION(struct runtime_config, shutdown_grace, "30s",
-                                  "Connections have this long to end when weir stops"),
-             WEIR_OPTION_MAP(struct runtime_config, limits, limits_options, "Limits"),
-             WEIR_OPTION_CUSTOM(struct runtime_config, cpu_affinity, weir__affinity_parse, "off",
-                                "Traffic loops stay on processors: off, auto (those that weir may "
-                                "use) or a list, as in \"0-3,8\"; the first loop on the first of them",
-                                .reload = WEIR_RELOAD_RESTART),
-             WEIR_OPTION_PLANNED("restart_grace", "The same for a restart"),
-             WEIR_OPTION_STRING(struct runtime_config, user, NULL,
-                                "Who to become after the sockets are bound, when root starts weir "
-                                "without systemd; low ports can still be bound by a reload",
-                                .optional = true, .reload = WEIR_RELOAD_RESTART),
-             WEIR_OPTION_STRING(struct runtime_config, group, NULL,
-                                "The group to become; that of `user` when not set",
-                                .optional = true, .reload = WEIR_RELOAD_RESTART),
-             WEIR_OPTION_PATH(struct runtime_config, pid_file, NULL,
-                              "Where to write the number of the process, without systemd",
-                              .optional = true, .reload = WEIR_RELOAD_RESTART));
+WEIR_OPTIONS(
+    runtime_options,
+    WEIR_OPTION_INT_OR(struct runtime_config, threads, auto_word, "auto",
+                       "Traffic loops; auto is one for each processor that may be used", .min = 1,
+                       .max = HOST_MAX_LOOPS - 1, .reload = WEIR_RELOAD_RESTART),
+    WEIR_OPTION_ENUM(struct runtime_config, backend, backends, "auto",
+                     "Who does the I/O; auto is epoll", .reload = WEIR_RELOAD_RESTART),
+    WEIR_OPTION_DURATION(struct runtime_config, shutdown_grace, "30s",
+                         "Connections have this long to end when weir stops"),
+    WEIR_OPTION_MAP(struct runtime_config, limits, limits_options, "Limits"),
+    WEIR_OPTION_CUSTOM(struct runtime_config, cpu_affinity, weir__affinity_parse, "off",
+                       "Traffic loops stay on processors: off, auto (those that weir may "
+                       "use) or a list, as in \"0-3,8\"; the first loop on the first of them",
+                       .reload = WEIR_RELOAD_RESTART),
+    WEIR_OPTION_PLANNED("restart_grace", "The same for a restart"),
+    WEIR_OPTION_STRING(struct runtime_config, user, NULL,
+                       "Who to become after the sockets are bound, when root starts weir "
+                       "without systemd; low ports can still be bound by a reload",
+                       .optional = true, .reload = WEIR_RELOAD_RESTART),
+    WEIR_OPTION_STRING(struct runtime_config, group, NULL,
+                       "The group to become; that of `user` when not set", .optional = true,
+                       .reload = WEIR_RELOAD_RESTART),
+    WEIR_OPTION_PATH(struct runtime_config, pid_file, NULL,
+                     "Where to write the number of the process, without systemd", .optional = true,
+                     .reload = WEIR_RELOAD_RESTART));
 
 WEIR_OPTIONS(executor_options,
              WEIR_OPTION_ENUM(struct executor_config, type, executor_types, "threads",
@@ -191,7 +194,8 @@ const weir_option *const weir__top_options[] = {
                       .extend = weir__listener_extend),
     WEIR_OPTION_LIST(struct config_top, tests, struct test_config,
                      WEIR_ELEMENT(WEIR_TYPE_MAP, struct test_config, .fields = weir__test_options),
-                     NULL, "Requests and what is expected of them; `weir check` and reloads try them",
+                     NULL,
+                     "Requests and what is expected of them; `weir check` and reloads try them",
                      .optional = true),
     WEIR_OPTION_PLANNED("telemetry", "Metrics and tracing"),
     WEIR_OPTION_MAP(struct config_top, admin, admin_options, "How weir is looked into"),

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <weir/event.h>
 #include <weir/future.h>
 #include <weir/log.h>
 #include <weir/task.h>
@@ -162,9 +163,12 @@ static void log_failed(weir_lease *lease, weir_outcome outcome, const char *why)
     if (lease->upstream->n_servers > 1)
         (void)snprintf(pause, sizeof pause, ", passed over for %d s",
                        (int)(SERVER_FAIL_TIME_NS / 1000000000));
-    weir_log(logger(), WEIR_LOG_WARNING, "upstream %s: server %s failed: %s%s%s",
-             lease->upstream->name, server_of(lease)->address, weir_outcome_name(outcome), why,
-             pause);
+    weir_log_with(logger(), WEIR_LOG_WARNING,
+                  WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_SERVER_DOWN},
+                                  {"upstream", lease->upstream->name},
+                                  {"server", server_of(lease)->address}),
+                  "upstream %s: server %s failed: %s%s%s", lease->upstream->name,
+                  server_of(lease)->address, weir_outcome_name(outcome), why, pause);
     (void)snprintf(text, sizeof text, "%s%s", weir_outcome_name(outcome), why);
     weir__server_tell(server_of(lease), &server_of(lease)->passive_story, text);
 }
@@ -172,8 +176,12 @@ static void log_failed(weir_lease *lease, weir_outcome outcome, const char *why)
 static void note_worked(weir_lease *lease)
 {
     if (weir__server_worked(server_of(lease)))
-        weir_log(logger(), WEIR_LOG_INFO, "upstream %s: server %s works again",
-                 lease->upstream->name, server_of(lease)->address);
+        weir_log_with(logger(), WEIR_LOG_INFO,
+                      WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_SERVER_UP},
+                                      {"upstream", lease->upstream->name},
+                                      {"server", server_of(lease)->address}),
+                      "upstream %s: server %s works again", lease->upstream->name,
+                      server_of(lease)->address);
 }
 
 static void note_connect_failed(weir_lease *lease, const weir_error *error)

@@ -160,6 +160,9 @@ WEIR_PUBLIC weir_error *weir_host_route(weir_host *host, const char *params,
 
 /** Puts the process-wide settings into force: log output, format and levels, open files. */
 WEIR_PUBLIC weir_error *weir_host_apply(weir_host *host) WEIR_MUST_USE;
+/** Opens the files of the log and of the access log again, after they were moved away. On failure the
+ *  old ones stay in use. */
+WEIR_PUBLIC weir_error *weir_host_reopen(weir_host *host) WEIR_MUST_USE;
 /**
  * Starts the traffic loops, each in a thread of its own, and returns when all of them serve; logs
  * a line for each listener. Blocks for milliseconds. `control` is the loop of this thread.
@@ -171,9 +174,6 @@ WEIR_PUBLIC weir_error *weir_host_start(weir_host *host, weir_loop *control) WEI
 WEIR_PUBLIC void weir_host_stop(weir_host *host, weir_duration grace, weir_fn stopped, void *arg);
 /** Open connections of all listeners at this moment. */
 WEIR_PUBLIC uint64_t weir_host_connections(const weir_host *host);
-/** Opens the files of the log and of the access log again, after they were moved away. On failure the
- *  old ones stay in use. */
-WEIR_PUBLIC weir_error *weir_host_reopen(weir_host *host) WEIR_MUST_USE;
 
 /** An address that is listened on. Strings live as long as the host. */
 typedef struct weir_host_endpoint {

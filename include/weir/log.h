@@ -38,12 +38,18 @@ typedef enum weir_log_level {
     WEIR_LOG_OFF = 100,
 } weir_log_level;
 
-typedef enum weir_log_format { WEIR_LOG_TEXT, WEIR_LOG_LOGFMT, WEIR_LOG_JSON } weir_log_format;
+typedef enum weir_log_format {
+    WEIR_LOG_TEXT,
+    WEIR_LOG_LOGFMT,
+    WEIR_LOG_JSON,
+    WEIR_LOG_JOURNAL, /**< native records of systemd's journal; fields have WEIR_ in front */
+} weir_log_format;
 
 /** A named logger. Lives as long as the process. */
 typedef struct weir_logger weir_logger;
 
-/** A name and its value, kept apart from the message in structured formats. */
+/** A name and its value, kept apart from the message in structured formats. "message_id" is for the
+ *  journal, see <weir/event.h>; other formats leave it out. */
 typedef struct weir_log_field {
     const char *name;
     const char *value;
@@ -56,7 +62,8 @@ typedef struct weir_log_options {
     bool priority_prefix; /**< "<3>" before each line, for the journal's stderr */
     bool color;
     /** A file to append to instead of `fd`: opened by weir, created with mode 0640; see
-     *  weir_log_reopen(). Borrowed for the call. */
+     *  weir_log_reopen(). Of the journal: its socket; NULL: where systemd has it. `fd` is then where
+     *  text goes while nobody listens there. Borrowed for the call. */
     const char *path;
     /** Each record is written before the call that logs it returns (at most 5 s): for tests and for
      *  programs that are expected to crash. Blocks loops. */
@@ -98,12 +105,30 @@ WEIR_PUBLIC void weir_log_at(const weir_site *site, weir_logger *logger, int lev
                              const weir_log_field *fields, size_t nfields, const char *format, ...)
     WEIR_PRINTF(6, 7);
 
+/** The same with fields: `weir_log_with(logger, WEIR_LOG_INFO, WEIR_LOG_FIELDS({"server", name}),
+ *  "works again");`. C only. */
+#define weir_log_with(logger, level, fields, ...)                           \
+    do {                                                                    \
+        if (weir_logger_enabled((logger), (level)))                         \
+            weir_log_at(WEIR_HERE, (logger), (level), fields, __VA_ARGS__); \
+    } while (0)
+#define WEIR_LOG_FIELDS(...)               \
+    (const weir_log_field[]){__VA_ARGS__}, \
+        sizeof((const weir_log_field[]){__VA_ARGS__}) / sizeof(weir_log_field)
+
 /** Logs an error with its causes and trace below the message, and ends it (marks it read). */
 #define weir_log_error(logger, level, take_error, ...) \
     weir_log_error_at(WEIR_HERE, (logger), (level), (take_error), __VA_ARGS__)
 WEIR_PUBLIC void weir_log_error_at(const weir_site *site, weir_logger *logger, int level,
                                    weir_error *take_error, const char *format, ...)
     WEIR_PRINTF(5, 6);
+
+/** The same with fields, as weir_log_with(). */
+#define weir_log_error_with(logger, level, fields, take_error, ...) \
+    weir_log_error_fields(WEIR_HERE, (logger), (level), (take_error), fields, __VA_ARGS__)
+WEIR_PUBLIC void weir_log_error_fields(const weir_site *site, weir_logger *logger, int level,
+                                       weir_error *take_error, const weir_log_field *fields,
+                                       size_t nfields, const char *format, ...) WEIR_PRINTF(7, 8);
 
 /** Sets where and how records are written, from now on. */
 WEIR_PUBLIC weir_error *weir_log_configure(const weir_log_options *options) WEIR_MUST_USE;
