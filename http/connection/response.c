@@ -105,19 +105,22 @@ static void write_changes(weir_http_writer *writer, const struct exchange *excha
     }
 }
 
-/* "Date: … CR LF", made once a second. */
-static weir_slice date_field(void)
+/* "Date: … CR LF", made once a second by the loop's time. */
+static weir_slice date_field(const struct exchange *exchange)
 {
     static __thread char line[6 + WEIR_HTTP_DATE_LEN + 2];
-    static __thread int64_t made = -1;
-    struct timespec now;
+    static __thread int64_t made_ns, good_ns; /* when, and for how long */
+    int64_t now_ns = weir_loop_time(weir_transport_loop(exchange->server->transport)).ns;
 
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    if (now.tv_sec != made) {
+    if (now_ns - made_ns >= good_ns || now_ns < made_ns) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_REALTIME, &now);
         memcpy(line, "Date: ", 6);
         weir_http_date_format(line + 6, now.tv_sec);
         memcpy(line + 6 + WEIR_HTTP_DATE_LEN, "\r\n", 2);
-        made = now.tv_sec;
+        made_ns = now_ns;
+        good_ns = 1000000000 - now.tv_nsec;
     }
     return weir_slice_of(line, sizeof line);
 }
@@ -128,7 +131,7 @@ static void write_tail(weir_http_writer *writer, const struct exchange *exchange
     const char *server = exchange->server->options->server_name;
 
     if (!plan->has_date)
-        weir_http_write_raw(writer, date_field());
+        weir_http_write_raw(writer, date_field(exchange));
     if (!plan->has_server && !server)
         weir_http_write_raw(writer, WEIR_SLICE("Server: weir\r\n"));
     else if (!plan->has_server && *server)

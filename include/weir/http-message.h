@@ -427,6 +427,12 @@ WEIR_PUBLIC void weir_http_write_field_uint(weir_http_writer *writer, weir_slice
 WEIR_PUBLIC void weir_http_write_date(weir_http_writer *writer, int64_t seconds);
 /** Bytes that were checked before: runs of parsed fields, constant text with its CR LF. */
 static inline void weir_http_write_raw(weir_http_writer *writer, weir_slice bytes);
+/** The same in many pieces with one check: room for at most `max` bytes, or NULL; put appends there
+ *  and returns where the next piece goes; done takes over what was put. Nothing else is written in
+ *  between. */
+static inline char *weir_http_writer_room(weir_http_writer *writer, size_t max);
+static inline char *weir_http_put(char *to, weir_slice bytes);
+static inline void weir_http_writer_done(weir_http_writer *writer, const char *end);
 /** Fields of a parsed head that may travel on: all but hop-by-hop ones and those whose bit
  *  (1 << weir_http_name) is set in `except`. */
 WEIR_PUBLIC void weir_http_write_end_to_end(weir_http_writer *writer, const weir_http_head *head,
@@ -538,6 +544,29 @@ static inline void weir_http_write_raw(weir_http_writer *writer, weir_slice byte
     if (bytes.len)
         memcpy(writer->data + writer->len, bytes.data, bytes.len);
     writer->len += bytes.len;
+}
+
+static inline char *weir_http_writer_room(weir_http_writer *writer, size_t max)
+{
+    if (weir_http_writer_failed(writer))
+        return NULL;
+    if (max > writer->capacity - writer->len) {
+        writer->overflow = true;
+        return NULL;
+    }
+    return writer->data + writer->len;
+}
+
+static inline char *weir_http_put(char *to, weir_slice bytes)
+{
+    if (bytes.len)
+        memcpy(to, bytes.data, bytes.len);
+    return to + bytes.len;
+}
+
+static inline void weir_http_writer_done(weir_http_writer *writer, const char *end)
+{
+    writer->len = (size_t)(end - writer->data);
 }
 
 WEIR_END_DECLS

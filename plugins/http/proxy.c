@@ -94,13 +94,29 @@ static void give_up(struct proxy *proxy, weir_outcome outcome, weir_error *take_
     weir_http_fail(proxy->x, status_of(outcome), outcome, take_error);
 }
 
-static void write_list(weir_http_writer *writer, const weir_http_head *head, weir_http_name name)
+/* A list's items, each with a comma behind it, for one more to follow. */
+static size_t list_size(const weir_http_head *head, weir_http_name name)
+{
+    size_t size = 0;
+
+    for (const weir_http_field *field = NULL; (field = weir_http_head_next(head, name, field));)
+        size += field->value_len + 2;
+    return size;
+}
+
+static char *put_list(char *to, const weir_http_head *head, weir_http_name name)
 {
     for (const weir_http_field *field = NULL; (field = weir_http_head_next(head, name, field));) {
-        weir_http_write_raw(writer, weir_http_field_value(field));
-        weir_http_write_raw(writer, WEIR_SLICE(", "));
+        to = weir_http_put(to, weir_http_field_value(field));
+        to = weir_http_put(to, WEIR_SLICE(", "));
     }
+    return to;
 }
+
+/* Longest constant text in what says who the client is. */
+#define FORWARDED_TEXT                                                                \
+    (sizeof "X-Forwarded-For: \r\nX-Forwarded-Host: \r\nX-Forwarded-Proto: https\r\n" \
+            "Forwarded: for=\"[]\";proto=https\r\nVia: 1.1 weir\r\n")
 
 /* Who the client is, for the origin. Everything here was checked when it was parsed. */
 static void write_forwarded(weir_http_writer *writer, const struct proxy *proxy,
@@ -110,29 +126,38 @@ static void write_forwarded(weir_http_writer *writer, const struct proxy *proxy,
     bool tls = weir_http_request_scheme(proxy->x).len == 5;
     bool trusted = http_peer_is_trusted(proxy->connection);
     bool v6 = ip.len && memchr(ip.data, ':', ip.len);
+    size_t lists =
+        trusted ? list_size(head, WEIR_HTTP_X_FORWARDED_FOR) + list_size(head, WEIR_HTTP_FORWARDED)
+                : 0;
+    char *to;
 
     if (!ip.len)
         ip = WEIR_SLICE("unknown");
-    weir_http_write_raw(writer, WEIR_SLICE("X-Forwarded-For: "));
+    to = weir_http_writer_room(writer, FORWARDED_TEXT + lists + 2 * ip.len + head->host.len);
+    if (!to)
+        return;
+    to = weir_http_put(to, WEIR_SLICE("X-Forwarded-For: "));
     if (trusted)
-        write_list(writer, head, WEIR_HTTP_X_FORWARDED_FOR);
-    weir_http_write_raw(writer, ip);
+        to = put_list(to, head, WEIR_HTTP_X_FORWARDED_FOR);
+    to = weir_http_put(to, ip);
     if (head->host.len) {
-        weir_http_write_raw(writer, WEIR_SLICE("\r\nX-Forwarded-Host: "));
-        weir_http_write_raw(writer, head->host);
+        to = weir_http_put(to, WEIR_SLICE("\r\nX-Forwarded-Host: "));
+        to = weir_http_put(to, head->host);
     }
-    weir_http_write_raw(writer, tls ? WEIR_SLICE("\r\nX-Forwarded-Proto: https\r\nForwarded: ")
-                                    : WEIR_SLICE("\r\nX-Forwarded-Proto: http\r\nForwarded: "));
+    to = weir_http_put(to, WEIR_SLICE("\r\nX-Forwarded-Proto: http"));
+    to = weir_http_put(to, tls ? WEIR_SLICE("s\r\nForwarded: ") : WEIR_SLICE("\r\nForwarded: "));
     if (trusted)
-        write_list(writer, head, WEIR_HTTP_FORWARDED);
-    weir_http_write_raw(writer, v6 ? WEIR_SLICE("for=\"[") : WEIR_SLICE("for="));
-    weir_http_write_raw(writer, ip);
+        to = put_list(to, head, WEIR_HTTP_FORWARDED);
+    to = weir_http_put(to, v6 ? WEIR_SLICE("for=\"[") : WEIR_SLICE("for="));
+    to = weir_http_put(to, ip);
     if (v6)
-        weir_http_write_raw(writer, WEIR_SLICE("]\""));
-    weir_http_write_raw(writer, tls ? WEIR_SLICE(";proto=https\r\nVia: 1.")
-                                    : WEIR_SLICE(";proto=http\r\nVia: 1."));
-    weir_http_write_raw(writer,
-                        head->minor_version ? WEIR_SLICE("1 weir\r\n") : WEIR_SLICE("0 weir\r\n"));
+        to = weir_http_put(to, WEIR_SLICE("]\""));
+    to = weir_http_put(to, WEIR_SLICE(";proto=http"));
+    if (tls)
+        *to++ = 's';
+    to = weir_http_put(to, WEIR_SLICE("\r\nVia: 1."));
+    *to++ = head->minor_version ? '1' : '0';
+    weir_http_writer_done(writer, weir_http_put(to, WEIR_SLICE(" weir\r\n")));
 }
 
 /* Whether the request may switch protocols. Never to HTTP/2 (RFC 7540 3.2), whose requests would
@@ -177,23 +202,36 @@ static int64_t forwards_left(const weir_http_head *head)
     (BIT(HOST) | BIT(FORWARDED) | BIT(X_FORWARDED_FOR) | BIT(X_FORWARDED_HOST) | \
      BIT(X_FORWARDED_PROTO) | BIT(X_FORWARDED_PORT) | BIT(X_REAL_IP))
 
+/* With the target as received (RFC 9110 7.7), not as routes saw it, in origin form; and Host. */
+static void write_request_line(weir_http_writer *writer, const weir_http_head *head,
+                               weir_slice host)
+{
+    char *to =
+        weir_http_writer_room(writer, head->method_text.len + head->path.len + head->query.len +
+                                          host.len + sizeof " ? HTTP/1.1\r\nHost: \r\n");
+
+    if (!to)
+        return;
+    to = weir_http_put(to, head->method_text);
+    *to++ = ' ';
+    to = weir_http_put(to, head->path);
+    if (head->has_query) {
+        *to++ = '?';
+        to = weir_http_put(to, head->query);
+    }
+    to = weir_http_put(to, WEIR_SLICE(" HTTP/1.1\r\nHost: "));
+    to = weir_http_put(to, host);
+    weir_http_writer_done(writer, weir_http_put(to, WEIR_SLICE("\r\n")));
+}
+
 static void write_request(weir_http_writer *writer, const struct proxy *proxy)
 {
     const weir_http_head *head = weir_http_request_head(proxy->x);
     int64_t forwards = forwards_left(head);
 
-    /* The target as received (RFC 9110 7.7), not as routes saw it, in origin form. */
-    weir_http_write_raw(writer, head->method_text);
-    weir_http_write_raw(writer, WEIR_SLICE(" "));
-    weir_http_write_raw(writer, head->path);
-    if (head->has_query) {
-        weir_http_write_raw(writer, WEIR_SLICE("?"));
-        weir_http_write_raw(writer, head->query);
-    }
-    weir_http_write_raw(writer, WEIR_SLICE(" HTTP/1.1\r\nHost: "));
-    weir_http_write_raw(writer, head->host.len ? head->host
-                                               : weir_slice_str(weir_lease_server(proxy->lease)));
-    weir_http_write_raw(writer, WEIR_SLICE("\r\n"));
+    write_request_line(writer, head,
+                       head->host.len ? head->host
+                                      : weir_slice_str(weir_lease_server(proxy->lease)));
     weir_http_write_end_to_end(writer, head,
                                forwards > 0 ? REPLACED | BIT(MAX_FORWARDS) : REPLACED);
     if (forwards > 0)
