@@ -217,6 +217,8 @@ static int set_options(int fd, const struct address *local, const weir_datagram_
         code = set_int(fd, SOL_SOCKET, SO_RCVBUF, options->receive_buffer);
     if (!code && options->send_buffer)
         code = set_int(fd, SOL_SOCKET, SO_SNDBUF, options->send_buffer);
+    if (!code && options->tell_local)
+        code = weir__datagram_tell_local(fd);
     if (!code && is_any6(local))
         code = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->v6_only);
     return code;
@@ -303,6 +305,7 @@ static weir_datagram *datagram_new(const weir_site *site, struct net *net, int f
     d->protocol = protocol;
     d->max_size =
         options->max_size && options->max_size < DATAGRAM_ROOM ? options->max_size : DATAGRAM_ROOM;
+    d->tells_local = options->tell_local;
     d->high = DATAGRAM_HIGH_DEFAULT;
     d->low = DATAGRAM_HIGH_DEFAULT / 4;
     d->hard = DATAGRAM_HARD_DEFAULT;
@@ -431,6 +434,9 @@ weir_error *weir_datagram_of_fd_at(const weir_site *site, weir_loop *loop, int f
     if (superfluous(&options))
         return weir_raise(WEIR_EINVAL, "%s is an option of sockets that are opened here",
                           superfluous(&options));
+    type = options.tell_local ? weir__datagram_tell_local(fd) : 0;
+    if (type)
+        return weir_raise(type, "descriptor %d", fd);
     WEIR_TRY(weir__net_of(loop, &net));
     WEIR_TRY(weir__datagram_batch_of(net, &batch));
     return make(site, net, fd, &options, protocol, config, NULL, ret);
@@ -460,6 +466,18 @@ void *weir_datagram_state(const weir_datagram *d)
 {
     weir_check(d, DATAGRAM_MAGIC);
     return (void *)(uintptr_t)d->state;
+}
+
+void weir_datagram_set_context(weir_datagram *d, void *context)
+{
+    weir_check(d, DATAGRAM_MAGIC);
+    d->context = context;
+}
+
+void *weir_datagram_context(const weir_datagram *d)
+{
+    weir_check(d, DATAGRAM_MAGIC);
+    return d->context;
 }
 
 const void *weir_datagram_config(const weir_datagram *d)

@@ -3,6 +3,8 @@
 #ifndef WEIR_CORE_NET_DATAGRAM_H
 #define WEIR_CORE_NET_DATAGRAM_H
 
+#include <netinet/in.h>
+
 #include <weir/datagram.h>
 
 #include "core/net/net.h"
@@ -26,7 +28,9 @@ struct datagram_entry {
     char *data; /* allocated; or lies in the batch's area: then only up to the end of the batch */
     size_t len;
     bool borrowed;
-    weir_address peer; /* length 0: the remote */
+    bool has_from;
+    struct in6_addr from; /* which of our addresses; IPv4 mapped */
+    weir_address peer;    /* length 0: the remote */
 };
 
 struct datagram_wait {
@@ -46,6 +50,7 @@ struct weir_datagram {
     struct timer limit; /* of flushing while closing */
     const weir_datagram_protocol *protocol;
     const void *config;
+    void *context;
     weir_address local, remote;
     size_t max_size;
     struct datagram_entry *queue, **queue_end;
@@ -61,6 +66,7 @@ struct weir_datagram {
     bool connected : 1;      /* `remote`, whose length is 0 when it has no name */
     bool made : 1;
     bool paused : 1;
+    bool tells_local : 1;
     bool write_paused : 1;
     bool blocked : 1; /* the kernel had no room: waits for POLLOUT */
     void *state[] __attribute__((aligned(16)));
@@ -88,6 +94,19 @@ struct datagram_batch;
 /* Made with a loop's first datagram socket. */
 weir_error *weir__datagram_batch_of(struct net *net, struct datagram_batch **ret) WEIR_MUST_USE;
 void weir__datagram_batch_free(struct datagram_batch *batch);
+
+/* Which of our addresses (datagram_local.c). Room for the control message of either family. */
+#define DATAGRAM_CONTROL CMSG_SPACE(sizeof(struct in6_pktinfo))
+/* Asks the kernel to say it. 0 or errno. */
+int weir__datagram_tell_local(int fd);
+/* weir_datagram_send_to(), and where from; NULL: the kernel chooses (datagram_io.c). */
+weir_error *weir__datagram_send(weir_datagram *d, weir_slice data, const weir_address *peer,
+                                const struct in6_addr *from) WEIR_MUST_USE;
+/* What it said, with the port of the socket; length 0: nothing. */
+void weir__datagram_read_local(const weir_datagram *d, struct msghdr *message, weir_address *ret);
+/* Says it to the kernel; `control` has DATAGRAM_CONTROL bytes. */
+void weir__datagram_write_local(const weir_datagram *d, const struct in6_addr *from,
+                                struct msghdr *message, void *control);
 
 /* Wakes whoever waits in a suspending call (datagram_task.c). */
 void weir__datagram_wake_reader(const weir_datagram *d);

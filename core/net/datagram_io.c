@@ -33,6 +33,9 @@ struct datagram_batch {
     struct mmsghdr in[DATAGRAM_BATCH], out[DATAGRAM_BATCH];
     struct iovec in_iov[DATAGRAM_BATCH], out_iov[DATAGRAM_BATCH];
     struct sockaddr_storage peers[DATAGRAM_BATCH];
+    /* Which of our addresses. */
+    _Alignas(struct cmsghdr) char in_control[DATAGRAM_BATCH][DATAGRAM_CONTROL];
+    _Alignas(struct cmsghdr) char out_control[DATAGRAM_BATCH][DATAGRAM_CONTROL];
 };
 
 /* The batch */
@@ -138,7 +141,8 @@ static char *copy_of(const void *data, size_t len)
     return copy;
 }
 
-static weir_error *enqueue(weir_datagram *d, weir_slice data, const weir_address *peer)
+static weir_error *enqueue(weir_datagram *d, weir_slice data, const weir_address *peer,
+                           const struct in6_addr *from)
 {
     struct datagram_batch *batch = d->net->batch;
     struct datagram_entry *entry;
@@ -163,6 +167,9 @@ static weir_error *enqueue(weir_datagram *d, weir_slice data, const weir_address
         entry->peer = *peer;
     else
         entry->peer.length = 0;
+    entry->has_from = from != NULL;
+    if (from)
+        entry->from = *from;
     *d->queue_end = entry;
     d->queue_end = &entry->next;
     d->queued += data.len + WEIR_DATAGRAM_OVERHEAD;
@@ -227,6 +234,9 @@ static int fill_out(struct datagram_batch *batch, weir_datagram *d)
         batch->out_iov[count] = (struct iovec){entry->data, entry->len};
         message->msg_name = entry->peer.length ? entry->peer.bytes : NULL;
         message->msg_namelen = entry->peer.length;
+        message->msg_controllen = 0;
+        if (entry->has_from)
+            weir__datagram_write_local(d, &entry->from, message, batch->out_control[count]);
         count++;
     }
     return count;
@@ -272,15 +282,24 @@ void weir__datagram_flush(weir_datagram *d)
 }
 
 /* Nothing is queued and no batch is delivered. False: there is no room. */
-static bool send_now(weir_datagram *d, weir_slice data, const weir_address *peer)
+static bool send_now(weir_datagram *d, weir_slice data, const weir_address *peer,
+                     const struct in6_addr *from)
 {
+    struct iovec piece = {(void *)(uintptr_t)data.data, data.len};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+
+    if (peer) {
+        message.msg_name = (void *)(uintptr_t)peer->bytes;
+        message.msg_namelen = peer->length;
+    }
+    if (from)
+        weir__datagram_write_local(d, from, &message, d->net->batch->out_control[0]);
     for (int tries = 0; tries < 2; tries++) {
         ssize_t n;
         int code;
 
         do {
-            n = sendto(d->file.fd, data.data, data.len, MSG_DONTWAIT | MSG_NOSIGNAL,
-                       peer ? (const void *)peer->bytes : NULL, peer ? peer->length : 0);
+            n = sendmsg(d->file.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
         } while (n < 0 && errno == EINTR);
         code = n < 0 ? errno : 0;
         if (code == EAGAIN)
@@ -325,25 +344,26 @@ static weir_error *check_peer(const weir_datagram *d, const weir_address **peer,
     return NULL;
 }
 
-weir_error *weir_datagram_send_to(weir_datagram *d, weir_slice data, const weir_address *peer)
+weir_error *weir__datagram_send(weir_datagram *d, weir_slice data, const weir_address *peer,
+                                const struct in6_addr *from)
 {
     struct datagram_batch *batch;
     weir_address room;
 
     weir_check(d, DATAGRAM_MAGIC);
     if (d->net->loop)
-        WEIR_TRY(weir__loop_check_call(d->net->loop, __func__, NULL));
+        WEIR_TRY(weir__loop_check_call(d->net->loop, "weir_datagram_send_to", NULL));
     if (d->status != DATAGRAM_OPEN)
         return WEIR_RAISE_FAST(WEIR_ECLOSED, "send on a closed socket");
     if (data.len > WEIR_DATAGRAM_MAX)
         return WEIR_RAISE_FAST(EMSGSIZE, "send: a datagram of %lld bytes", (int64_t)data.len);
     WEIR_TRY(check_peer(d, &peer, &room));
     batch = d->net->batch;
-    if (!d->queue && !batch->delivering && send_now(d, data, peer))
+    if (!d->queue && !batch->delivering && send_now(d, data, peer, from))
         return NULL;
     if (!batch->delivering)
         d->blocked = true;
-    WEIR_TRY(enqueue(d, data, peer));
+    WEIR_TRY(enqueue(d, data, peer, from));
     if (batch->delivering && list_empty(&d->corked))
         list_append(&batch->corked, &d->corked);
     else if (!batch->delivering)
@@ -393,6 +413,8 @@ static int receive_batch(struct datagram_batch *batch, const weir_datagram *d)
     for (size_t i = 0; i < DATAGRAM_BATCH; i++) {
         batch->in_iov[i].iov_len = d->max_size;
         batch->in[i].msg_hdr.msg_namelen = sizeof(batch->peers[i]);
+        batch->in[i].msg_hdr.msg_control = d->tells_local ? batch->in_control[i] : NULL;
+        batch->in[i].msg_hdr.msg_controllen = d->tells_local ? sizeof(batch->in_control[i]) : 0;
     }
     do {
         n = recvmmsg(d->file.fd, batch->in, DATAGRAM_BATCH, MSG_DONTWAIT | MSG_TRUNC, NULL);
@@ -402,7 +424,7 @@ static int receive_batch(struct datagram_batch *batch, const weir_datagram *d)
 
 static void deliver(struct datagram_batch *batch, weir_datagram *d, int index)
 {
-    const struct mmsghdr *message = &batch->in[index];
+    struct mmsghdr *message = &batch->in[index];
     weir_datagram_info info = {
         .full_size = message->msg_len,
         .truncated = (message->msg_hdr.msg_flags & MSG_TRUNC) != 0,
@@ -411,6 +433,8 @@ static void deliver(struct datagram_batch *batch, weir_datagram *d, int index)
     weir_error *error;
 
     weir__address_set(&info.peer, (const void *)&batch->peers[index], message->msg_hdr.msg_namelen);
+    if (d->tells_local)
+        weir__datagram_read_local(d, &message->msg_hdr, &info.local);
     /* It may have come between bind and connect. */
     if (d->remote.length && info.peer.length && !weir_address_equal(&info.peer, &d->remote))
         return;

@@ -69,16 +69,21 @@ static int receive_now(const weir_datagram *d, void *buffer, size_t size, size_t
 {
     struct iovec iov = {buffer, size < d->max_size ? size : d->max_size};
     struct sockaddr_storage peer;
-    struct msghdr message = {
-        .msg_name = &peer, .msg_namelen = sizeof(peer), .msg_iov = &iov, .msg_iovlen = 1};
+    _Alignas(struct cmsghdr) char control[DATAGRAM_CONTROL];
+    struct msghdr message = {.msg_name = &peer, .msg_iov = &iov, .msg_iovlen = 1};
     ssize_t n;
 
     do {
+        message.msg_namelen = sizeof(peer);
+        message.msg_control = d->tells_local ? control : NULL;
+        message.msg_controllen = d->tells_local ? sizeof(control) : 0;
         n = recvmsg(d->file.fd, &message, MSG_DONTWAIT | MSG_TRUNC);
     } while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno == EAGAIN ? 0 : -errno;
     weir__address_set(&info->peer, (const struct sockaddr *)&peer, message.msg_namelen);
+    if (d->tells_local)
+        weir__datagram_read_local(d, &message, &info->local);
     info->full_size = (size_t)n;
     info->truncated = (message.msg_flags & MSG_TRUNC) != 0;
     *ret_n = info->truncated ? iov.iov_len : (size_t)n;

@@ -9,6 +9,7 @@ libweir_core_la_SOURCES += \
 	core/net/datagram.c \
 	core/net/datagram.h \
 	core/net/datagram_io.c \
+	core/net/datagram_local.c \
 	core/net/datagram_task.c \
 	core/net/fd_wait.c \
 	core/net/inherited.c \
@@ -48,6 +49,7 @@ libweir_core_la_SOURCES += \
 	core/net/stream.h \
 	core/net/stream_buffer.c \
 	core/net/stream_read.c \
+	core/net/stream_file.c \
 	core/net/stream_write.c \
 	core/net/transport.c \
 	core/net/transport.h \

@@ -75,6 +75,8 @@ typedef struct weir_datagram_info {
     weir_address peer; /**< who sent it; length 0: an unnamed Unix socket */
     size_t full_size;  /**< its length as sent; more than was received when truncated */
     bool truncated;    /**< the buffer was too small: the rest is lost */
+    /** Where it was sent to; length 0 unless `tell_local`, or where the kernel does not say. */
+    weir_address local;
 } weir_datagram_info;
 
 /**
@@ -108,6 +110,7 @@ typedef struct weir_datagram_options {
     int receive_buffer; /**< bytes in the kernel (SO_RCVBUF); 0: its default */
     int send_buffer;    /**< SO_SNDBUF */
     size_t max_size;    /**< longest datagram to receive, up to 65536; 0: that. More is truncated */
+    bool tell_local; /**< each says which of our addresses it came to, to be answered from there */
 } weir_datagram_options;
 
 /**
@@ -129,8 +132,8 @@ weir_datagram_open_at(const weir_site *site, weir_loop *loop, const char *local,
                       const void *config, weir_datagram **ret) WEIR_MUST_USE;
 /**
  * Likewise over a datagram socket that the program has: of systemd, of socketpair(2). It moves in on
- * success; on failure it stays the caller's (T69). Of `options` only `max_size` is allowed to be set
- * (WEIR_EINVAL names the first other). Errors: WEIR_EINVAL no datagram socket; as above.
+ * success; on failure it stays the caller's (T69). Of `options` only `max_size` and `tell_local` are
+ * allowed to be set (WEIR_EINVAL names the first other). Errors: WEIR_EINVAL no datagram socket; as above.
  */
 #define weir_datagram_of_fd(loop, take_fd, options, protocol, config, ret) \
     weir_datagram_of_fd_at(WEIR_HERE, (loop), (take_fd), (options), (protocol), (config), (ret))
@@ -151,6 +154,9 @@ WEIR_PUBLIC const weir_address *weir_datagram_local_address(const weir_datagram 
 WEIR_PUBLIC const weir_address *weir_datagram_remote_address(const weir_datagram *socket);
 WEIR_PUBLIC void *weir_datagram_state(const weir_datagram *socket);
 WEIR_PUBLIC const void *weir_datagram_config(const weir_datagram *socket);
+/** A pointer of whoever opened the socket (the daemon's); NULL until it is set. */
+WEIR_PUBLIC void weir_datagram_set_context(weir_datagram *socket, void *context);
+WEIR_PUBLIC void *weir_datagram_context(const weir_datagram *socket);
 /** How it looks in reports, as snprintf: `<Datagram [closing|closed] fd=6 local=127.0.0.1:53
  *  [peer=…] queued=0>`. */
 WEIR_PUBLIC size_t weir_datagram_repr(const weir_datagram *socket, char *buffer, size_t size);
@@ -163,6 +169,12 @@ WEIR_PUBLIC size_t weir_datagram_repr(const weir_datagram *socket, char *buffer,
  */
 WEIR_PUBLIC weir_error *weir_datagram_send_to(weir_datagram *socket, weir_slice data,
                                               const weir_address *peer) WEIR_MUST_USE;
+/** Likewise, as from `local`, one of our addresses (weir_datagram_info.local; its port is not looked at):
+ *  whoever sent to one address of several expects the answer from there. NULL, or of length 0: the
+ *  kernel chooses. Errors: as there; that it is no address of ours is told by error_received. */
+WEIR_PUBLIC weir_error *weir_datagram_send_from(weir_datagram *socket, weir_slice data,
+                                                const weir_address *peer,
+                                                const weir_address *local) WEIR_MUST_USE;
 /** `high` counted bytes queued (64 KiB) pause writing, `low` (high / 4) resume it, a send beyond
  *  `hard` (16 MiB; 0: leave) fails. Pause when size > high, resume when size ≤ low. */
 WEIR_PUBLIC void weir_datagram_set_write_limits(weir_datagram *socket, size_t high, size_t low,

@@ -168,6 +168,59 @@ static weir_error *T67_datagrams_keep_their_boundaries_and_name_their_sender(voi
 }
 IN_LOOP(T67_datagrams_keep_their_boundaries_and_name_their_sender)
 
+static weir_error *answer_from_where_it_came(weir_datagram *d, struct diary *diary, weir_slice data,
+                                             const weir_datagram_info *info)
+{
+    (void)diary;
+    return weir_datagram_send_from(d, data, &info->peer, &info->local);
+}
+
+/* A client that hears one address only, of a server that has all. */
+static weir_error *ask_at(weir_datagram *server, const struct diary *diary, const char *address)
+{
+    weir_datagram *client;
+    char name[WEIR_ADDRESS_TEXT_SIZE], told[WEIR_ADDRESS_TEXT_SIZE], buffer[8];
+    weir_address local = *weir_datagram_local_address(server);
+    const struct sockaddr_in *in = (const void *)weir_address_sockaddr(&local);
+    size_t n;
+
+    snprintf(name, sizeof(name), "%s:%d", address, ntohs(in->sin_port));
+    CHECK_OK(weir_datagram_open(loop(), NULL, name, NULL, NULL, NULL, &client));
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(weir_datagram_send(client, "x", 1, NULL));
+        CHECK_OK(weir_datagram_receive(client, buffer, sizeof(buffer), &n, NULL));
+        CHECK(n == 1 && buffer[0] == 'x');
+    }
+    weir_address_text(&diary->last.local, told, sizeof(told));
+    CHECK(strstr(told, name) || strstr(name, "127.0.0.")); /* IPv4 comes mapped */
+    return end(client, NULL);
+}
+
+static weir_error *answers_leave_from_the_address_that_was_asked(void *arg)
+{
+    const weir_datagram_options options = {WEIR_SIZED(weir_datagram_options), .tell_local = true};
+    static const char *const any[] = {"0.0.0.0:0", "*:0", "[::]:0"};
+
+    (void)arg;
+    for (size_t i = 0; i < 3; i++) {
+        struct diary diary = {.on_data = answer_from_where_it_came};
+        weir_datagram *server;
+
+        CHECK_OK(weir_datagram_open(loop(), any[i], NULL, &options, &diarist, &diary, &server));
+        if (i < 2) {
+            WEIR_TRY(ask_at(server, &diary, "127.0.0.7"));
+            WEIR_TRY(ask_at(server, &diary, "127.0.0.1"));
+        }
+        if (i > 0)
+            WEIR_TRY(ask_at(server, &diary, "[::1]"));
+        CHECK(diary.last.local.length != 0);
+        CHECK_OK(end(server, &diary));
+        CHECK(diary.errors == 0);
+    }
+    return NULL;
+}
+IN_LOOP(answers_leave_from_the_address_that_was_asked)
+
 static weir_error *T67_a_datagram_of_no_bytes_arrives_as_one(void *arg)
 {
     struct diary diary = {.echo = true};
@@ -654,6 +707,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_LOOP_TEST(T67_datagrams_keep_their_boundaries_and_name_their_sender),
+        IN_LOOP_TEST(answers_leave_from_the_address_that_was_asked),
         IN_LOOP_TEST(T67_a_datagram_of_no_bytes_arrives_as_one),
         IN_LOOP_TEST(T67_a_truncated_datagram_says_so),
         IN_LOOP_TEST(T67_an_icmp_refusal_reaches_error_received_and_the_socket_goes_on),
