@@ -78,6 +78,7 @@ libweir_host_core_la_SOURCES += \
 	host/inspect/inspectors.c \
 	host/inspect/resolve.c \
 	host/inspect/resolve.h \
+	host/listener/datagram.c \
 	host/listener/limit.c \
 	host/listener/listener.c \
 	host/listener/listener.h \
@@ -124,6 +125,7 @@ libweir_host_core_la_SOURCES += \
 	host/upstream/pool.c \
 	host/upstream/server.c \
 	host/upstream/upstream.c \
+	host/upstream/use.c \
 	host/upstream/upstream.h
 
 include host/access/local.mk

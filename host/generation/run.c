@@ -46,6 +46,10 @@ static weir_error *serve_all(struct traffic_thread *thread)
     for (size_t i = 0; i < g->n_listeners; i++)
         weir__listener_enter(g->listeners[i], &thread->traffic);
     for (size_t i = 0; i < g->n_listeners; i++) {
+        if (g->listeners[i]->protocol->datagram) {
+            WEIR_TRY(weir__datagrams_serve(g->listeners[i], &thread->traffic));
+            continue;
+        }
         for (size_t k = 0; k < g->listeners[i]->n_addresses; k++) {
             WEIR_TRY(weir__listener_serve(g->listeners[i], k, &thread->traffic,
                                           &thread->servers[thread->n_servers]));
@@ -122,6 +126,7 @@ static weir_error *drain(void *arg)
 {
     struct traffic_thread *thread = arg;
     struct generation *g = thread->host->generation;
+    bool datagrams = false;
 
     if (thread->traffic.draining)
         return NULL;
@@ -131,11 +136,18 @@ static weir_error *drain(void *arg)
         weir_server_close(thread->servers[i]);
         weir_server_on_closed(thread->servers[i], server_closed, thread);
     }
+    for (size_t i = 0; i < g->n_listeners; i++)
+        datagrams |= weir__datagrams_close(g->listeners[i]->slot, &thread->traffic);
     for (size_t i = 0; i < g->n_upstreams; i++)
         weir__upstream_clear_pools(g->upstreams[i], &thread->traffic);
     for (size_t i = 0; i < g->n_listeners; i++)
         weir__listener_drain(g->listeners[i], &thread->traffic);
-    if (!thread->n_servers)
+    /* Behind the ends of those sockets, which the loop tells next. */
+    if (datagrams) {
+        thread->n_open++;
+        WEIR_TRY(weir_loop_call_soon(thread->traffic.loop, server_closed, thread, NULL, NULL));
+    }
+    if (!thread->n_open)
         finish(thread);
     return NULL;
 }
@@ -320,9 +332,9 @@ static void log_addresses(const weir_host *host)
 
 static void watch_memory(weir_host *host)
 {
-    weir_error *error = weir__memory_watch_new(host->control,
-                                               host->generation->top->runtime.limits.memory,
-                                               &host->limit.memory_full, &host->memory);
+    weir_error *error =
+        weir__memory_watch_new(host->control, host->generation->top->runtime.limits.memory,
+                               &host->limit.memory_full, &host->memory);
 
     if (error)
         weir_log_error(logger(), WEIR_LOG_ERROR, error, "runtime.limits.memory is not watched");

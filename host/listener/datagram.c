@@ -29,7 +29,8 @@ static int share(int fd)
 static bool is_any6(const struct sockaddr *address)
 {
     return address->sa_family == AF_INET6 &&
-           IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
+           IN6_IS_ADDR_UNSPECIFIED(
+               &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
 }
 
 /* "*" hears both families, "[::]" its own. */
@@ -42,8 +43,7 @@ static weir_error *open_socket(const char *text, const weir_address *address, bo
 
     if (fd < 0)
         return weir_raise(errno, "cannot open a socket");
-    if (is_any6(any) &&
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only) != 0)
+    if (is_any6(any) && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only) != 0)
         code = errno;
     if (!code && shared)
         code = share(fd);
@@ -134,39 +134,101 @@ weir_error *weir__datagrams_bind(weir_listener *listener, size_t index, const ch
     return error;
 }
 
-weir_error *weir__datagrams_serve(weir_listener *listener, size_t index, struct traffic *traffic)
+/* A socket on its loop. */
+struct datagram_socket {
+    struct hlist link; /* in slot_loop->datagrams */
+    weir_datagram *socket;
+    const weir_datagram_protocol *protocol;
+    char name[sizeof((struct bound_address *)0)->name];
+};
+
+static void close_socket(struct datagram_socket *open)
 {
-    struct bound_address *address = &listener->addresses[index];
+    hlist_remove(&open->link);
+    weir_datagram_abort(open->socket, NULL);
+    weir_datagram_unref(open->socket);
+    free(open);
+}
+
+static struct datagram_socket *find_socket(const weir_listener *listener, struct slot_loop *local,
+                                           const char *name)
+{
+    for (struct hlist *at = local->datagrams.next; at != &local->datagrams; at = at->next) {
+        struct datagram_socket *open = HLIST_ENTRY(at, struct datagram_socket, link);
+
+        if (open->protocol == listener->protocol->datagram && !strcmp(open->name, name))
+            return open;
+    }
+    return NULL;
+}
+
+static weir_error *open_on(weir_listener *listener, const struct bound_address *address,
+                           struct traffic *traffic, struct slot_loop *local)
+{
     weir_datagram_options options = {WEIR_SIZED(weir_datagram_options), .tell_local = true};
     unsigned i = traffic->index;
     int fd = i == 0 ? address->fd : i <= address->n_more ? address->more[i - 1] : -1, own;
+    struct datagram_socket *open;
     weir_error *error;
 
     if (fd < 0)
         return NULL;
+    open = calloc(1, sizeof *open);
+    if (!open)
+        return weir_raise(WEIR_ENOMEM, "listening on %s", address->name);
     own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    if (own < 0)
-        return weir_raise(errno, "listening on %s", address->name);
-    error = weir_datagram_of_fd(traffic->loop, own, &options, listener->protocol->datagram, NULL,
-                                &listener->uses[i].datagrams[index]);
+    error = own < 0 ? weir_raise(errno, "listening on %s", address->name) : NULL;
+    open->protocol = listener->protocol->datagram;
+    memcpy(open->name, address->name, sizeof open->name);
+    if (!error)
+        error =
+            weir_datagram_of_fd(traffic->loop, own, &options, open->protocol, NULL, &open->socket);
     if (error) {
-        close(own);
+        if (own >= 0)
+            close(own);
+        free(open);
         return error;
     }
-    weir_datagram_set_context(listener->uses[i].datagrams[index], listener->slot);
+    weir_datagram_set_context(open->socket, listener->slot);
+    hlist_append(&local->datagrams, &open->link);
     return NULL;
 }
 
-void weir__datagrams_close(weir_listener *listener, struct traffic *traffic)
+static bool has_address(const weir_listener *listener, const struct datagram_socket *open)
 {
-    for (size_t i = 0; i < listener->n_addresses; i++) {
-        weir_datagram *socket = WEIR_TAKE(listener->uses[traffic->index].datagrams[i]);
+    for (size_t i = 0; i < listener->n_addresses; i++)
+        if (open->protocol == listener->protocol->datagram &&
+            !strcmp(listener->addresses[i].name, open->name))
+            return true;
+    return false;
+}
 
-        if (!socket)
-            continue;
-        weir_datagram_close(socket);
-        weir_datagram_unref(socket);
+weir_error *weir__datagrams_serve(weir_listener *listener, struct traffic *traffic)
+{
+    struct slot_loop *local = &listener->slot->loops[traffic->index];
+    struct hlist *at = local->datagrams.next;
+
+    while (at != &local->datagrams) {
+        struct datagram_socket *open = HLIST_ENTRY(at, struct datagram_socket, link);
+
+        at = at->next;
+        if (!has_address(listener, open))
+            close_socket(open);
     }
+    for (size_t i = 0; i < listener->n_addresses; i++)
+        if (!find_socket(listener, local, listener->addresses[i].name))
+            WEIR_TRY(open_on(listener, &listener->addresses[i], traffic, local));
+    return NULL;
+}
+
+bool weir__datagrams_close(struct slot *slot, struct traffic *traffic)
+{
+    struct slot_loop *local = &slot->loops[traffic->index];
+    bool any = !hlist_empty(&local->datagrams);
+
+    while (!hlist_empty(&local->datagrams))
+        close_socket(HLIST_ENTRY(local->datagrams.next, struct datagram_socket, link));
+    return any;
 }
 
 /* What protocols see. */
@@ -180,4 +242,31 @@ weir_listener *weir_listener_acquire_socket(weir_datagram *socket)
     if (listener)
         listener->uses[traffic->index].count++;
     return listener;
+}
+
+weir_error *weir_listener_session_begins(weir_listener *listener)
+{
+    struct traffic *traffic = weir__traffic();
+    struct slot_loop *local = &listener->slot->loops[traffic->index];
+
+    WEIR_TRY(weir__slot_admit(listener->slot, local));
+    HOST_COUNT(local->counters.accepted, 1);
+    HOST_COUNT(local->counters.open, 1);
+    return NULL;
+}
+
+void weir_listener_session_ends(weir_listener *listener, uint64_t bytes_in, uint64_t bytes_out)
+{
+    struct traffic *traffic = weir__traffic();
+    struct listener_counters *counters = &listener->slot->loops[traffic->index].counters;
+
+    HOST_COUNT(counters->open, -1);
+    HOST_COUNT(counters->bytes_in, bytes_in);
+    HOST_COUNT(counters->bytes_out, bytes_out);
+    __atomic_sub_fetch(&listener->slot->open, 1, __ATOMIC_RELAXED);
+}
+
+weir_instance *weir_listener_instance(const weir_listener *listener)
+{
+    return listener->instance;
 }

@@ -40,6 +40,8 @@ static weir_error *slot_make(void *state, void *arg)
     slot->limit = spec->limit;
     for (unsigned i = 0; i < spec->n_loops; i++)
         hlist_init(&slot->loops[i].connections);
+    for (unsigned i = 0; i < spec->n_loops; i++)
+        hlist_init(&slot->loops[i].datagrams);
     return NULL;
 }
 
@@ -100,16 +102,22 @@ static void remove_file(const struct bound_address *address)
         unlink(path);
 }
 
+void weir__address_close(struct bound_address *address)
+{
+    while (address->n_more)
+        close(address->more[--address->n_more]);
+    free(WEIR_TAKE(address->more));
+    if (address->fd >= 0)
+        close(address->fd);
+    address->fd = -1;
+}
+
 void weir__listener_close_sockets(weir_listener *listener)
 {
     for (size_t i = 0; i < listener->n_addresses; i++) {
-        struct bound_address *address = &listener->addresses[i];
-
-        if (address->fd < 0)
-            continue;
-        remove_file(address);
-        close(address->fd);
-        address->fd = -1;
+        if (listener->addresses[i].fd >= 0)
+            remove_file(&listener->addresses[i]);
+        weir__address_close(&listener->addresses[i]);
     }
 }
 
@@ -163,6 +171,8 @@ weir_error *weir__listener_bind(weir_listener *listener, size_t index, const cha
 
     struct stat status;
 
+    if (listener->protocol->datagram)
+        return weir__datagrams_bind(listener, index, text);
     if (inherit(address, listener->name, text) || inherit(address, "unknown", text))
         return weir_socket_name(address->fd, address->name, sizeof address->name);
     WEIR_TRY(weir_listen_socket(text, &options, &address->fd));

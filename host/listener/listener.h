@@ -46,6 +46,7 @@ struct listener_handshakes {
 struct slot_loop {
     weir_listener *current;   /* the part in force on this loop */
     struct hlist connections; /* struct connection */
+    struct hlist datagrams;   /* sockets that serve (datagram.c) */
     struct listener_counters counters;
     struct listener_handshakes handshakes;
 } __attribute__((aligned(HOST_CACHE_LINE)));
@@ -88,6 +89,8 @@ struct bound_address {
     ino_t inode;
     bool inherited; /* the process was started with it */
     bool kept;      /* by somebody else, when this process has closed it */
+    int *more;      /* sockets of the loops after the first, with `reuse_port` */
+    unsigned n_more;
 };
 
 struct weir_listener {
@@ -122,6 +125,13 @@ void weir__listener_close_sockets(weir_listener *listener);
 void weir__listener_enter(weir_listener *listener, struct traffic *traffic);
 weir_error *weir__listener_serve(weir_listener *listener, size_t index, struct traffic *traffic,
                                  weir_server **ret) WEIR_MUST_USE;
+void weir__address_close(struct bound_address *address);
+/* datagram.c: the same for protocols of datagrams. Serves all addresses, and no others any more. */
+weir_error *weir__datagrams_bind(weir_listener *listener, size_t index,
+                                 const char *text) WEIR_MUST_USE;
+weir_error *weir__datagrams_serve(weir_listener *listener, struct traffic *traffic) WEIR_MUST_USE;
+/* False: there was none. Their connection_lost comes from the loop. */
+bool weir__datagrams_close(struct slot *slot, struct traffic *traffic);
 /* Calls what connections of this loop left for the moment when draining begins. */
 void weir__listener_drain(weir_listener *listener, struct traffic *traffic);
 uint64_t weir__slot_open(const struct slot *slot);

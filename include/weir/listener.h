@@ -26,6 +26,7 @@
 #ifndef WEIR_LISTENER_H
 #define WEIR_LISTENER_H
 
+#include <weir/datagram.h>
 #include <weir/outcome.h>
 #include <weir/route.h>
 #include <weir/transport.h>
@@ -62,6 +63,17 @@ WEIR_PUBLIC weir_error *weir_listener_unrouted(weir_transport *transport,
 WEIR_PUBLIC bool weir_listener_preamble(weir_transport *transport, weir_slice *ret_send,
                                         weir_slice *ret_expect);
 
+/** For datagrams: the part now in force for the listener that opened the socket; to be released. NULL: it
+ *  is gone, or nobody's. */
+WEIR_PUBLIC weir_listener *weir_listener_acquire_socket(weir_datagram *socket);
+/** One more client, or whatever the protocol takes for a connection: counted, and limited by
+ *  max_connections, as those are. Errors: WEIR_ELIMIT; it is counted as such. */
+WEIR_PUBLIC weir_error *weir_listener_session_begins(weir_listener *listener) WEIR_MUST_USE;
+WEIR_PUBLIC void weir_listener_session_ends(weir_listener *listener, uint64_t bytes_in,
+                                            uint64_t bytes_out);
+/** Of the protocol's own block of settings. Borrowed. */
+WEIR_PUBLIC weir_instance *weir_listener_instance(const weir_listener *listener);
+
 /** Another listener; an option of type REF and kind "listener" stores a pointer to one. */
 typedef struct weir_handoff weir_handoff;
 /**
@@ -93,6 +105,7 @@ typedef struct weir_access_record {
     weir_slice host, path, query, proto, referer, user_agent, request_id;
     weir_slice sni, alpn; /**< empty: those of the client's TLS connection, if it is one */
     uint64_t bytes_in, bytes_out;
+    weir_slice client_ip; /**< of datagrams; empty: the connection's */
 } weir_access_record;
 
 /** A request begins; as many ends must follow (weir_listener_request_ends()). For the metrics. */

@@ -100,6 +100,26 @@ WEIR_PUBLIC bool weir_lease_reused(const weir_lease *lease);
 WEIR_PUBLIC const char *weir_lease_server(const weir_lease *lease);
 WEIR_PUBLIC unsigned weir_lease_retries(const weir_lease *lease);
 
+/**
+ * The use of a server for what is no connection that weir keeps, as datagrams of one client: chosen as
+ * for a lease, counted as one while it lasts.
+ */
+typedef struct weir_server_use weir_server_use;
+/** Chooses at once; waits for no look-up. On the thread of a traffic loop. `balance_key` may be empty.
+ *  Errors: WEIR_ENOSERVER none is to be had, WEIR_EDNS its name is not known (yet); WEIR_ETHREAD,
+ *  WEIR_ENOMEM. */
+WEIR_PUBLIC weir_error *weir_upstream_use(weir_upstream *upstream, weir_slice balance_key,
+                                          weir_server_use **ret) WEIR_MUST_USE;
+/** "10.0.0.11:53": where to send. Borrowed until the end. */
+WEIR_PUBLIC const char *weir_server_use_address(const weir_server_use *use);
+/** As the configuration names it; as weir_lease_server(). */
+WEIR_PUBLIC const char *weir_server_use_name(const weir_server_use *use);
+/** It answers. */
+WEIR_PUBLIC void weir_server_use_worked(weir_server_use *use);
+/** Ends it; NULL is allowed. `outcome` says how it went: upstream.connect.refused passes the server over
+ *  for a while, as it does for connections. */
+WEIR_PUBLIC void weir_server_use_end(weir_server_use *use, weir_outcome outcome);
+
 /** The other way round: tells the pool that a connection it keeps is not to be leased again, as when
  *  bytes arrive that nobody asked for. A connection that is lost leaves the pool by itself. */
 WEIR_PUBLIC void weir_upstream_discard(weir_transport *transport);
