@@ -31,8 +31,9 @@
 
 #include "host/access/access.h"
 
-#define FLUSH_MS 50
-#define RETRY_MS 100
+#define SAY_AGAIN WEIR_S(10)
+#define FLUSH_MS  50
+#define RETRY_MS  100
 
 enum { AWAKE, LAZY, IDLE, STALLED };
 
@@ -60,6 +61,7 @@ static struct {
     int failed;                     /* errno of the last write; 0: it was taken */
     bool said;
     uint64_t said_dropped;
+    weir_instant say_next; /* not before, of what is only slow */
 } out = {.fd = -1};
 
 static pthread_once_t writer_once = PTHREAD_ONCE_INIT;
@@ -160,9 +162,10 @@ static void report(bool taken)
         out.said_dropped = dropped;
         return;
     }
-    if (out.said || (!broken && dropped == out.said_dropped))
+    if (out.said || (!broken && (dropped == out.said_dropped || weir_now().ns < out.say_next.ns)))
         return;
     out.said = true;
+    out.say_next = weir_instant_after(weir_now(), SAY_AGAIN);
     if (broken)
         weir_log_with(
             logger(), WEIR_LOG_ERROR, WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_ACCESS_DROPPED}),
@@ -457,6 +460,9 @@ void weir__access_writer_stop(weir_duration limit)
     if (pthread_timedjoin_np(thread, NULL, &end) != 0)
         return;
     drop_rest();
+    out.said = false;
+    out.say_next.ns = 0;
+    out.said_dropped = weir__access_dropped();
     pthread_mutex_lock(&writer.lock);
     writer.running = false;
     if (out.is_ours)

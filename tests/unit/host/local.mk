@@ -125,3 +125,7 @@ unit_tests += tests/unit/host/test_inspect
 tests_unit_host_test_inspect_SOURCES = tests/unit/host/test_inspect.c tests/unit/host/hello.c \
 	tests/unit/host/hello.h $(host_test)
 tests_unit_host_test_inspect_LDADD = $(HOST_TEST_LDADD)
+
+unit_tests += tests/unit/host/test_access
+tests_unit_host_test_access_SOURCES = tests/unit/host/test_access.c $(host_test)
+tests_unit_host_test_access_LDADD = $(HOST_TEST_LDADD)
