@@ -86,6 +86,7 @@ static void change(struct check *check, bool down, unsigned n, unsigned of)
     struct server_story story = weir__server_story(server, &server->check_story);
 
     (void)snprintf(why, sizeof why, "%.*s (%u of %u)", (int)sizeof why - 30, check->last, n, of);
+    weir__server_check_says(server, down, why);
     if (down) {
         weir_log_with(logger(), WEIR_LOG_WARNING,
                       WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_SERVER_DOWN},
@@ -99,7 +100,6 @@ static void change(struct check *check, bool down, unsigned n, unsigned of)
                       "upstream %s: server %s is up again after %s: %s", server->upstream,
                       server->address, was, why);
     }
-    weir__server_check_says(server, down, why);
 }
 
 void weir__health_count(struct check *check, bool passed, const char *text, weir_duration took)

@@ -15,7 +15,6 @@
 
 #include <weir/event.h>
 #include <weir/future.h>
-#include <weir/log.h>
 #include <weir/task.h>
 
 #include "host/upstream/upstream.h"
@@ -34,6 +33,7 @@ struct weir_lease {
     bool reused;   /* the present connection came from the pool */
     bool replaced; /* a dead pooled connection was replaced already */
     bool has_server;
+    bool none_left; /* nobody may be asked any more */
     unsigned retries;
     weir_outcome why; /* of a retry */
     size_t server;
@@ -363,7 +363,8 @@ static bool pick(weir_lease *lease)
 
 static void attempt(weir_lease *lease)
 {
-    if (!pick(lease))
+    lease->none_left = !pick(lease);
+    if (lease->none_left)
         tell_soon(lease, weir_raise(WEIR_ENOSERVER, "upstream `%s` has no server left to try",
                                     lease->upstream->name));
     else if (take_idle(lease))
@@ -435,7 +436,7 @@ static weir_error *begin_retry(weir_lease *lease)
     }
     if (lease->retries >= lease->upstream->retries)
         return WEIR_RAISE_FAST(WEIR_ELIMIT, "no retry is left after %lld", lease->retries);
-    if (!may_try_another(lease))
+    if (lease->none_left || !may_try_another(lease))
         return WEIR_RAISE_FAST(WEIR_ENOSERVER, "all servers were tried");
     count_retry(lease);
     attempt(lease);

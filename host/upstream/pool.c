@@ -87,7 +87,8 @@ void weir__pool_put(struct pool *pool, struct upconn *conn, weir_duration idle_t
 
     if (conn->discarded || weir_transport_is_closing(conn->transport))
         return;
-    if (pool->n_idle >= limit || weir__pool_address_left(pool, conn->transport)) {
+    if (pool->n_idle >= limit || weir__pool_address_left(pool, conn->transport) ||
+        __atomic_load_n(&conn->server->override, __ATOMIC_RELAXED) >= SERVER_DRAINED) {
         close_idle(conn);
         return;
     }
