@@ -159,7 +159,7 @@ static struct access_value of_connection(struct access_entry *entry, enum access
     switch (field) {
     case ACCESS_CLIENT_IP:
         if (!entry->transport)
-            return text_of(weir_slice_of(NULL, 0));
+            return text_of(record->client_ip);
         return text_of(weir_transport_peer_ip(entry->transport).len
                            ? weir_transport_peer_ip(entry->transport)
                            : WEIR_SLICE("unix"));

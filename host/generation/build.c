@@ -106,6 +106,11 @@ static weir_error *build_listeners(struct generation *g)
     return NULL;
 }
 
+static bool of_datagrams(const weir_listener *listener)
+{
+    return listener->protocol->datagram != NULL;
+}
+
 /* The same address twice would fail when it is bound; it is clear before. */
 static void check_addresses(struct generation *g)
 {
@@ -119,6 +124,8 @@ static void check_addresses(struct generation *g)
                 for (size_t j = 0; j < n; j++) {
                     const weir_option_address *other = g->listeners[k]->addresses[j].field;
 
+                    if (of_datagrams(g->listeners[l]) != of_datagrams(g->listeners[k]))
+                        continue;
                     if (!mine->text || !other->text || strcmp(mine->text, other->text) != 0 ||
                         (mine->kind == WEIR_ADDRESS_INET && mine->port == 0))
                         continue;

@@ -255,6 +255,21 @@ static void check_reach(struct graph *g, bool known)
     }
 }
 
+static void check_datagrams(const struct graph *g)
+{
+    for (size_t i = 0; i < g->n_listeners; i++) {
+        const struct listener_config *said = &g->listeners[i];
+
+        if (!said->protocol || !said->protocol->datagram)
+            continue;
+        if (said->tls)
+            weir_config_error(g->c, said->tls, "`tls` is for connections, not for datagrams");
+        if (said->accept_proxy_protocol.count)
+            weir_config_error(g->c, &said->accept_proxy_protocol,
+                              "`accept_proxy_protocol` is for connections, not for datagrams");
+    }
+}
+
 static void check_targets(struct graph *g)
 {
     for (size_t i = 0; i < g->n_edges; i++) {
@@ -275,6 +290,7 @@ void weir__inspect_check(weir_config_context *c, const weir_array *listeners)
     g.marks = weir_config_alloc(c, g.n_listeners + 1);
     for (size_t i = 0; g.n_references && i < g.n_listeners; i++)
         add_routes(&g, i, &g.listeners[i].routes);
+    check_datagrams(&g);
     check_targets(&g);
     check_tls(&g);
     memset(g.marks, NEW, g.n_listeners);

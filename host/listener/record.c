@@ -41,17 +41,20 @@ static int level_of(weir_outcome outcome)
 static void log_record(const weir_listener *listener, weir_transport *transport,
                        const weir_access_record *record, int level)
 {
-    char status[16], duration[32], bytes_out[24], retries[16], reason[300] = "";
+    char client[140], status[16], duration[32], bytes_out[24], retries[16], reason[300] = "";
     const char *outcome = weir_outcome_name(record->outcome);
     weir_log_field fields[11];
     size_t n = 0;
 
+    snprintf(client, sizeof client, "%.*s", LIMITED(record->client_ip, sizeof client - 1));
+    if (transport)
+        snprintf(client, sizeof client, "%s", weir_transport_peer_name(transport));
     snprintf(status, sizeof status, "%d", record->status);
     snprintf(duration, sizeof duration, "%.3f", (double)record->duration_ns / 1e6);
     snprintf(bytes_out, sizeof bytes_out, "%llu", (unsigned long long)record->bytes_out);
     snprintf(retries, sizeof retries, "%u", record->retries);
     fields[n++] = (weir_log_field){"listener", listener->name};
-    fields[n++] = (weir_log_field){"client", weir_transport_peer_name(transport)};
+    fields[n++] = (weir_log_field){"client", client};
     fields[n++] = (weir_log_field){"outcome", outcome};
     if (record->status)
         fields[n++] = (weir_log_field){"status", status};

@@ -28,6 +28,10 @@ static weir_error *address_by_name(struct server *server, char *buffer, size_t s
     struct server_name_state name;
     bool v6;
 
+    if (port && strncmp(server->address, "localhost:", 10) == 0) {
+        snprintf(buffer, size, "127.0.0.1%s", port);
+        return NULL;
+    }
     if (!port || !weir__server_name_state(server, &name) || !name.n_addresses)
         return WEIR_RAISE_FAST(WEIR_EDNS, "the name of the server is not known");
     name.addresses[strcspn(name.addresses, ",")] = '\0';

@@ -47,6 +47,7 @@ EXTRA_DIST += \
 	tests/integration/test_tls_certificates.py \
 	tests/integration/test_tls_load.py \
 	tests/integration/test_tls_options.py \
+	tests/integration/test_udp.py \
 	tests/integration/test_upstreams.py \
 	tests/integration/test_vectors.py
 
