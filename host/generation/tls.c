@@ -212,7 +212,15 @@ static void watch_listener(struct generation *g, weir_listener *listener,
     }
     paths[used++] = said->tls->client_ca;
     snprintf(what, sizeof what, "listener `%s`", said->name);
-    error = weir__tls_watch_add(g->host->tls, what, listener->tls, make_server, plan, paths, used);
+    error = weir__tls_watch_add(g->host->tls,
+                                &(struct tls_watch_entry){.what = what,
+                                                          .context = listener->tls,
+                                                          .config = g->config,
+                                                          .make = make_server,
+                                                          .arg = plan,
+                                                          .paths = paths,
+                                                          .n_paths = used},
+                                &listener->tls_watched);
     if (error)
         report(g, said->tls, error);
 }
@@ -259,8 +267,15 @@ static void watch_upstream(struct generation *g, weir_upstream *upstream,
     if (!said->tls->ca && !c)
         return;
     snprintf(what, sizeof what, "upstream `%s`", said->name);
-    error = weir__tls_watch_add(g->host->tls, what, upstream->tls, make_client, options, paths,
-                                sizeof paths / sizeof *paths);
+    error = weir__tls_watch_add(g->host->tls,
+                                &(struct tls_watch_entry){.what = what,
+                                                          .context = upstream->tls,
+                                                          .config = g->config,
+                                                          .make = make_client,
+                                                          .arg = options,
+                                                          .paths = paths,
+                                                          .n_paths = sizeof paths / sizeof *paths},
+                                &upstream->tls_watched);
     if (error)
         report(g, said->tls, error);
 }

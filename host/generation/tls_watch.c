@@ -31,10 +31,14 @@ struct print { /* of a file: what changes when it does */
     int64_t size, seconds, nanoseconds;
 };
 
-struct watched {
-    struct watched *next;
+struct tls_watched {
+    struct tls_watched *next;
+    struct tls_watch *watch; /* a reference */
+    unsigned refs;           /* the list's, and the one of whom it was made for; the mutex's */
+    bool listed, busy, over; /* the mutex's; a look has it; it is wanted no more */
     char *what;
     weir_tls_context *context;
+    weir_config_context *config; /* where `arg` lives */
     tls_make_fn make;
     const void *arg;
     char **paths;
@@ -45,11 +49,10 @@ struct watched {
 };
 
 struct tls_watch {
-    pthread_mutex_t mutex; /* held by a look */
-    struct watched *first;
+    pthread_mutex_t mutex; /* of the list; never held while files are read */
+    struct tls_watched *first;
     size_t files;
-    unsigned refs; /* the host's, and a job's; atomic */
-    bool over;
+    unsigned refs; /* the host's, a job's, and of each that is watched; atomic */
     bool running;
     weir_timer timer;
     weir_executor *executor;
@@ -79,20 +82,6 @@ static bool same(const struct print *a, const struct print *b, size_t count)
     return memcmp(a, b, count * sizeof(*a)) == 0;
 }
 
-static void free_watched(struct watched *w)
-{
-    if (!w)
-        return;
-    for (size_t i = 0; w->paths && i < w->count; i++)
-        free(w->paths[i]);
-    free(w->paths);
-    free(w->used);
-    free(w->seen);
-    free(w->what);
-    weir_tls_context_unref(w->context);
-    free(w);
-}
-
 static void drop(void *arg)
 {
     struct tls_watch *watch = arg;
@@ -101,6 +90,35 @@ static void drop(void *arg)
         return;
     pthread_mutex_destroy(&watch->mutex);
     free(watch);
+}
+
+static void free_watched(struct tls_watched *w)
+{
+    for (size_t i = 0; w->paths && i < w->count; i++)
+        free(w->paths[i]);
+    free(w->paths);
+    free(w->used);
+    free(w->seen);
+    free(w->what);
+    weir_tls_context_unref(w->context);
+    weir__config_unref(w->config);
+    drop(w->watch);
+    free(w);
+}
+
+/* Under the mutex, and no look has it. True: it is to be freed. */
+static bool take_out(struct tls_watched *w)
+{
+    struct tls_watched **place = &w->watch->first;
+
+    if (!w->listed)
+        return false;
+    while (*place != w)
+        place = &(*place)->next;
+    *place = w->next;
+    w->listed = false;
+    w->watch->files -= w->count;
+    return --w->refs == 0;
 }
 
 /* In the executor. */
@@ -114,7 +132,7 @@ static void time_text(int64_t when, char *buffer)
         buffer[0] = '\0';
 }
 
-static void warn_of_expiry(struct watched *w)
+static void warn_of_expiry(struct tls_watched *w)
 {
     int64_t now = (int64_t)time(NULL), until = weir_tls_context_not_after(w->context);
     char text[TIME_TEXT_SIZE];
@@ -134,11 +152,12 @@ static void warn_of_expiry(struct watched *w)
                       (until - now) / DAY, text);
 }
 
-static void make_again(struct watched *w)
+static void make_again(struct tls_watched *w)
 {
     weir_tls_context *newer = NULL;
     weir_error *error = w->make(w->arg, &newer);
     char text[TIME_TEXT_SIZE];
+    int64_t until;
 
     if (!error)
         error = weir_tls_context_replace(w->context, newer);
@@ -152,14 +171,14 @@ static void make_again(struct watched *w)
         return;
     }
     memcpy(w->used, w->seen, w->count * sizeof(*w->used));
-    time_text(weir_tls_context_not_after(w->context), text);
     w->warned_at = 0;
-    weir_log_with(logger(), WEIR_LOG_INFO,
-                  WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_CERTIFICATE_READ}),
-                  "%s: certificates read again; the first expires %s", w->what, text);
+    until = weir_tls_context_not_after(w->context);
+    time_text(until, text);
+    weir_log(logger(), WEIR_LOG_INFO, "%s: certificates read again%s%s", w->what,
+             until == INT64_MAX ? "" : "; the first expires ", until == INT64_MAX ? "" : text);
 }
 
-static void look_at(struct watched *w)
+static void look_at(struct tls_watched *w)
 {
     bool rests = true;
 
@@ -176,13 +195,28 @@ static void look_at(struct watched *w)
     warn_of_expiry(w);
 }
 
-static weir_error *look(void *arg)
+/* The one after it; it may end here, if it is wanted no more. */
+static struct tls_watched *look_done(struct tls_watched *w)
+{
+    struct tls_watched *next = w->next;
+
+    w->busy = false;
+    if (w->over && take_out(w))
+        free_watched(w);
+    return next;
+}
+
+weir_error *weir__tls_watch_look(void *arg)
 {
     struct tls_watch *watch = arg;
 
     pthread_mutex_lock(&watch->mutex);
-    for (struct watched *w = watch->over ? NULL : watch->first; w; w = w->next)
+    for (struct tls_watched *w = watch->first; w; w = look_done(w)) {
+        w->busy = true; /* so it stays in the list */
+        pthread_mutex_unlock(&watch->mutex);
         look_at(w);
+        pthread_mutex_lock(&watch->mutex);
+    }
     pthread_mutex_unlock(&watch->mutex);
     return NULL;
 }
@@ -199,17 +233,22 @@ static weir_error *tick(void *arg)
 {
     struct tls_watch *watch = arg;
     weir_error *error = NULL;
+    bool many;
 
     if (watch->look && weir_future_done(watch->look))
         forget_look(watch);
     if (!watch->look) {
         __atomic_add_fetch(&watch->refs, 1, __ATOMIC_RELAXED);
-        error = weir_executor_submit(watch->executor, look, watch, drop, &watch->look);
+        error =
+            weir_executor_submit(watch->executor, weir__tls_watch_look, watch, drop, &watch->look);
         if (error) /* a full queue: the next time */
             drop(watch);
     }
     weir_ignore(error);
-    weir_timer_start(&watch->timer, watch->files > MANY ? LOOK_AT_MANY : LOOK_EVERY);
+    pthread_mutex_lock(&watch->mutex);
+    many = watch->files > MANY;
+    pthread_mutex_unlock(&watch->mutex);
+    weir_timer_start(&watch->timer, many ? LOOK_AT_MANY : LOOK_EVERY);
     return NULL;
 }
 
@@ -228,40 +267,72 @@ weir_error *weir__tls_watch_new(struct tls_watch **ret)
     return NULL;
 }
 
-weir_error *weir__tls_watch_add(struct tls_watch *watch, const char *what,
-                                weir_tls_context *context, tls_make_fn make, const void *arg,
-                                const char *const *paths, size_t count)
+static bool copy_paths(struct tls_watched *w, const struct tls_watch_entry *entry)
 {
-    struct watched *w = calloc(1, sizeof *w);
+    w->what = strdup(entry->what);
+    w->paths = calloc(entry->n_paths + 1, sizeof *w->paths);
+    w->used = calloc(entry->n_paths + 1, sizeof *w->used);
+    w->seen = calloc(entry->n_paths + 1, sizeof *w->seen);
+    if (!w->what || !w->paths || !w->used || !w->seen)
+        return false;
+    for (size_t i = 0; i < entry->n_paths; i++) {
+        if (!entry->paths[i])
+            continue;
+        w->paths[w->count] = strdup(entry->paths[i]);
+        if (!w->paths[w->count])
+            return false;
+        w->seen[w->count] = w->used[w->count] = print_of(entry->paths[i]);
+        w->count++;
+    }
+    return true;
+}
+
+weir_error *weir__tls_watch_add(struct tls_watch *watch, const struct tls_watch_entry *entry,
+                                struct tls_watched **ret)
+{
+    struct tls_watched *w = calloc(1, sizeof *w);
 
     if (!w)
         return weir_raise(WEIR_ENOMEM, "certificates");
-    w->what = strdup(what);
-    w->paths = calloc(count + 1, sizeof *w->paths);
-    w->used = calloc(count + 1, sizeof *w->used);
-    w->seen = calloc(count + 1, sizeof *w->seen);
-    if (!w->what || !w->paths || !w->used || !w->seen)
-        goto fail;
-    for (size_t i = 0; i < count; i++) {
-        if (!paths[i])
-            continue;
-        w->paths[w->count] = strdup(paths[i]);
-        if (!w->paths[w->count])
-            goto fail;
-        w->seen[w->count] = w->used[w->count] = print_of(paths[i]);
-        w->count++;
+    w->watch = watch;
+    __atomic_add_fetch(&watch->refs, 1, __ATOMIC_RELAXED);
+    w->context = weir_tls_context_ref(entry->context);
+    w->config = weir__config_ref(entry->config);
+    w->make = entry->make;
+    w->arg = entry->arg;
+    if (!copy_paths(w, entry)) {
+        free_watched(w);
+        return weir_raise(WEIR_ENOMEM, "certificates");
     }
-    w->context = weir_tls_context_ref(context);
-    w->make = make;
-    w->arg = arg;
+    pthread_mutex_lock(&watch->mutex);
+    w->refs = 2;
+    w->listed = true;
     w->next = watch->first;
     watch->first = w;
     watch->files += w->count;
+    pthread_mutex_unlock(&watch->mutex);
+    *ret = w;
     return NULL;
+}
 
-fail:
-    free_watched(w);
-    return weir_raise(WEIR_ENOMEM, "certificates");
+void weir__tls_watched_end(struct tls_watched *w)
+{
+    struct tls_watch *watch;
+    bool last;
+
+    if (!w)
+        return;
+    watch = w->watch;
+    pthread_mutex_lock(&watch->mutex);
+    w->over = true;
+    if (!w->busy)
+        (void)take_out(w);
+    last = --w->refs == 0;
+    __atomic_add_fetch(&watch->refs, 1, __ATOMIC_RELAXED); /* while its mutex is ours */
+    if (last)
+        free_watched(w);
+    pthread_mutex_unlock(&watch->mutex);
+    drop(watch);
 }
 
 void weir__tls_watch_start(struct tls_watch *watch, weir_loop *control, weir_executor *executor)
@@ -287,17 +358,18 @@ void weir__tls_watch_stop(struct tls_watch *watch)
 
 void weir__tls_watch_free(struct tls_watch *watch)
 {
+    struct tls_watched *next;
+
     if (!watch)
         return;
     weir__tls_watch_stop(watch);
     pthread_mutex_lock(&watch->mutex);
-    watch->over = true;
-    pthread_mutex_unlock(&watch->mutex);
-    while (watch->first) {
-        struct watched *w = watch->first;
-
-        watch->first = w->next;
-        free_watched(w);
+    for (struct tls_watched *w = watch->first; w; w = next) {
+        next = w->next;
+        w->over = true;
+        if (!w->busy && take_out(w))
+            free_watched(w);
     }
+    pthread_mutex_unlock(&watch->mutex);
     drop(watch);
 }

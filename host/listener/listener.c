@@ -18,6 +18,7 @@
 #include <weir/tls.h>
 
 #include "host/generation/durable.h"
+#include "host/generation/tls_watch.h"
 #include "host/inspect/inspect.h"
 
 const char weir__connection_kind = 0;
@@ -127,6 +128,7 @@ void weir__listener_free(weir_listener *listener)
         return;
     weir__listener_close_sockets(listener);
     weir__routes_free(listener->routes);
+    weir__tls_watched_end(listener->tls_watched);
     if (listener->tls)
         weir_tls_context_unref(listener->tls);
     free(listener->addresses);

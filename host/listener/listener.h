@@ -98,9 +98,10 @@ struct weir_listener {
     struct slot *slot;
     const weir_protocol *protocol;
     const void *protocol_config, *listener_config;
-    weir_instance *instance; /* borrowed from the generation */
-    weir_routes *routes;     /* owned */
-    weir_tls_context *tls;   /* owned; NULL: plain */
+    weir_instance *instance;         /* borrowed from the generation */
+    weir_routes *routes;             /* owned */
+    weir_tls_context *tls;           /* owned; NULL: plain */
+    struct tls_watched *tls_watched; /* of its files; NULL: nobody watches them */
     weir_duration handshake_timeout;
     size_t max_handshakes, max_handshakes_per_address; /* 0: no limit */
     int backlog;

@@ -9,6 +9,7 @@
 
 #include <weir/tls.h>
 
+#include "host/generation/tls_watch.h"
 #include "host/health/health.h"
 
 static void upstream_free(weir_upstream *upstream)
@@ -22,6 +23,7 @@ static void upstream_free(weir_upstream *upstream)
     free((char *)upstream->hash_key.source);
     free((char *)upstream->hash_key.name);
     free(upstream->protocol_configs);
+    weir__tls_watched_end(upstream->tls_watched);
     if (upstream->tls)
         weir_tls_context_unref(upstream->tls);
     free(upstream);

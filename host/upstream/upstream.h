@@ -135,7 +135,8 @@ struct weir_upstream {
     int64_t *credits;           /* of all loops */
     struct health_spec *health; /* NULL: no checks */
     weir_tls_context *tls;
-    char *server_name; /* NULL: each server's host */
+    struct tls_watched *tls_watched; /* of its files; NULL: nobody watches them */
+    char *server_name;               /* NULL: each server's host */
     struct upstream_protocol_config *protocol_configs;
     size_t n_protocol_configs;
     unsigned n_loops;

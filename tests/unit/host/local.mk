@@ -129,3 +129,7 @@ tests_unit_host_test_inspect_LDADD = $(HOST_TEST_LDADD)
 unit_tests += tests/unit/host/test_access
 tests_unit_host_test_access_SOURCES = tests/unit/host/test_access.c $(host_test)
 tests_unit_host_test_access_LDADD = $(HOST_TEST_LDADD)
+
+unit_tests += tests/unit/host/test_tls_watch
+tests_unit_host_test_tls_watch_SOURCES = tests/unit/host/test_tls_watch.c $(host_test)
+tests_unit_host_test_tls_watch_LDADD = $(HOST_TEST_LDADD)
