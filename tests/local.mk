@@ -10,4 +10,4 @@ include tests/fuzz/local.mk
 include tests/canary/local.mk
 include tests/bench/local.mk
 include tests/tls/local.mk
-EXTRA_DIST += tests/allowed-skips tests/valgrind.supp
+EXTRA_DIST += tests/allowed-skips tests/valgrind.exceptions tests/valgrind.supp

@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
 
-EXTRA_DIST += tests/aarch64/run
+EXTRA_DIST += tests/aarch64/exceptions tests/aarch64/run
