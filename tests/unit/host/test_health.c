@@ -158,7 +158,7 @@ static weir_error *a_server_is_up_until_fall_checks_in_a_row_failed_body(const c
 }
 CLAIM(a_server_is_up_until_fall_checks_in_a_row_failed)
 
-static weir_error *it_comes_back_after_rise_checks_in_a_row_body(const char *address)
+static weir_error *a_server_comes_back_after_rise_checks_in_a_row_body(const char *address)
 {
     weir_upstream *upstream;
     struct server *server;
@@ -176,7 +176,7 @@ static weir_error *it_comes_back_after_rise_checks_in_a_row_body(const char *add
     weir__upstream_unref(upstream);
     return NULL;
 }
-CLAIM(it_comes_back_after_rise_checks_in_a_row)
+CLAIM(a_server_comes_back_after_rise_checks_in_a_row)
 
 static weir_error *a_check_that_hangs_is_a_failure_when_its_time_is_up_body(const char *address)
 {
@@ -328,6 +328,88 @@ an_operator_who_forgives_is_believed_until_the_next_failures_body(const char *ad
 }
 CLAIM(an_operator_who_forgives_is_believed_until_the_next_failures)
 
+/* What operators say. */
+
+static weir_error *weighted(const char *address, uint32_t weight, weir_upstream **ret)
+{
+    struct upstream_spec spec = {
+        .name = "app", .addresses = &address, .weights = &weight, .n_addresses = 1, .n_loops = 1};
+
+    return weir__upstream_new(&spec, durables, ret);
+}
+
+static weir_error *what_operators_said_outlives_reloads_of_the_same_server_body(const char *address)
+{
+    weir_upstream *upstream, *next;
+    struct server *server;
+
+    WEIR_TRY(weighted(address, 2, &upstream));
+    server = upstream->servers[0];
+    WEIR_TRY(in_force(upstream));
+    WEIR_TRY(weir__override_state(&health->overrides, upstream, 0, SERVER_DRAINED, "alice"));
+    WEIR_TRY(weir__override_weight(&health->overrides, upstream, 0, 50, "bob"));
+    WEIR_TRY(weighted(address, 2, &next));
+    WEIR_TRY(in_force(next));
+    weir__upstream_unref(upstream);
+    CHECK(server->override == SERVER_DRAINED && weir__server_weight(next, 0) == 50);
+    CHECK(!strcmp(server->said->state.by, "alice") && !strcmp(server->said->weight.by, "bob"));
+    WEIR_TRY(weir__override_state(&health->overrides, next, 0, SERVER_NO_OVERRIDE, "carol"));
+    CHECK(server->override == SERVER_NO_OVERRIDE && server->said);
+    weir__override_reset(server);
+    CHECK(!server->said && weir__server_weight(next, 0) == 2);
+    weir__upstream_unref(next);
+    return NULL;
+}
+CLAIM(what_operators_said_outlives_reloads_of_the_same_server)
+
+static weir_error *an_override_ends_when_the_servers_line_changes_body(const char *address)
+{
+    weir_upstream *upstream, *next;
+    struct server *server;
+
+    WEIR_TRY(weighted(address, 2, &upstream));
+    server = upstream->servers[0];
+    WEIR_TRY(in_force(upstream));
+    WEIR_TRY(weir__override_state(&health->overrides, upstream, 0, SERVER_DISABLED, "alice"));
+    WEIR_TRY(weighted(address, 3, &next));
+    WEIR_TRY(in_force(next));
+    weir__upstream_unref(upstream);
+    CHECK(server->override == SERVER_NO_OVERRIDE && !server->said);
+    weir__upstream_unref(next);
+    return NULL;
+}
+CLAIM(an_override_ends_when_the_servers_line_changes)
+
+static weir_error *an_override_ends_when_the_server_leaves_the_file_body(const char *address)
+{
+    weir_upstream *upstream;
+    struct server *server;
+
+    WEIR_TRY(weighted(address, 1, &upstream));
+    server = upstream->servers[0];
+    WEIR_TRY(in_force(upstream));
+    WEIR_TRY(weir__override_weight(&health->overrides, upstream, 0, 7, "alice"));
+    WEIR_TRY(in_force(NULL));
+    CHECK(!server->weight_override && !server->said);
+    weir__upstream_unref(upstream);
+    return NULL;
+}
+CLAIM(an_override_ends_when_the_server_leaves_the_file)
+
+static weir_error *the_weight_of_the_file_is_no_override_body(const char *address)
+{
+    weir_upstream *upstream;
+
+    WEIR_TRY(weighted(address, 4, &upstream));
+    WEIR_TRY(in_force(upstream));
+    WEIR_TRY(weir__override_weight(&health->overrides, upstream, 0, 9, "alice"));
+    WEIR_TRY(weir__override_weight(&health->overrides, upstream, 0, 4, "alice"));
+    CHECK(!upstream->servers[0]->weight_override && !upstream->servers[0]->said);
+    weir__upstream_unref(upstream);
+    return NULL;
+}
+CLAIM(the_weight_of_the_file_is_no_override)
+
 #define MANY 1000
 
 /* The longest that the loop was away from a callback which asks to be called all the time. */
@@ -395,7 +477,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_is_up_until_fall_checks_in_a_row_failed),
-        cmocka_unit_test(it_comes_back_after_rise_checks_in_a_row),
+        cmocka_unit_test(a_server_comes_back_after_rise_checks_in_a_row),
         cmocka_unit_test(a_check_that_hangs_is_a_failure_when_its_time_is_up),
         cmocka_unit_test(a_server_that_refuses_connections_goes_down),
         cmocka_unit_test(the_tcp_check_is_content_with_a_connection),
@@ -404,6 +486,10 @@ int main(void)
         cmocka_unit_test(a_new_definition_keeps_what_was_found_and_counts_on),
         cmocka_unit_test(a_server_that_is_checked_no_more_is_taken_as_well),
         cmocka_unit_test(an_operator_who_forgives_is_believed_until_the_next_failures),
+        cmocka_unit_test(what_operators_said_outlives_reloads_of_the_same_server),
+        cmocka_unit_test(an_override_ends_when_the_servers_line_changes),
+        cmocka_unit_test(an_override_ends_when_the_server_leaves_the_file),
+        cmocka_unit_test(the_weight_of_the_file_is_no_override),
         cmocka_unit_test(a_thousand_servers_are_checked_without_a_stumble),
     };
 
