@@ -19,7 +19,8 @@ def variables(options):
     result = dict(os.environ)
     result["LD_LIBRARY_PATH"] = str(options.libdir)
     result["WEIR_PLUGIN_DIR"] = str(options.plugin_dir)
-    for name in ("WEIR_DEBUG", "WEIR_DEV", "NOTIFY_SOCKET", "LISTEN_FDS", "JOURNAL_STREAM"):
+    for name in ("WEIR_DEBUG", "WEIR_DEV", "WEIR_BACKEND", "NOTIFY_SOCKET", "LISTEN_FDS",
+                 "JOURNAL_STREAM"):
         result.pop(name, None)
     return result
 
