@@ -24,6 +24,7 @@ EXTRA_DIST += \
 	tests/integration/selftest \
 	tests/integration/test_bodies.py \
 	tests/dns/server.py \
+	tests/integration/test_access.py \
 	tests/integration/test_backend.py \
 	tests/integration/test_check.py \
 	tests/integration/test_config.py \
