@@ -15,15 +15,14 @@
 #define WRITE_PART      ((size_t)1024 * 1024)
 #define PRINTF_ON_STACK 512
 
-static weir_error *wait_for_room(weir_stream *stream)
+weir_error *weir__stream_wait_for_room(weir_stream *stream)
 {
     while (!stream->lost && stream->transport->write_paused)
         WEIR_TRY(weir__stream_wait_to_write(stream));
     return stream->lost ? weir__stream_lost(stream) : NULL;
 }
 
-/* Until no other task is inside of a write in parts. */
-static weir_error *enter(weir_stream *stream, const char *operation)
+weir_error *weir__stream_enter_write(weir_stream *stream, const char *operation)
 {
     WEIR_TRY(weir__stream_enter(stream, NULL, operation));
     while (stream->writing && !stream->lost)
@@ -39,7 +38,7 @@ static weir_error *write_in_turn(weir_stream *stream, weir_slice data)
 
     while (data.len) {
         weir_slice part = weir_slice_of(data.data, data.len < WRITE_PART ? data.len : WRITE_PART);
-        weir_error *error = wait_for_room(stream);
+        weir_error *error = weir__stream_wait_for_room(stream);
 
         if (!error)
             error = weir_transport_write(stream->transport, part);
@@ -72,14 +71,14 @@ weir_error *weir_stream_writev(weir_stream *stream, const weir_slice *slices, si
 {
     size_t total = 0;
 
-    WEIR_TRY(enter(stream, __func__));
+    WEIR_TRY(weir__stream_enter_write(stream, __func__));
     for (size_t i = 0; i < count; i++) {
         if (__builtin_add_overflow(total, slices[i].len, &total))
             return weir_raise(WEIR_EINVAL, "write of more than the address space");
     }
     if (total > stream->transport->hard / 2)
         return write_parts(stream, slices, count);
-    WEIR_TRY(wait_for_room(stream));
+    WEIR_TRY(weir__stream_wait_for_room(stream));
     WEIR_TRY(weir_transport_writev(stream->transport, slices, count));
     weir__task_budget();
     return NULL;
@@ -125,19 +124,19 @@ weir_error *weir_stream_drain(weir_stream *stream)
 {
     weir_transport *t;
 
-    WEIR_TRY(enter(stream, __func__));
+    WEIR_TRY(weir__stream_enter_write(stream, __func__));
     t = stream->transport;
     /* Between the marks nobody would tell us. */
     if (!stream->lost && t->queued > t->low)
         t->write_paused = true;
-    WEIR_TRY(wait_for_room(stream));
+    WEIR_TRY(weir__stream_wait_for_room(stream));
     weir__task_budget();
     return NULL;
 }
 
 weir_error *weir_stream_write_eof(weir_stream *stream)
 {
-    WEIR_TRY(enter(stream, __func__));
+    WEIR_TRY(weir__stream_enter_write(stream, __func__));
     if (stream->lost)
         return weir__stream_lost(stream);
     return weir_transport_write_eof(stream->transport);

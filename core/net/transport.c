@@ -77,7 +77,12 @@ static void on_drained(struct io_file *file)
 
 static void on_usable(struct io_file *file, unsigned events)
 {
-    weir__relay_usable(transport_of(file), events);
+    weir_transport *t = transport_of(file);
+
+    if (t->calls == &weir__stream_protocol)
+        weir__stream_usable(t);
+    else
+        weir__relay_usable(t, events);
 }
 
 static const struct io_file_ops transport_file_ops = {

@@ -112,6 +112,18 @@ WEIR_PUBLIC weir_error *weir_stream_writev(weir_stream *stream, const weir_slice
                                            size_t count) WEIR_MUST_USE;
 WEIR_PUBLIC weir_error *weir_stream_printf(weir_stream *stream, const char *format, ...)
     WEIR_PRINTF(2, 3) WEIR_MUST_USE;
+/**
+ * Sends `len` bytes of the open file `fd` from `offset`, or up to its end if that comes first (a
+ * `len` of INT64_MAX - `offset` means that). The place of the descriptor is neither used nor moved.
+ * Never waits for a disk on this thread: what is in memory goes by sendfile(2) or through chunks, the
+ * rest is read by the loop's executor for files. Suspends until all is sent or queued; at most the
+ * water mark is queued. Another task's write waits until it is over. `ret_sent` (may be NULL): bytes
+ * that were sent or queued.
+ * Errors: of all writes (cut short after some bytes it breaks the stream); of reading, EISDIR
+ * included; WEIR_EINVAL no such place.
+ */
+WEIR_PUBLIC weir_error *weir_stream_send_file(weir_stream *stream, int fd, uint64_t offset,
+                                              uint64_t len, uint64_t *ret_sent) WEIR_MUST_USE;
 /** Suspends until what is queued is at most the low water mark. Several tasks may. */
 WEIR_PUBLIC weir_error *weir_stream_drain(weir_stream *stream) WEIR_MUST_USE;
 /** Half-close: the peer sees the end after what is queued; reading goes on. With TLS: close_notify. */

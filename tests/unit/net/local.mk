@@ -93,3 +93,7 @@ tests_unit_net_test_proxy_protocol_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/net/test_lifetime
 tests_unit_net_test_lifetime_SOURCES = tests/unit/net/test_lifetime.c $(net_support)
 tests_unit_net_test_lifetime_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/net/test_send_file
+tests_unit_net_test_send_file_SOURCES = tests/unit/net/test_send_file.c $(tls_support)
+tests_unit_net_test_send_file_LDADD = $(CORE_TEST_LDADD)
