@@ -20,10 +20,12 @@ weir_SOURCES = \
 	daemon/methods.c \
 	daemon/not_built.c \
 	daemon/notify.c \
+	daemon/restart.c \
 	daemon/route.c \
 	daemon/override.c \
 	daemon/run.c \
 	daemon/run.h \
+	daemon/store.c \
 	daemon/temporary.c
 weir_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(CARES_CFLAGS) $(YAML_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS) \
 	-DWEIR_CONTROL_SOCKET='"$(runstatedir)/weir/control.sock"' -DWEIR_PLUGIN_DIR='"$(plugindir)"' -DWEIR_DEFAULT_CONFIG='"$(weirconfdir)/weir.yaml"' \

@@ -50,23 +50,6 @@ static weir_duration watchdog_period(void)
     return sd_watchdog_enabled(0, &us) > 0 ? WEIR_US((int64_t)us / 2) : WEIR_NS(0);
 }
 
-/* Sockets stay open in systemd while the daemon restarts; names are those of the listeners. */
-static void store_sockets(const struct daemon *daemon)
-{
-    weir_host_socket socket;
-    char text[200];
-
-    if (sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=stored") < 0)
-        return;
-    for (size_t i = 0; weir_host_socket_at(daemon->host, i, &socket); i++) {
-        if (socket.inherited)
-            continue;
-        (void)snprintf(text, sizeof text, "FDSTORE=1\nFDNAME=%s", socket.listener);
-        (void)sd_pid_notify_with_fds(0, 0, text, &socket.fd, 1);
-    }
-    weir_host_keep_sockets(daemon->host);
-}
-
 #else
 
 static void tell(const char *text)
@@ -82,11 +65,6 @@ static bool is_there(void)
 static weir_duration watchdog_period(void)
 {
     return WEIR_NS(0);
-}
-
-static void store_sockets(const struct daemon *daemon)
-{
-    (void)daemon;
 }
 
 #endif

@@ -66,8 +66,11 @@ void daemon_reopen(struct daemon *daemon, const char *why)
 static weir_error *on_term(void *arg)
 {
     struct daemon *daemon = arg;
+    const weir_host_settings *settings = weir_host_settings_of(daemon->host);
+    bool restart = !daemon->stopping && systemd_restarts_us();
 
-    daemon_stop(daemon, "SIGTERM", weir_host_settings_of(daemon->host)->shutdown_grace);
+    daemon_stop(daemon, restart ? "SIGTERM for a restart" : "SIGTERM",
+                restart ? settings->restart_grace : settings->shutdown_grace);
     return NULL;
 }
 

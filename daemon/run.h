@@ -36,6 +36,13 @@ struct daemon {
 void daemon_stop(struct daemon *daemon, const char *why, weir_duration grace);
 void daemon_reopen(struct daemon *daemon, const char *why);
 
+/* store.c: systemd keeps the listening sockets as they are now; after the start and each reload. */
+void store_sockets(const struct daemon *daemon);
+
+/* restart.c: the manager's job for our unit is a restart; false too when it does not say so within
+ * 100 ms. */
+bool systemd_restarts_us(void);
+
 /* control.c: a client, and who it is. */
 struct control_client;
 

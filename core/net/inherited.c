@@ -119,7 +119,7 @@ weir_error *weir_inherited_sockets(const char *name, int *fds, size_t size, size
 
         text_add(&names, i ? ", " : "");
         text_add_escaped(&names, own.data, own.len, "");
-        if (own.len != strlen(name) || memcmp(own.data, name, own.len) != 0)
+        if (name && (own.len != strlen(name) || memcmp(own.data, name, own.len) != 0))
             continue;
         if (found < size)
             fds[found] = FIRST_FD + i;
@@ -127,7 +127,8 @@ weir_error *weir_inherited_sockets(const char *name, int *fds, size_t size, size
     }
     if (!found && !count)
         return weir_error_hint(
-            weir_raise(ENOENT, "no socket was passed by systemd (wanted \"%s\")", name),
+            weir_raise(ENOENT, "no socket was passed by systemd (wanted \"%s\")",
+                       name ? name : "any"),
             "start it by its .socket unit; LISTEN_PID and LISTEN_FDS say what was passed");
     if (!found)
         return weir_raise(ENOENT, "no socket named \"%s\" was passed by systemd, but: %s", name,

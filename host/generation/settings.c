@@ -95,6 +95,7 @@ void weir__generation_settle(struct generation *g)
     g->settings = (weir_host_settings){
         WEIR_SIZED(weir_host_settings),
         .shutdown_grace = top->runtime.shutdown_grace,
+        .restart_grace = top->runtime.restart_grace,
         .threads = threads < 1 ? weir__processor_count() : (unsigned)threads,
         .backend = top->runtime.backend == BACKEND_EPOLL      ? "epoll"
                    : top->runtime.backend == BACKEND_IO_URING ? "io_uring"

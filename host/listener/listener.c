@@ -175,7 +175,7 @@ weir_error *weir__listener_bind(weir_listener *listener, size_t index, const cha
 
     if (listener->protocol->datagram)
         return weir__datagrams_bind(listener, index, text);
-    if (inherit(address, listener->name, text) || inherit(address, "unknown", text))
+    if (inherit(address, listener->name, text) || inherit(address, NULL, text))
         return weir_socket_name(address->fd, address->name, sizeof address->name);
     WEIR_TRY(weir_listen_socket(text, &options, &address->fd));
     address->inherited = strncmp(text, "systemd:", 8) == 0 || strncmp(text, "fd:", 3) == 0;

@@ -54,7 +54,7 @@ struct limits_config {
 struct runtime_config {
     int64_t threads; /* WEIR_INT_WORD(0): auto */
     int backend;
-    weir_duration shutdown_grace;
+    weir_duration shutdown_grace, restart_grace;
     struct limits_config limits;
     struct affinity_config cpu_affinity;
     const char *user, *group, *pid_file; /* NULL: not said */

@@ -115,7 +115,8 @@ WEIR_OPTIONS(
                        "Traffic loops stay on processors: off, auto (those that weir may "
                        "use) or a list, as in \"0-3,8\"; the first loop on the first of them",
                        .reload = WEIR_RELOAD_RESTART),
-    WEIR_OPTION_PLANNED("restart_grace", "The same for a restart"),
+    WEIR_OPTION_DURATION(struct runtime_config, restart_grace, "5s",
+                         "The same when systemd restarts weir: who connects meanwhile waits"),
     WEIR_OPTION_STRING(struct runtime_config, user, NULL,
                        "Who to become after the sockets are bound, when root starts weir "
                        "without systemd; low ports can still be bound by a reload",

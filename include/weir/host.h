@@ -68,6 +68,7 @@ typedef enum weir_host_format { WEIR_HOST_TEXT, WEIR_HOST_GCC, WEIR_HOST_JSON } 
 typedef struct weir_host_settings {
     size_t size;
     weir_duration shutdown_grace;
+    weir_duration restart_grace; /**< when systemd stops weir to start it again */
     unsigned threads; /**< traffic loops */
     const char *backend;
     bool debug;

@@ -101,7 +101,7 @@ WEIR_PUBLIC weir_error *weir_listen_socket(const char *address, const weir_serve
                                            int *ret_fd) WEIR_MUST_USE;
 /**
  * The descriptors that systemd passed under a FileDescriptorName (LISTEN_PID, LISTEN_FDS,
- * LISTEN_FDNAMES; "unknown" without a name): as many as fit `fds`; `ret_count` is how many there are.
+ * LISTEN_FDNAMES; "unknown" without a name; NULL: all): as many as fit `fds`; `ret_count` is how many there are.
  * They stay the program's. Errors: ENOENT none; the message lists the names that were passed. Any
  * thread that does not change the environment.
  */

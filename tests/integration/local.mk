@@ -19,6 +19,7 @@ EXTRA_DIST += \
 	tests/integration/harness/peers.py \
 	tests/integration/harness/process.py \
 	tests/integration/harness/runner.py \
+	tests/integration/harness/systemd.py \
 	tests/integration/harness/weir.py \
 	tests/integration/run \
 	tests/integration/selftest \
@@ -44,6 +45,7 @@ EXTRA_DIST += \
 	tests/integration/test_routes.py \
 	tests/integration/test_static.py \
 	tests/integration/test_systemd.py \
+	tests/integration/test_systemd_manager.py \
 	tests/integration/test_tls.py \
 	tests/integration/test_tls_certificates.py \
 	tests/integration/test_tls_load.py \
