@@ -33,6 +33,10 @@ fault_tests = \
 	tests/unit/net/test_datagram \
 	tests/unit/net/test_tls \
 	tests/unit/net/test_tls_end \
+	tests/unit/net/test_tls_context \
+	tests/unit/net/test_tls_profile \
+	tests/unit/net/test_resolver \
+	tests/unit/net/test_resolver_change \
 	tests/unit/net/test_endpoints \
 	tests/unit/net/test_buffered \
 	tests/unit/net/test_splice \
