@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 EXTRA_DIST += README.md docs/ARCHITECTURE.md docs/BEHAVIOUR.md docs/BENCH.md docs/behaviour docs/behaviour-rows.txt \
-	docs/TUTORIAL-runtime.md docs/internals/http-parse.md docs/internals/io.md docs/manual docs/manual-yaml
+	docs/TUTORIAL-runtime.md docs/internals/http-parse.md docs/internals/io.md docs/internals/upstreams.md docs/manual docs/manual-yaml
 
 # The manual pages of section 3, from the comments of the public headers.
 manual3dir = $(mandir)/man3

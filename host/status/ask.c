@@ -14,12 +14,12 @@
 #include "host/status/status.h"
 
 static const struct question_kind *const kinds[] = {
-    &weir__ask_listeners, &weir__ask_routes,  &weir__ask_upstreams, &weir__ask_conns,
-    &weir__ask_tls,
-    &weir__ask_tasks,     &weir__ask_loops,   &weir__ask_executors, &weir__ask_dns,
-    &weir__ask_dns_flush, &weir__ask_plugins, &weir__ask_server,    &weir__ask_drain,
-    &weir__ask_enable,    &weir__ask_disable, &weir__ask_weight,    &weir__ask_debug,
-    &weir__ask_ping,      &weir__ask_summary, &weir__ask_metrics,   &weir__ask_route,
+    &weir__ask_listeners, &weir__ask_routes,    &weir__ask_upstreams, &weir__ask_conns,
+    &weir__ask_tls,       &weir__ask_tasks,     &weir__ask_loops,     &weir__ask_executors,
+    &weir__ask_dns,       &weir__ask_dns_flush, &weir__ask_plugins,   &weir__ask_server,
+    &weir__ask_drain,     &weir__ask_enable,    &weir__ask_disable,   &weir__ask_weight,
+    &weir__ask_debug,     &weir__ask_ping,      &weir__ask_summary,   &weir__ask_metrics,
+    &weir__ask_route,
 };
 
 #define KIND_COUNT (sizeof kinds / sizeof *kinds)

@@ -238,7 +238,7 @@ static weir_error *a_check_may_ask_at_a_port_of_its_own_body(const char *address
     struct health_spec spec = quick;
     weir_upstream *upstream;
 
-    spec.port = (unsigned)atoi(strrchr(address, ':') + 1);
+    spec.port = (unsigned)strtoul(strrchr(address, ':') + 1, NULL, 10);
     WEIR_TRY(make("app", nobody, 1, &spec, &upstream));
     WEIR_TRY(in_force(upstream));
     while (upstream->servers[0]->checks_passed < 1)
