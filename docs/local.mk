@@ -3,6 +3,8 @@
 EXTRA_DIST += README.md docs/ARCHITECTURE.md docs/BEHAVIOUR.md docs/BENCH.md docs/behaviour docs/behaviour-rows.txt \
 	docs/TUTORIAL-runtime.md docs/internals/http-parse.md docs/internals/io.md docs/internals/upstreams.md docs/manual docs/manual-yaml
 
+dist_man_MANS += docs/weir-metrics.7
+
 # The manual pages of section 3, from the comments of the public headers.
 manual3dir = $(mandir)/man3
 noinst_DATA = docs/manual.stamp

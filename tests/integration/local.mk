@@ -38,6 +38,7 @@ EXTRA_DIST += \
 	tests/integration/test_limits.py \
 	tests/integration/test_messages.py \
 	tests/integration/test_origin_failures.py \
+	tests/integration/test_metrics.py \
 	tests/integration/test_plugin_build.py \
 	tests/integration/test_process.py \
 	tests/integration/test_quickstart.py \
