@@ -62,7 +62,8 @@ static enum listener_fit fit_of(struct explained_listener *listener,
                                 const struct route_request *request, int *ret_rank)
 {
     const struct listener_config *said = listener->said;
-    bool http = strncmp(request->scheme, "http", 4) == 0;
+    bool http = strcmp(request->scheme, request->tls ? "https" : "http") == 0;
+    bool datagrams = said->protocol && said->protocol->datagram;
     int best = 0;
 
     *ret_rank = 0;
@@ -76,7 +77,8 @@ static enum listener_fit fit_of(struct explained_listener *listener,
     }
     if (!best)
         return LISTENER_OTHER_PORT;
-    if (!said->protocol || (!http && !is_opaque(said)))
+    if (!said->protocol || (!http && !is_opaque(said)) ||
+        datagrams != (strcmp(request->scheme, "udp") == 0))
         return LISTENER_OTHER_PROTOCOL;
     if (said->tls && !request->tls)
         return LISTENER_NEEDS_TLS;
@@ -169,7 +171,8 @@ static weir_error *make_subject(struct explanation *e)
         if (!e->subject)
             return weir_raise(WEIR_ENOMEM, "subject");
         e->subject->size = sizeof *e->subject;
-        e->subject->protocol = weir_slice_str(e->request.tls ? "tls" : e->request.scheme);
+        if (strcmp(e->request.scheme, "tcp") != 0)
+            e->subject->protocol = weir_slice_str(e->request.tls ? "tls" : e->request.scheme);
     }
     subject = e->subject;
     subject->client_ip = weir_slice_str(e->from);

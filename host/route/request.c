@@ -14,25 +14,28 @@
 static const struct {
     const char *name;
     bool tls;
-    unsigned port; /* 0: it must be said */
-} schemes[] = {{"http", false, 80}, {"https", true, 443}, {"tcp", false, 0}, {"tls", true, 0}};
+    unsigned port;
+} known[] = {{"http", false, 80}, {"https", true, 443}, {"tls", true, 0}};
 
+/* Any scheme: one that is no name for HTTP or TLS is the protocol that inspectors would find. */
 static weir_error *take_scheme(const char *url, struct route_request *into)
 {
     const char *end = strstr(url, "://");
     size_t len = end ? (size_t)(end - url) : 0;
 
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
-        if (strlen(schemes[i].name) != len || strncmp(schemes[i].name, url, len) != 0)
+    if (!len || len >= sizeof into->scheme ||
+        strspn(url, "abcdefghijklmnopqrstuvwxyz0123456789+.-") < len)
+        return weir_raise(WEIR_EINVAL,
+                          "`%s` is no URL: it begins with http://, https://, tcp:// or the like",
+                          url);
+    memcpy(into->scheme, url, len);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strcmp(known[i].name, into->scheme) != 0)
             continue;
-        (void)snprintf(into->scheme, sizeof into->scheme, "%s", schemes[i].name);
-        into->tls = schemes[i].tls;
-        into->port = schemes[i].port;
-        return NULL;
+        into->tls = known[i].tls;
+        into->port = known[i].port;
     }
-    return weir_raise(WEIR_EINVAL,
-                      "`%.*s` is no URL: it begins with http://, https://, tcp:// or tls://",
-                      (int)strcspn(url, "\n"), url);
+    return NULL;
 }
 
 static weir_error *take_port(const char *text, const char *end, struct route_request *into)

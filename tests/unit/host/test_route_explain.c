@@ -206,12 +206,47 @@ static void a_request_that_nobody_takes_has_a_listener_and_no_route(void **state
     assert_string_equal(taken("DELETE http://x.test:8080/"), "web/-");
 }
 
+/* Connections are routed by what is known before their first bytes are opened. */
+static void a_connection_is_routed_by_sni_and_protocol_and_handed_over(void **state)
+{
+    (void)state;
+    load(
+        "version: 1\n"
+        "tls: { certificates: { site: { certificate: /c.pem, key: /k.pem } } }\n"
+        "listeners:\n"
+        "  mux:\n"
+        "    bind: 443\n"
+        "    protocol: tcp\n"
+        "    inspect: [tls]\n"
+        "    routes:\n"
+        "      - match: { sni: vpn.test }\n"
+        "        proxy: 10.0.9.9:443\n"
+        "      - match: { protocol: tls }\n"
+        "        handoff: web\n"
+        "      - match: { protocol: ssh }\n"
+        "        proxy: 10.0.9.9:22\n"
+        "  web: { tls: { certificates: [site] }, routes: [ { match: { path: /a }, respond: 200 } ] }\n"
+        "tests: { request: 'https://a.test/a', expect: { listener: web, route: 'routes[0]' } }\n");
+    assert_string_equal(taken("https://vpn.test/"), "mux/routes[0]");
+    assert_string_equal(e->servers->name, "10.0.9.9:443");
+    assert_string_equal(taken("ssh://x.test:443"), "mux/routes[2]");
+    assert_string_equal(taken("tcp://x.test:443"), "mux/-");
+    assert_string_equal(taken("https://a.test/a"), "mux/routes[1]");
+    assert_non_null(e->handed_to);
+    assert_string_equal(weir__explanation_end(e)->listener->said->name, "web");
+    assert_non_null(weir__explanation_end(e)->route);
+    assert_string_equal(taken("https://a.test/b"), "mux/routes[1]");
+    assert_null(weir__explanation_end(e)->route);
+    assert_true(weir_host_test(host));
+}
+
 static void what_is_no_request_is_refused_in_words(void **state)
 {
     (void)state;
     load(site);
     assert_non_null(strstr(explain_from("x.test/", NULL, NULL), "no URL"));
-    assert_non_null(strstr(explain_from("ftp://x.test/", NULL, NULL), "no URL"));
+    assert_non_null(strstr(explain_from("Http://x.test/", NULL, NULL), "no URL"));
+    assert_non_null(strstr(explain_from("ftp://x.test/", NULL, NULL), "needs a port"));
     assert_non_null(strstr(explain_from("GET http://x:99999/", NULL, NULL), "no port"));
     assert_non_null(strstr(explain_from("GET http://[::1/", NULL, NULL), "no `]`"));
     assert_non_null(strstr(explain_from("GET http:///a", NULL, NULL), "no host"));
@@ -290,7 +325,7 @@ static void each_test_that_fails_is_one_error_at_its_expectation(void **state)
         ":12:53: error: `http://a:8080/` is taken by route `rest`, not `no` [W0304]",
         ":13:56: error: `http://a:8080/` goes to upstream `app`, not `ap` [W0304]",
         ":14:54: error: `http://a:8080/` is answered by upstream `app`, not by weir itself [W0304]",
-        ":15:16: error: `ftp://a`: `ftp://a` is no URL",
+        ":15:16: error: `ftp://a`: ftp:// needs a port",
         ":16:42: error: `http://a:8080/`: nothing is expected [W0304]",
         ":17:56: error: `http://a:9090/` comes to no listener, not `web` [W0304]",
         ":18:16: error: `http://a:8080/`: `me` is no IP address",
@@ -341,6 +376,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_address_in_a_route_is_an_upstream_of_that_name, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_request_that_nobody_takes_has_a_listener_and_no_route,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_connection_is_routed_by_sni_and_protocol_and_handed_over,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_request_is_refused_in_words, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_ipv6_host_in_a_url_is_taken_out_of_its_brackets, set_up,
