@@ -325,14 +325,14 @@ static void date_warning(weir_tls_certificate_info *info)
 
     if (info->not_after <= now)
         snprintf(info->warning, sizeof(info->warning), "it expired %lld days ago",
-                 (long long)((now - info->not_after) / 86400));
+                 (long long)(now - info->not_after) / 86400);
     else if (info->not_before > now)
         snprintf(info->warning, sizeof(info->warning), "it is not valid before %lld hours from now",
-                 (long long)((info->not_before - now) / 3600 + 1));
+                 (long long)(info->not_before - now) / 3600 + 1);
     else if (info->ocsp_until && info->ocsp_until <= now)
         snprintf(info->warning, sizeof(info->warning),
                  "its OCSP response is out of date since %lld hours and not stapled any more",
-                 (long long)((now - info->ocsp_until) / 3600));
+                 (long long)(now - info->ocsp_until) / 3600);
 }
 
 void weir__tls_describe(X509 *leaf, int64_t ocsp_until, const char *chain,
@@ -389,4 +389,19 @@ weir_error *weir__tls_trust_load(SSL_CTX *ctx, const char *ca_file)
         return bad_source("CA file", ca_file, "holds no certificate in PEM form");
     ERR_clear_error();
     return NULL;
+}
+
+weir_error *weir__tls_trust_digest(const char *ca_file, EVP_MD_CTX *into)
+{
+    char bytes[4096];
+    bool ok = true;
+    BIO *bio;
+    int n;
+
+    WEIR_TRY(open_source("CA file", ca_file, &bio));
+    while (ok && (n = BIO_read(bio, bytes, sizeof(bytes))) > 0)
+        ok = EVP_DigestUpdate(into, bytes, (size_t)n) == 1;
+    BIO_free(bio);
+    ERR_clear_error();
+    return ok ? NULL : weir_raise(WEIR_ENOMEM, "TLS");
 }

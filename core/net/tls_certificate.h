@@ -31,5 +31,7 @@ void weir__tls_describe(X509 *leaf, int64_t ocsp_until, const char *chain,
                         weir_tls_certificate_info *ret);
 /* The trust anchors of a file, or of PEM text. */
 weir_error *weir__tls_trust_load(SSL_CTX *ctx, const char *ca_file) WEIR_MUST_USE;
+/* Adds what the file, or text, says. */
+weir_error *weir__tls_trust_digest(const char *ca_file, EVP_MD_CTX *into) WEIR_MUST_USE;
 
 #endif

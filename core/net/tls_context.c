@@ -87,15 +87,26 @@ static weir_error *new_ctx(const weir_tls_context *context, const weir_tls_optio
     return NULL;
 }
 
-/* A session is good for contexts that ask the same of clients. */
-static bool set_session_context(const weir_tls_options *options, SSL_CTX *ctx)
+/*
+ * A session is good for contexts that ask the same of clients: the one of a client that needed no
+ * certificate, or showed one of an authority that is trusted no more, must not open the door elsewhere.
+ */
+static weir_error *set_session_context(const weir_tls_options *options, SSL_CTX *ctx)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
-    const char *ca = options->verify_client ? options->ca_file : "";
+    char asks = !options->verify_client ? 'n' : options->verify_client_if_given ? 'o' : 'r';
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    weir_error *error = NULL;
     unsigned len = 0;
+    bool ok;
 
-    return EVP_Digest(ca, strlen(ca), digest, &len, EVP_sha256(), NULL) == 1 &&
-           SSL_CTX_set_session_id_context(ctx, digest, SSL_MAX_SID_CTX_LENGTH) == 1;
+    ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) && EVP_DigestUpdate(md, &asks, 1);
+    if (ok && options->verify_client)
+        error = weir__tls_trust_digest(options->ca_file, md);
+    ok = ok && EVP_DigestFinal_ex(md, digest, &len) == 1 &&
+         SSL_CTX_set_session_id_context(ctx, digest, SSL_MAX_SID_CTX_LENGTH) == 1;
+    EVP_MD_CTX_free(md);
+    return error || ok ? error : openssl_failed("sessions");
 }
 
 static weir_error *set_server_callbacks(weir_tls_context *context, const weir_tls_options *options,
@@ -107,8 +118,7 @@ static weir_error *set_server_callbacks(weir_tls_context *context, const weir_tl
         SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, context);
     if (options->verify_client && !options->ca_file)
         return weir_raise(WEIR_EINVAL, "TLS: verify_client needs a ca_file");
-    if (!set_session_context(options, ctx))
-        return openssl_failed("sessions");
+    WEIR_TRY(set_session_context(options, ctx));
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_SERVER);
     SSL_CTX_sess_set_cache_size(ctx, SESSION_CACHE_SIZE);
     if (options->no_tickets)

@@ -35,6 +35,7 @@ fault_tests = \
 	tests/unit/net/test_tls_end \
 	tests/unit/net/test_tls_context \
 	tests/unit/net/test_tls_profile \
+	tests/unit/net/test_tls_sessions \
 	tests/unit/net/test_resolver \
 	tests/unit/net/test_resolver_change \
 	tests/unit/net/test_endpoints \

@@ -25,3 +25,7 @@ tests_unit_net_test_tls_profile_LDADD = $(CORE_TEST_LDADD)
 unit_tests += tests/unit/net/test_tls_memory
 tests_unit_net_test_tls_memory_SOURCES = tests/unit/net/test_tls_memory.c $(tls_support)
 tests_unit_net_test_tls_memory_LDADD = $(CORE_TEST_LDADD)
+
+unit_tests += tests/unit/net/test_tls_sessions
+tests_unit_net_test_tls_sessions_SOURCES = tests/unit/net/test_tls_sessions.c $(tls_support)
+tests_unit_net_test_tls_sessions_LDADD = $(CORE_TEST_LDADD)

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where sessions are good: servers that share the keys of tickets, and do not ask the same of clients. */
+#include "config.h"
+
+#include "tests/unit/net/tls_test.h"
+
+static weir_tls_tickets *tickets;
+
+static weir_error *serve_clients_of(const char *authority, bool may_lack,
+                                    weir_tls_context **ret_context, weir_server **ret)
+{
+    weir_tls_certificate pair = pair_of(&ec);
+    weir_tls_options options = {WEIR_SIZED(weir_tls_options),
+                                .certificates = &pair,
+                                .certificate_count = 1,
+                                .verify_client = authority != NULL,
+                                .verify_client_if_given = may_lack,
+                                .ca_file = authority,
+                                .tickets = tickets};
+
+    CHECK_OK(weir_tls_server_context_new(&options, ret_context));
+    return serve_tls(*ret_context, &echo_protocol, NULL, ret);
+}
+
+/* 'f' a full handshake, 'r' a resumed one, '-' refused. */
+static weir_error *visit(weir_server *server, weir_tls_context *client, char *ret)
+{
+    weir_tls_info info = {0};
+    weir_stream *stream;
+    weir_error *error;
+    char byte;
+
+    error = connect_tls(server, client, "a.test", &stream);
+    if (error) {
+        weir_ignore(error);
+        *ret = '-';
+        return NULL;
+    }
+    error = weir_stream_write(stream, "x", 1);
+    if (!error)
+        error = weir_stream_read_exactly(stream, &byte, 1);
+    CHECK(weir_transport_tls_info(weir_stream_transport(stream), &info));
+    *ret = error ? '-' : info.resumed ? 'r' : 'f';
+    if (error) {
+        weir_ignore(error);
+        weir_stream_abort(stream);
+        return NULL;
+    }
+    return weir_stream_close(stream);
+}
+
+/* Sessions that the first server gave, at the first, first, second and second again. */
+static weir_error *visits(weir_server *first, weir_server *second,
+                          const struct test_certificate *mine, weir_tls_version version,
+                          const char *wanted)
+{
+    weir_tls_certificate pair = pair_of(mine ? mine : &ec);
+    weir_tls_options options = {WEIR_SIZED(weir_tls_options), .profile = WEIR_TLS_CUSTOM,
+                                .max_version = version,       .ca_file = ca.certificate,
+                                .certificates = &pair,        .certificate_count = mine != NULL};
+    weir_tls_context *client;
+    char seen[5] = "";
+
+    CHECK_OK(weir_tls_client_context_new(&options, &client));
+    WEIR_TRY(visit(first, client, &seen[0]));
+    WEIR_TRY(visit(first, client, &seen[1]));
+    WEIR_TRY(visit(second, client, &seen[2]));
+    WEIR_TRY(visit(second, client, &seen[3]));
+    weir_tls_context_unref(client);
+    if (strcmp(seen, wanted) != 0)
+        return check_failed(WEIR_HERE, seen);
+    return NULL;
+}
+
+static weir_error *between(const char *authority, bool may_lack, const char *other_authority,
+                           bool other_may_lack, const struct test_certificate *mine,
+                           const char *wanted)
+{
+    weir_tls_context *contexts[2];
+    weir_server *servers[2];
+
+    CHECK_OK(weir_tls_tickets_new(WEIR_NS(0), &tickets));
+    CHECK_OK(serve_clients_of(authority, may_lack, &contexts[0], &servers[0]));
+    CHECK_OK(serve_clients_of(other_authority, other_may_lack, &contexts[1], &servers[1]));
+    WEIR_TRY(visits(servers[0], servers[1], mine, WEIR_TLS_1_3, wanted));
+    WEIR_TRY(visits(servers[0], servers[1], mine, WEIR_TLS_1_2, wanted));
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_OK(end_server(servers[i]));
+        weir_tls_context_unref(contexts[i]);
+    }
+    weir_tls_tickets_unref(WEIR_TAKE(tickets));
+    return NULL;
+}
+
+static weir_error *servers_that_ask_the_same_take_each_others_sessions(void *arg)
+{
+    (void)arg;
+    WEIR_TRY(between(NULL, false, NULL, false, NULL, "frrr"));
+    WEIR_TRY(between(ca.certificate, true, ca.certificate, true, NULL, "frrr"));
+    return between(ca.certificate, false, ca.certificate, false, &other, "frrr");
+}
+IN_LOOP(servers_that_ask_the_same_take_each_others_sessions)
+
+static weir_error *a_session_without_a_certificate_does_not_open_where_one_is_required(void *arg)
+{
+    (void)arg;
+    WEIR_TRY(between(ca.certificate, true, ca.certificate, false, NULL, "fr--"));
+    return between(NULL, false, ca.certificate, false, NULL, "fr--");
+}
+IN_LOOP(a_session_without_a_certificate_does_not_open_where_one_is_required)
+
+static weir_error *a_session_of_another_authority_does_not_open(void *arg)
+{
+    (void)arg;
+    WEIR_TRY(between(ca.certificate, false, stranger.certificate, false, &other, "fr--"));
+    return between(NULL, false, stranger.certificate, false, &other, "fr--");
+}
+IN_LOOP(a_session_of_another_authority_does_not_open)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_LOOP_TEST(servers_that_ask_the_same_take_each_others_sessions),
+        IN_LOOP_TEST(a_session_without_a_certificate_does_not_open_where_one_is_required),
+        IN_LOOP_TEST(a_session_of_another_authority_does_not_open),
+    };
+
+    return cmocka_run_group_tests_name("tls_sessions", tests, tls_test_begin, tls_test_end);
+}
