@@ -12,7 +12,9 @@
 #define SERVER_MAGIC WEIR_MAGIC('s', 'r', 'v', 'r')
 
 /* Without descriptors or memory: how long accepting rests, and how often that is logged. */
-#define ACCEPT_RETRY     WEIR_MS(100)
+#define ACCEPT_RETRY WEIR_MS(100)
+/* With more connections than the other loops: how long accepting is left to them. */
+#define ACCEPT_YIELD     WEIR_MS(1)
 #define ACCEPT_LOG_EVERY WEIR_S(10)
 /* Failures of single connections that are logged in that time. */
 #define ACCEPT_FAILURES_LOGGED 10

@@ -255,6 +255,24 @@ static void accept_failed(weir_server *server, int code)
                           error);
 }
 
+/* The kernel wakes whichever loop waits first, so that one could get nearly all connections. */
+static void leave_to_others(weir_server *server)
+{
+    struct io_backend *io = server->net->io;
+    weir_instant now = {weir__loop_now(server->net->loop)};
+    weir_error *error;
+
+    if (server->closed || !server->file.accepting ||
+        !server->options.has_enough(server->options.arg))
+        return;
+    error =
+        weir__timer_start(server->net->loop, &server->retry, weir_instant_after(now, ACCEPT_YIELD));
+    if (error)
+        weir_error_unref(error); /* it goes on as before */
+    else
+        io->ops->accept_stop(io, &server->file);
+}
+
 static weir_error *retry_fired(struct timer *timer)
 {
     weir_server *server = container_of(timer, weir_server, retry);
@@ -277,6 +295,8 @@ static void on_accepted(struct io_file *file, int result, const struct sockaddr 
     if (!weir__proxy_awaits(server, result, peer, length))
         weir__server_take(server, result, peer, length, NULL);
     weir__server_update_accepting(server);
+    if (server->options.has_enough)
+        leave_to_others(server);
 }
 
 static const struct io_file_ops server_file_ops = {.accepted = on_accepted};

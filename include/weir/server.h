@@ -85,6 +85,9 @@ typedef struct weir_server_options {
         counting. What was agreed on: weir_transport_tls_info(). */
     void (*handshake_over)(weir_transport *transport, weir_tls_result result, weir_duration took,
                            void *arg);
+    /** Asked after each accepted connection: true leaves those that come next to the other loops
+        that share the socket, for a millisecond. NULL: takes what it gets. */
+    bool (*has_enough)(void *arg);
 } weir_server_options;
 
 /**
