@@ -54,7 +54,7 @@ static int set_up(void **state)
     const weir_tls_options options = {WEIR_SIZED(weir_tls_options), .no_verify = true};
     const char *paths[2] = {NULL, scene->path};
 
-    strcpy(scene->path, "/tmp/weir-watch-XXXXXX");
+    snprintf(scene->path, sizeof scene->path, "/tmp/weir-watch-XXXXXX");
     close(mkstemp(scene->path));
     assert_null(weir__config_new(&settings, &scene->config));
     assert_null(weir__tls_watch_new(&scene->watch));
@@ -62,14 +62,14 @@ static int set_up(void **state)
     arg = weir_config_alloc(scene->config, sizeof(struct scene *));
     *arg = scene;
     assert_null(weir__tls_watch_add(scene->watch,
-                                  &(struct tls_watch_entry){.what = "listener `web`",
-                                                            .context = scene->context,
-                                                            .config = scene->config,
-                                                            .make = make,
-                                                            .arg = arg,
-                                                            .paths = paths,
-                                                            .n_paths = 2},
-                                  &scene->watched));
+                                    &(struct tls_watch_entry){.what = "listener `web`",
+                                                              .context = scene->context,
+                                                              .config = scene->config,
+                                                              .make = make,
+                                                              .arg = arg,
+                                                              .paths = paths,
+                                                              .n_paths = 2},
+                                    &scene->watched));
     weir__config_unref(scene->config); /* the watched one holds it */
     *state = scene;
     return 0;

@@ -156,7 +156,7 @@ static weir_error *connections(weir_server *server, int version, int count, stru
     size_t before = weir_server_connections(server);
     bool ok = false;
 
-    order.port = (uint16_t)atoi(strrchr(weir_server_name(server), ':') + 1);
+    order.port = (uint16_t)strtoul(strrchr(weir_server_name(server), ':') + 1, NULL, 10);
     CHECK(write(orders, &order, sizeof(order)) == sizeof(order));
     UNTIL(unread(replies) == 1);
     CHECK(read(replies, &ok, 1) == 1 && ok);
