@@ -6,22 +6,26 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include "core/base/invariant.h"
 #include "core/base/text.h"
 
 /* The connection failed before it was accepted: accept(2) says to go on. */
-static bool is_passing(int code)
+bool weir__io_accept_passes(int result)
 {
     static const int passing[] = {ECONNABORTED, EINTR,       EPROTO,    ENETDOWN,
                                   ENOPROTOOPT,  EHOSTDOWN,   ENONET,    EOPNOTSUPP,
                                   EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, EPERM};
 
     for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
-        if (code == passing[i])
+        if (-result == passing[i])
             return true;
     }
     return false;
 }
+
+struct io_accept_faults weir__io_accept_faults;
 
 int weir__io_accept(int fd, struct sockaddr_storage *ret_peer, socklen_t *ret_length)
 {
@@ -29,9 +33,14 @@ int weir__io_accept(int fd, struct sockaddr_storage *ret_peer, socklen_t *ret_le
 
     *ret_length = sizeof(*ret_peer);
     accepted = accept4(fd, (struct sockaddr *)ret_peer, ret_length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (accepted >= 0 && weir_unlikely(weir__io_accept_faults.count > 0)) {
+        weir__io_accept_faults.count--;
+        close(accepted);
+        return -weir__io_accept_faults.code;
+    }
     if (accepted >= 0)
         return accepted;
-    return is_passing(errno) ? -EINTR : -errno;
+    return -errno;
 }
 
 /* Whoever has the descriptor already. */

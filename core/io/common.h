@@ -24,9 +24,17 @@
         (current_) == (file_);                                      \
     }))
 
-/* A new non-blocking, close-on-exec socket, or -errno: -EAGAIN when nobody waits, -EINTR when that
-   connection failed before it was accepted and the next one may be better. */
+/* A new non-blocking, close-on-exec socket, or -errno: -EAGAIN when nobody waits. */
 int weir__io_accept(int fd, struct sockaddr_storage *ret_peer, socklen_t *ret_length);
+/* That connection failed before it was accepted; the next one may be better. One wake-up's worth of
+   them in a row is an error like any other: something forbids accepting. */
+bool weir__io_accept_passes(int result);
+
+/* For tests: so many connections fail with `code`, as if they had before they were accepted. */
+extern struct io_accept_faults {
+    unsigned count;
+    int code;
+} weir__io_accept_faults;
 
 /* In words, with a hint. EPERM: not a descriptor that can be polled; EEXIST: `user` has it. */
 weir_error *weir__io_register_error(int code, int fd, const struct io_file *user);

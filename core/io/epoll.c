@@ -461,6 +461,8 @@ static void ep_accept_start(struct io_backend *backend, struct io_file *file)
 
 static void accept_some(struct epoll_backend *ep, struct io_file *file)
 {
+    int passed = 0;
+
     for (int i = 0; i < IO_ACCEPTS_MAX && file->accepting; i++) {
         struct sockaddr_storage peer;
         socklen_t length;
@@ -468,7 +470,7 @@ static void accept_some(struct epoll_backend *ep, struct io_file *file)
 
         if (result == -EAGAIN)
             return;
-        if (result == -EINTR)
+        if (weir__io_accept_passes(result) && ++passed < IO_ACCEPTS_MAX)
             continue;
         if (result < 0) {
             /* Without descriptors or memory a level-triggered socket would spin. */

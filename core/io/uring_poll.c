@@ -151,6 +151,8 @@ void weir__uring_accept_stop(struct io_backend *backend, struct io_file *file)
 
 static void accept_some(struct uring_backend *ur, struct io_file *file)
 {
+    int passed = 0;
+
     for (int i = 0; i < IO_ACCEPTS_MAX; i++) {
         struct sockaddr_storage peer;
         socklen_t length;
@@ -159,7 +161,7 @@ static void accept_some(struct uring_backend *ur, struct io_file *file)
 
         if (result == -EAGAIN)
             break;
-        if (result == -EINTR)
+        if (weir__io_accept_passes(result) && ++passed < IO_ACCEPTS_MAX)
             continue;
         if (result < 0) {
             weir__uring_accept_stop(&ur->base, file);

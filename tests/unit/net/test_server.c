@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "core/base/alloc.h"
+#include "core/io/common.h"
 #include "tests/unit/net/net_test.h"
 
 static weir_loop *loop(void)
@@ -126,6 +127,41 @@ static weir_error *accepting_rests_at_max_connections(void *arg)
     return NULL;
 }
 IN_LOOP(accepting_rests_at_max_connections)
+
+static unsigned asked;
+
+static bool first_two_are_enough(void *arg)
+{
+    (void)arg;
+    return ++asked == 2;
+}
+
+static weir_error *who_has_enough_leaves_connections_to_others_and_comes_back(void *arg)
+{
+    weir_server_options options = {WEIR_SIZED(weir_server_options),
+                                   .has_enough = first_two_are_enough};
+    struct record record = {0};
+    weir_server *server;
+    int peers[4];
+    char text[128];
+
+    (void)arg;
+    asked = 0;
+    CHECK_OK(weir_serve(loop(), "127.0.0.1:0", &options, &recording, &record, &server));
+    for (int i = 0; i < 4; i++)
+        peers[i] = raw_connect(weir_server_name(server));
+    UNTIL(asked == 2);
+    weir_server_repr(server, text, sizeof(text));
+    CHECK(strstr(text, "resting") && strstr(text, "connections=2"));
+    UNTIL(weir_server_connections(server) == 4);
+    CHECK(asked == 4);
+    for (int i = 0; i < 4; i++)
+        close(peers[i]);
+    UNTIL(weir_server_connections(server) == 0);
+    CHECK_OK(end_server(server));
+    return NULL;
+}
+IN_LOOP(who_has_enough_leaves_connections_to_others_and_comes_back)
 
 /* The hook */
 
@@ -382,6 +418,71 @@ static weir_error *T61_without_descriptors_accepting_rests_with_one_line_in_the_
 }
 IN_LOOP(T61_without_descriptors_accepting_rests_with_one_line_in_the_log)
 
+/* Connections that failed in the queue are passed over: the next one is served, nothing is said. */
+static weir_error *T62_a_connection_that_failed_in_the_queue_costs_nobody_else(void *arg)
+{
+    static const int codes[] = {ECONNABORTED, EPROTO,    ENETDOWN,     ENOPROTOOPT,
+                                EHOSTDOWN,    ENONET,    EHOSTUNREACH, ENETUNREACH,
+                                EOPNOTSUPP,   ETIMEDOUT, EPERM,        EINTR};
+    char log[4096];
+
+    (void)arg;
+    capture_log_begin();
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        struct record record = {0};
+        weir_server *server;
+        int first, second;
+        char byte;
+
+        CHECK_OK(weir_serve(loop(), "127.0.0.1:0", NULL, &recording, &record, &server));
+        weir__io_accept_faults = (struct io_accept_faults){1, codes[i]};
+        first = raw_connect(weir_server_name(server));
+        second = raw_connect(weir_server_name(server));
+        UNTIL(weir_server_connections(server) == 1);
+        CHECK(receive_some(first, &byte, 1) == 0 && receive_some(second, &byte, 1) == -1);
+        close(first);
+        close(second);
+        CHECK_OK(end_server(server));
+    }
+    capture_log_end(log, sizeof(log));
+    CHECK(log[0] == '\0');
+    return NULL;
+}
+IN_LOOP(T62_a_connection_that_failed_in_the_queue_costs_nobody_else)
+
+/* A filter that forbids the call, a kernel out of memory: a rest and one line, no busy loop. */
+static weir_error *T61_whatever_forbids_accepting_makes_it_rest(void *arg)
+{
+    static const int codes[] = {EPERM, ECONNABORTED, ENFILE, ENOBUFS, ENOMEM, EINVAL};
+    char log[4096];
+
+    (void)arg;
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        struct record record = {0};
+        bool passes = i < 2;
+        weir_server *server;
+        int peers[20];
+
+        capture_log_begin();
+        CHECK_OK(weir_serve(loop(), "127.0.0.1:0", NULL, &recording, &record, &server));
+        for (int p = 0; p < 20; p++)
+            peers[p] = raw_connect(weir_server_name(server));
+        weir__io_accept_faults = (struct io_accept_faults){passes ? 16 : 1, codes[i]};
+        UNTIL(weir__io_accept_faults.count == 0);
+        SETTLE();
+        CHECK(weir_server_connections(server) == 0); /* it rests */
+        UNTIL(weir_server_connections(server) == (passes ? 4 : 19));
+        for (int p = 0; p < 20; p++)
+            close(peers[p]);
+        CHECK_OK(end_server(server));
+        capture_log_end(log, sizeof(log));
+        CHECK(lines_with(log, "accepting rests") == 1);
+        CHECK(strstr(log, weir_code_name((weir_code)codes[i])));
+    }
+    return NULL;
+}
+IN_LOOP(T61_whatever_forbids_accepting_makes_it_rest)
+
 static weir_error *T95_B6_a_failed_allocation_costs_at_most_its_connection(void *arg)
 {
     struct record record = {.no_text = true};
@@ -446,6 +547,7 @@ int main(void)
         IN_LOOP_TEST(T65_closing_refuses_new_ones_and_keeps_the_old),
         IN_LOOP_TEST(on_closed_comes_once_after_the_last_connection),
         IN_LOOP_TEST(accepting_rests_at_max_connections),
+        IN_LOOP_TEST(who_has_enough_leaves_connections_to_others_and_comes_back),
         IN_LOOP_TEST(accepted_hook_chooses_the_configuration),
         IN_LOOP_TEST(accepted_hook_refuses_without_any_callback),
         IN_LOOP_TEST(port_alone_serves_both_families),
@@ -453,6 +555,8 @@ int main(void)
         IN_LOOP_TEST(T66_unix_socket_file_is_removed_on_close),
         ON_MAIN_TEST(T66_stale_socket_file_is_taken_over_a_living_one_not),
         IN_LOOP_TEST(T61_without_descriptors_accepting_rests_with_one_line_in_the_log),
+        IN_LOOP_TEST(T62_a_connection_that_failed_in_the_queue_costs_nobody_else),
+        IN_LOOP_TEST(T61_whatever_forbids_accepting_makes_it_rest),
         IN_LOOP_TEST(T95_B6_a_failed_allocation_costs_at_most_its_connection),
         ON_MAIN_TEST(K2_a_loop_with_an_open_server_names_it_and_does_not_close),
     };
