@@ -154,6 +154,11 @@ void *weir_http_state(const weir_http *x)
     return x->state;
 }
 
+void *weir_http_alloc(weir_http *x, size_t size)
+{
+    return weir__http_arena_alloc(&x->exchange->arena, size);
+}
+
 weir_instance *weir_http_instance(const weir_http *x)
 {
     return x->instance;

@@ -25,7 +25,7 @@
 #define BLOCK_POOL_MAX 256
 #define DEFAULT_FIELDS 100
 /* What a server still reads of a request that it has answered, before it gives up. */
-#define LINGER_BYTES   ((uint64_t)256 * 1024)
+#define LINGER_BYTES   ((uint32_t)256 * 1024)
 #define LINGER_SECONDS 2
 /* Largest head composed on the stack. */
 #define SMALL_HEAD 4096
@@ -129,9 +129,9 @@ struct server {
     struct exchange *exchange;
     weir_buffer *pending; /* received, not looked at yet; NULL: nothing */
     weir_timer timer;
-    uint64_t lingered;      /* bytes dropped since the answer */
     uint64_t sent_at_check; /* bytes sent when writing was last seen to stall */
-    unsigned depth;
+    uint32_t lingered;      /* bytes dropped since the answer */
+    uint16_t depth;
     bool eof, draining, lingering, write_paused, lost, reading_paused;
     bool need_more;  /* what is pending makes sense only with more bytes behind it */
     bool processing; /* received bytes are being looked at */

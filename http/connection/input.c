@@ -208,9 +208,10 @@ static size_t process(struct server *server, weir_slice data)
     struct exchange *exchange = server->exchange;
 
     if (server->lingering) {
-        server->lingered += data.len;
-        if (server->lingered > LINGER_BYTES)
+        if (data.len > LINGER_BYTES - server->lingered)
             weir_transport_close(server->transport);
+        else
+            server->lingered += (uint32_t)data.len;
         return data.len;
     }
     if (!exchange) {

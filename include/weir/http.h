@@ -101,6 +101,9 @@ typedef struct weir_http_action {
 WEIR_PUBLIC const void *weir_http_config(const weir_http *x);
 /** `state_size` zeroed bytes for this exchange. */
 WEIR_PUBLIC void *weir_http_state(const weir_http *x);
+/** Zeroed bytes that live as long as the exchange, `ended` included; NULL without memory. Small pieces
+ *  cost no allocation. */
+WEIR_PUBLIC void *weir_http_alloc(weir_http *x, size_t size);
 WEIR_PUBLIC weir_instance *weir_http_instance(const weir_http *x);
 /** The client's connection. Borrowed. */
 WEIR_PUBLIC weir_transport *weir_http_transport(const weir_http *x);

@@ -40,6 +40,32 @@ static weir_error *back_body(weir_http *x, weir_slice data, bool last)
 static const weir_http_action back = {WEIR_SIZED(weir_http_action), .name = "back",
                                       .start = back_start, .on_request_body = back_body};
 
+/* Takes memory for as long as the exchange lives: more than its block has. */
+static char *noted[3];
+
+static weir_error *note_start(weir_http *x)
+{
+    for (size_t i = 0; i < 3; i++) {
+        noted[i] = weir_http_alloc(x, 4000);
+        assert_non_null(noted[i]);
+        for (size_t byte = 0; byte < 4000; byte++)
+            assert_int_equal(noted[i][byte], 0);
+        memset(noted[i], 'a' + (int)i, 4000);
+    }
+    return weir_http_respond(x, 204, weir_slice_of(NULL, 0), weir_slice_of(NULL, 0));
+}
+
+static void note_ended(weir_http *x, const weir_error *reason)
+{
+    (void)x;
+    assert_null(reason);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(noted[i][0] == 'a' + (int)i && noted[i][3999] == 'a' + (int)i);
+}
+
+static const weir_http_action note = {WEIR_SIZED(weir_http_action), .name = "note",
+                                      .start = note_start, .ended = note_ended};
+
 /* Counts the body, answers when it is complete. */
 struct counted {
     uint64_t bytes;
@@ -129,10 +155,24 @@ static const weir_http_action long_ = {WEIR_SIZED(weir_http_action), .name = "lo
                                        .start = long_start};
 
 const struct serving_action serving_actions[] = {
-    {"/hello", &hello},    {"/denied", &denied},    {"/back", &back},   {"/count", &count},
-    {"/204", &no_content}, {"/304", &not_modified}, {"/fails", &fails}, {"/breaks", &breaks},
-    {"/short", &short_},   {"/long", &long_},       {NULL, NULL},
+    {"/note", &note},     {"/hello", &hello},    {"/denied", &denied},    {"/back", &back},
+    {"/count", &count},   {"/204", &no_content}, {"/304", &not_modified}, {"/fails", &fails},
+    {"/breaks", &breaks}, {"/short", &short_},   {"/long", &long_},       {NULL, NULL},
 };
+
+static void memory_of_an_exchange_lives_until_it_has_ended(void **state)
+{
+    struct wire *wire = wire_connect(serving.server);
+
+    (void)state;
+    for (unsigned i = 1; i <= 2; i++) {
+        wire_say(wire, "GET /note HTTP/1.1\r\nHost: a\r\n\r\n");
+        wire_until(wire, "\r\n\r\n");
+        wire_clear(wire);
+        assert_int_equal(serving.ended, i);
+    }
+    wire_free(wire);
+}
 
 static void a_request_is_answered_and_the_connection_stays(void **state)
 {
@@ -454,6 +494,7 @@ static void slow_clients_are_told_and_idle_ones_closed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(memory_of_an_exchange_lives_until_it_has_ended),
         TEST(a_request_is_answered_and_the_connection_stays),
         TEST(a_conversation_in_one_piece),
         TEST(a_conversation_cut_anywhere_leads_to_the_same),

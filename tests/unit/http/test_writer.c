@@ -126,6 +126,26 @@ static void a_head_that_does_not_fit_stays_whole_up_to_the_last_line(void **stat
     assert_slice(weir_http_writer_slice(&w), "HTTP/1.1 200 OK\r\n");
 }
 
+static void pieces_put_into_room_are_written_or_none_of_them(void **state)
+{
+    char memory[16], *to;
+    weir_http_writer w;
+
+    (void)state;
+    weir_http_writer_init(&w, memory, sizeof(memory));
+    weir_http_write_raw(&w, S("Via: "));
+    to = weir_http_writer_room(&w, 11);
+    assert_ptr_equal(to, memory + 5);
+    to = weir_http_put(weir_http_put(weir_http_put(to, S("1.1")), S("")), S(" a"));
+    weir_http_writer_done(&w, to);
+    weir_http_write_end(&w);
+    assert_slice(weir_http_writer_slice(&w), "Via: 1.1 a\r\n");
+    assert_null(weir_http_writer_room(&w, 5));
+    assert_true(weir_http_writer_failed(&w));
+    assert_null(weir_http_writer_room(&w, 1));
+    assert_slice(weir_http_writer_slice(&w), "Via: 1.1 a\r\n");
+}
+
 static void a_head_may_fill_its_memory_to_the_last_byte(void **state)
 {
     char memory[19];
@@ -234,6 +254,7 @@ int main(void)
         cmocka_unit_test(the_status_line_of_a_response_is_passed_on_as_http_1_1),
         cmocka_unit_test(reasons_are_those_of_the_registry),
         cmocka_unit_test(a_head_that_does_not_fit_stays_whole_up_to_the_last_line),
+        cmocka_unit_test(pieces_put_into_room_are_written_or_none_of_them),
         cmocka_unit_test(a_head_may_fill_its_memory_to_the_last_byte),
         cmocka_unit_test(fields_cannot_inject_lines),
         cmocka_unit_test(request_lines_and_reasons_cannot_inject_either),
