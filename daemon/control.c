@@ -24,10 +24,10 @@
 #include "daemon/run.h"
 
 #define MAX_CLIENTS  64
-#define MAX_LINE     (64 * 1024)
+#define MAX_LINE     ((size_t)64 * 1024)
 #define MAX_HOLDS    8
-#define MAX_UNREAD   (64u * 1024 * 1024)
-#define STREAM_LIMIT (1024u * 1024)
+#define MAX_UNREAD   ((size_t)64 * 1024 * 1024)
+#define STREAM_LIMIT ((size_t)1024 * 1024)
 #define SLOW_LIMIT   WEIR_S(30)
 
 struct control {

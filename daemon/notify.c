@@ -145,7 +145,7 @@ static weir_error *say_status(void *arg)
     notify_status(notify, text);
     if (daemon->stopping && daemon->stopping_until.ns && left > 0) {
         (void)snprintf(text, sizeof text, "EXTEND_TIMEOUT_USEC=%lld",
-                       (long long)(left / 1000 + 5000000));
+                       (long long)left / 1000 + 5000000);
         tell(text);
     }
     weir_timer_start(&notify->status, daemon->stopping ? DRAIN_EVERY : STATUS_EVERY);

@@ -38,7 +38,7 @@ void weir__backtrace_expand(struct text *text, const char *body);
 static inline bool backtrace_deferred(const char *body);
 
 /* Frames kept from now on; 0: BACKTRACE_DEPTH. */
-void weir__backtrace_set_depth(unsigned depth);
+void weir__backtrace_set_depth(unsigned frames);
 /* After code was unmapped (dlclose): what is known of its addresses is forgotten. */
 void weir__backtrace_forget(void);
 /* Loads what capturing needs, so that a first capture in a signal handler allocates nothing. */

@@ -31,7 +31,7 @@ const weir_named_job *weir__named_find(const weir_job_table *table, const char *
 /* Errors: WEIR_ELIMIT, WEIR_ENOMEM. */
 weir_error *weir__named_call_new(void *pool, const char *name, weir_slice argument, size_t limit,
                                  struct named_call **ret) WEIR_MUST_USE;
-void weir__named_call_free(void *call);
+void weir__named_call_free(void *arg);
 
 /* `run` gets the struct named_call. */
 weir_error *weir__named_call(weir_executor *executor, const weir_site *site, weir_fn run,

@@ -60,8 +60,6 @@ struct child {
     int error;
 };
 
-extern char **environ;
-
 IN_CHILD static bool child_descriptors(struct child *c)
 {
     const struct spawn *spawn = c->spawn;
@@ -81,7 +79,7 @@ IN_CHILD static bool child_descriptors(struct child *c)
             (void)syscall(SYS_close_range, previous + 1, (long)c->order[i] - 1, 0);
         previous = c->order[i];
     }
-    return syscall(SYS_close_range, previous + 1, (long)~0U, 0) == 0;
+    return syscall(SYS_close_range, previous + 1, 0xFFFFFFFFL, 0) == 0;
 }
 
 IN_CHILD static void child_signals(void)

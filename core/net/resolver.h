@@ -25,7 +25,7 @@
 
 /* Records of one answer; further ones are left out. Addresses of one name: both families. */
 #define RESOLVER_RECORDS   64
-#define RESOLVER_ADDRESSES (2 * RESOLVER_RECORDS)
+#define RESOLVER_ADDRESSES ((size_t)2 * RESOLVER_RECORDS)
 #define RESOLVER_ALIASES   16
 #define RESOLVER_CACHE     10000
 #define RESOLVER_QUERIES   4096

@@ -58,10 +58,10 @@ WEIR_PUBLIC int pthread_mutex_trylock(pthread_mutex_t *mutex)
     return told(function(mutex), mutex);
 }
 
-WEIR_PUBLIC int pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *until)
+WEIR_PUBLIC int pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *abstime)
 {
     REAL(timed_fn, "pthread_mutex_timedlock")
-    return told(function(mutex, until), mutex);
+    return told(function(mutex, abstime), mutex);
 }
 
 WEIR_PUBLIC int pthread_mutex_unlock(pthread_mutex_t *mutex)

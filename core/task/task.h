@@ -171,7 +171,7 @@ struct spawn {
 weir_error *weir__spawn_with(weir_loop *loop, const struct spawn *spawn,
                              weir_task **ret_task) WEIR_MUST_USE;
 /* NULL: none. */
-void weir__spawn_read_options(struct spawn *spawn, const weir_spawn_options *options);
+void weir__spawn_read_options(struct spawn *spawn, const weir_spawn_options *given);
 
 extern struct job_kind weir__task_kind;
 extern __thread weir_task *weir__current_task __attribute__((tls_model("initial-exec")));

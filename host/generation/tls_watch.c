@@ -21,7 +21,7 @@
 #define LOOK_EVERY     WEIR_S(1)
 #define LOOK_AT_MANY   WEIR_S(10)
 #define MANY           256
-#define DAY            86400
+#define DAY            ((time_t)86400)
 #define WARN_DAYS      14
 #define WARN_AGAIN     DAY
 #define TIME_TEXT_SIZE 32
