@@ -171,6 +171,40 @@ def test_sessions_outlive_a_renewed_certificate(env):
         assert "Reused, TLSv1" in text and "secure" in text, text
 
 
+@cases(("1.2", ssl.TLSVersion.TLSv1_2), ("1.3", ssl.TLSVersion.TLSv1_3))
+def test_session_of_one_thread_is_resumed_by_another(env, version):
+    """Connections stay open, so that weir can say which loop has each."""
+    certificates, port = Certificates(env), env.port()
+    weir = Weir(env, settings(port, certificates, runtime={"threads": 4}))
+    context = certificates.client()
+    context.maximum_version = version
+    held, session = [], None
+
+    def visit(plain):
+        nonlocal session
+        client = context.wrap_socket(plain, server_hostname="localhost", session=session)
+        held.append(client)
+        client.sendall(request("GET", "/"))
+        client.recv(4096)       # with TLS 1.3 the ticket comes before it
+        assert client.session_reused == (len(held) > 1), len(held)
+        session = client.session
+
+    def loops_of_many():
+        """Those that come at once wake several loops."""
+        plain = [socket.socket() for _ in range(32)]
+        for one in plain:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        for one in plain:
+            one.settimeout(30)
+            visit(one)
+        return {one["loop"] for one in json.loads(weirctl(env, weir, "conns", "--json")[1])["conns"]}
+    visit(socket.create_connection(("127.0.0.1", port)))
+    wait_until(lambda: len(loops_of_many()) >= 2, "connections on two loops", 60)
+    for client in held:
+        client.close()
+
+
 # Servers
 
 
