@@ -50,12 +50,13 @@ static weir_error *build_plugin(struct generation *g, struct plugin *plugin)
 static weir_error *build_listener(struct generation *g, struct listener_config *said,
                                   weir_listener **ret)
 {
-    const weir_option_address *addresses = said->bind.items;
+    const weir_option_address *addresses = said->bind.items, *redirects = said->redirect_from.items;
+    size_t n_redirects = weir__redirects_check(g->config, said) ? said->redirect_from.count : 0;
     weir_listener *listener;
     char path[200];
 
-    WEIR_TRY(weir__listener_new(said->name, said->bind.count, g->n_loops, g->host->durables,
-                                &g->host->limit, &listener));
+    WEIR_TRY(weir__listener_new(said->name, said->bind.count + n_redirects, g->n_loops,
+                                g->host->durables, &g->host->limit, &listener));
     *ret = listener;
     said->slot = listener->slot;
     listener->protocol = said->protocol;
@@ -70,6 +71,12 @@ static weir_error *build_listener(struct generation *g, struct listener_config *
     listener->inspect = weir__inspect_plan(g->config, g->registry, said);
     for (size_t i = 0; i < said->bind.count; i++)
         listener->addresses[i].field = &addresses[i];
+    for (size_t i = 0; i < n_redirects; i++) {
+        struct bound_address *address = &listener->addresses[said->bind.count + i];
+
+        address->field = &redirects[i];
+        address->redirects = true;
+    }
     WEIR_TRY(weir__generation_build_routes(g, said, &listener->routes));
     snprintf(path, sizeof path, "listeners.%s", said->name);
     return weir__generation_add_instance(g, said->protocol->instance, said->plugin,

@@ -2,6 +2,9 @@
 /* What protocols ask of a connection that was inspected. */
 #include "config.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "host/inspect/inspect.h"
 #include "host/listener/listener.h"
 
@@ -43,6 +46,29 @@ bool weir_listener_preamble(weir_transport *transport, weir_slice *ret_send, wei
         return false;
     *ret_send = weir_slice_of(facts->preamble, facts->send);
     *ret_expect = weir_slice_of(facts->preamble + facts->send, facts->expect);
+    return true;
+}
+
+/* "127.0.0.1:8443", "[::1]:8443", "*:8443". */
+static unsigned port_of(const char *name)
+{
+    const char *colon = strrchr(name, ':');
+
+    return strncmp(name, "unix:", 5) == 0 || !colon ? 0 : (unsigned)strtoul(colon + 1, NULL, 10);
+}
+
+bool weir_listener_redirected(weir_transport *transport, unsigned *ret_port)
+{
+    const struct connection *connection = weir__connection_of(transport);
+    const weir_listener *listener;
+
+    if (!connection || !connection->redirected)
+        return false;
+    *ret_port = 0;
+    listener = connection->local->current;
+    for (size_t i = 0; listener && !*ret_port && i < listener->n_addresses; i++)
+        if (!listener->addresses[i].redirects)
+            *ret_port = port_of(listener->addresses[i].name);
     return true;
 }
 

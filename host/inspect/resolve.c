@@ -120,6 +120,30 @@ const struct inspect_plan *weir__inspect_plan(weir_config_context *c,
     return plan;
 }
 
+/* redirect_from */
+
+bool weir__redirects_check(weir_config_context *c, const struct listener_config *said)
+{
+    if (!said->redirect_from.count)
+        return true;
+    if (!said->protocol->redirects) {
+        weir_config_error(c, &said->redirect_from, "`%s` sends nobody elsewhere",
+                          said->protocol->name);
+        weir_config_label(c, "`redirect_from` is for listeners of HTTP");
+    } else if (!said->tls) {
+        weir_config_error(c, &said->redirect_from,
+                          "listener `%s` has no `tls`: there is nothing to redirect to",
+                          said->name);
+    } else if (!said->bind.count) {
+        weir_config_error(c, &said->redirect_from,
+                          "listener `%s` has no `bind`: there is nothing to redirect to",
+                          said->name);
+    } else {
+        return true;
+    }
+    return false;
+}
+
 /* handoff */
 
 struct edge {

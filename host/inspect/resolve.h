@@ -10,6 +10,8 @@
 const struct inspect_plan *weir__inspect_plan(weir_config_context *context,
                                               const struct registry *registry,
                                               const struct listener_config *said);
+/* Whether its `redirect_from` makes sense; if not, that is reported. */
+bool weir__redirects_check(weir_config_context *context, const struct listener_config *said);
 /* Across listeners (of struct listener_config), when their references are resolved. */
 void weir__inspect_check(weir_config_context *context, const weir_array *listeners);
 

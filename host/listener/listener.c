@@ -275,6 +275,29 @@ static weir_error *accepted(weir_transport *transport, const weir_protocol **pro
     return NULL;
 }
 
+/* At an address of `redirect_from` nothing is looked at: the protocol sends clients away. */
+static weir_error *accepted_to_redirect(weir_transport *transport, const weir_protocol **protocol,
+                                        const void **config, void *arg)
+{
+    struct connection *connection;
+
+    WEIR_TRY(accepted(transport, protocol, config, arg));
+    connection = weir__connection_of(transport);
+    connection->redirected = true;
+    *protocol = connection->local->current->protocol;
+    *config = connection->local->current->protocol_config;
+    return NULL;
+}
+
+/* More than the mean of the loops by more than an eighth; a few say nothing. */
+static bool has_enough(void *arg)
+{
+    const struct slot *slot = arg;
+    uint64_t mine = slot->loops[weir__traffic()->index].counters.open;
+
+    return 8 * slot->n_loops * mine > 9 * weir__slot_open(slot) + 64 * slot->n_loops;
+}
+
 void weir__listener_enter(weir_listener *listener, struct traffic *traffic)
 {
     listener->slot->loops[traffic->index].current = listener;
@@ -292,8 +315,13 @@ weir_error *weir__listener_serve(weir_listener *listener, size_t index, struct t
                                    .max_handshakes = listener->max_handshakes,
                                    .max_handshakes_per_address =
                                        listener->max_handshakes_per_address,
-                                   .handshake_over = weir__listener_handshake_over};
+                                   .handshake_over = weir__listener_handshake_over,
+                                   .has_enough = listener->slot->n_loops > 1 ? has_enough : NULL};
 
+    if (listener->addresses[index].redirects) {
+        options.tls = NULL;
+        options.accepted = accepted_to_redirect;
+    }
     return weir_server_new(traffic->loop, listener->addresses[index].fd, &options,
                            listener->protocol, listener->protocol_config, ret);
 }

@@ -73,6 +73,7 @@ struct connection {
     void *on_drain_arg;
     struct inspect_facts *facts; /* what inspection found out; NULL: there was none */
     unsigned handoffs;           /* from one listener to another */
+    bool redirected;             /* it came to an address of `redirect_from` */
 };
 
 extern const char weir__connection_kind;
@@ -89,6 +90,7 @@ struct bound_address {
     ino_t inode;
     bool inherited; /* the process was started with it */
     bool kept;      /* by somebody else, when this process has closed it */
+    bool redirects; /* of `redirect_from`: no TLS, and nobody stays */
     int *more;      /* sockets of the loops after the first, with `reuse_port` */
     unsigned n_more;
 };

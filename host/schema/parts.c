@@ -165,7 +165,11 @@ const weir_option *const weir__listener_options[] = {
     WEIR_OPTION_INT(struct listener_config, backlog, "4096",
                     "Connections that wait to be accepted; the kernel has a limit too", .min = 1,
                     .max = 65535, .reload = WEIR_RELOAD_SOCKET),
-    WEIR_OPTION_PLANNED("redirect_from", "Ports that are redirected here"),
+    WEIR_OPTION_LIST(struct listener_config, redirect_from, weir_option_address,
+                     WEIR_ELEMENT(WEIR_TYPE_ADDRESS, weir_option_address, .listen = true), "[]",
+                     "Addresses in the clear whose clients are sent here: plain HTTP is answered "
+                     "by a 308 to https, with TLS and HTTP only",
+                     .reload = WEIR_RELOAD_SOCKET, .example = "80"),
     WEIR_OPTION_LIST(struct listener_config, inspect, const char *,
                      WEIR_ELEMENT(WEIR_TYPE_STRING, const char *), "[]",
                      "What looks at the first bytes before routes are asked, in order: tls, ssh, "

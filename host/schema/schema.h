@@ -180,6 +180,7 @@ struct listener_config {
     struct listener_timeouts_config timeouts;
     uint32_t backlog;
     weir_array accept_proxy_protocol; /* of weir_network */
+    weir_array redirect_from;         /* of weir_option_address */
     weir_array inspect;               /* of const char * */
     weir_duration inspect_timeout;
     uint64_t max_connections; /* 0: no limit of its own */

@@ -58,6 +58,9 @@ WEIR_PUBLIC void weir_listener_describe(weir_transport *transport, weir_subject 
  *  nothing more to say). */
 WEIR_PUBLIC weir_error *weir_listener_unrouted(weir_transport *transport,
                                                weir_outcome *ret_outcome) WEIR_MUST_USE;
+/** The connection came to one of the listener's `redirect_from`, and is in the clear: its client is to be
+ *  sent to the listener's own port (0: it has none). Only for protocols that say `redirects`. */
+WEIR_PUBLIC bool weir_listener_redirected(weir_transport *transport, unsigned *ret_port);
 /** What an inspector promised the client in the server's name: whoever passes the client's bytes on
  *  sends `ret_send` first and takes `ret_expect` from the answer. False: nothing. Borrowed likewise. */
 WEIR_PUBLIC bool weir_listener_preamble(weir_transport *transport, weir_slice *ret_send,

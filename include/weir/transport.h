@@ -110,6 +110,7 @@ typedef struct weir_protocol {
                        weir_buffer **ret_fields);
     /** Extension kinds this protocol's routes may use as actions and filters ("http.action"). */
     const char *action_kind, *filter_kind;
+    bool redirects;       /**< it asks weir_listener_redirected(): `redirect_from` is allowed */
     bool routes_required; /**< a listener of this protocol needs at least one route */
 
     /**

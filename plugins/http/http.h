@@ -3,9 +3,9 @@
 #ifndef WEIR_PLUGINS_HTTP_H
 #define WEIR_PLUGINS_HTTP_H
 
+#include <weir/health.h>
 #include <weir/http-connection.h>
 #include <weir/http-values.h>
-#include <weir/health.h>
 #include <weir/plugin.h>
 
 /* A network that may tell who its clients are. */
@@ -41,6 +41,10 @@ extern const weir_option *const http_listener_options[];
 /* Whether the connection's peer is trusted to tell who the client is. */
 bool http_peer_is_trusted(const struct http_connection *connection);
 
+/* respond.c: path and query as the client wrote them. */
+weir_slice http_uri_of(weir_http *x);
+/* https.c: what redirect_from answers. */
+extern const weir_http_action http_to_https;
 /* detect.c */
 weir_verdict http_detect(weir_slice first_bytes);
 

@@ -7,6 +7,7 @@ plugins_http_http_la_SOURCES = \
 	plugins/http/http.h \
 	plugins/http/match.c \
 	plugins/http/detect.c \
+	plugins/http/https.c \
 	plugins/http/media_type.c \
 	plugins/http/options.c \
 	plugins/http/plugin.c \

@@ -25,6 +25,7 @@ static weir_error *on_request(weir_http *x, void *arg)
     weir_subject subject = {.size = sizeof subject, .message = x};
     const weir_http_action *action;
     weir_instance *instance;
+    unsigned port;
 
     connection->route = NULL;
     connection->upstream = connection->server = NULL;
@@ -36,6 +37,8 @@ static weir_error *on_request(weir_http *x, void *arg)
     weir_listener_request_begins(connection->listener);
     if (connection->listener != before)
         weir_http_server_set_options(x, &http_listener_of(connection)->server);
+    if (weir_listener_redirected(connection->transport, &port))
+        return weir_http_begin(x, &http_to_https, NULL, NULL, connection);
     weir_listener_describe(connection->transport, &subject);
     connection->route = weir_routes_find(weir_listener_routes(connection->listener), &subject);
     if (!connection->route) {
@@ -143,6 +146,7 @@ static const weir_protocol http = {
     .listener_config_size = sizeof(struct http_listener),
     .action_kind = "http.action",
     .filter_kind = "http.filter",
+    .redirects = true,
     .routes_required = true,
     .detect_limit = 64,
     .detect = http_detect,

@@ -64,7 +64,7 @@ WEIR_OPTIONS(redirect_options,
                              .min = 300, .max = 399));
 
 /* Path and query as the client wrote them. */
-static weir_slice uri_of(weir_http *x)
+weir_slice http_uri_of(weir_http *x)
 {
     const weir_http_head *head = weir_http_request_head(x);
     size_t len = head->path.len;
@@ -86,7 +86,7 @@ static bool variable(weir_http *x, weir_slice name, weir_slice *ret)
     else if (weir_slice_equal(name, WEIR_SLICE("query")))
         *ret = weir_http_request_query(x);
     else if (weir_slice_equal(name, WEIR_SLICE("uri")))
-        *ret = uri_of(x);
+        *ret = http_uri_of(x);
     else
         return false;
     return true;

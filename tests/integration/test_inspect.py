@@ -463,3 +463,35 @@ def test_postgres_in_the_clear(env):
     client.send(startup[:6])
     client.send(startup[6:])
     assert client.read(len(startup)) == startup
+
+
+# redirect_from
+
+
+def test_plain_http_is_sent_to_https(env):
+    certificates = Certificates(env)
+    port, plain, also = env.port(), env.port(), env.port()
+    weir = Weir(env, config({"web": {
+        "bind": f"127.0.0.1:{port}", "redirect_from": [f"127.0.0.1:{plain}", f"127.0.0.1:{also}"],
+        "tls": {"certificates": ["site"]}, "routes": [respond(200, "safe")]}},
+        certificates={"site": certificates.pair()}))
+    for number in (plain, also):
+        wait_until(lambda: listens(number), f"weir to listen on {number}")
+        client = RawClient(env, number)
+        for target in ("/", "/a/b?c=d&e"):
+            answer = client.ask("GET", target, host=f"localhost:{number}")
+            assert answer.status == 308
+            assert answer.get("Location") == f"https://localhost:{port}{target}"
+        answer = client.ask("POST", "/form", body=b"xy", host="[::1]")
+        assert (answer.status, answer.get("Location")) == (308, f"https://[::1]:{port}/form")
+    assert RawClient(env, port, tls=certificates.client()).ask().body == b"safe"
+    assert curl_text(f"https://localhost:{port}/", "--cacert", certificates.ca) == (0, "safe")
+    assert weir.alive()
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
