@@ -20,6 +20,8 @@ libweir_host_core_la_SOURCES += \
 	host/config/codes.h \
 	host/config/collection.c \
 	host/config/config.h \
+	host/config/content.c \
+	host/config/content.h \
 	host/config/diagnostic.c \
 	host/config/diff.c \
 	host/config/document.c \
@@ -49,17 +51,26 @@ libweir_host_core_la_SOURCES += \
 	host/generation/build.c \
 	host/generation/build_routes.c \
 	host/generation/build_upstreams.c \
+	host/generation/change.c \
+	host/generation/change.h \
+	host/generation/destroy.c \
 	host/generation/durable.c \
 	host/generation/durable.h \
+	host/generation/generation.c \
 	host/generation/generation.h \
 	host/generation/host.c \
 	host/generation/inspect.c \
 	host/generation/list.h \
 	host/generation/log.c \
+	host/generation/loop.c \
+	host/generation/part.c \
+	host/generation/part.h \
+	host/generation/parts.c \
 	host/generation/prepare.c \
 	host/generation/run.c \
 	host/generation/settings.c \
 	host/generation/tls.c \
+	host/generation/tls_parts.c \
 	host/generation/tls_watch.c \
 	host/generation/tls_watch.h \
 	host/generation/traffic.c \

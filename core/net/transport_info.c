@@ -243,6 +243,13 @@ void weir_transport_set_instance(weir_transport *t, weir_instance *instance)
         t->instance = instance;
 }
 
+void weir_transport_set_config(weir_transport *t, const void *config)
+{
+    weir_check(t, TRANSPORT_MAGIC);
+    if (transport_allows(t))
+        t->config = config;
+}
+
 void weir_transport_set_context(weir_transport *t, void *context, weir_drop_fn drop)
 {
     weir_check(t, TRANSPORT_MAGIC);

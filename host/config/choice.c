@@ -53,7 +53,7 @@ void weir__no_such_entry(weir_config_context *c, const char *kind, const weir_co
 }
 
 static void remember(weir_config_context *c, const char *kind, weir_choice *choice,
-                     const weir_config_node *node)
+                     const weir_config_node *node, const weir_config_node *value)
 {
     struct config_choice *slot;
 
@@ -63,6 +63,7 @@ static void remember(weir_config_context *c, const char *kind, weir_choice *choi
     slot->kind = kind;
     slot->choice = choice;
     slot->node = node;
+    slot->value = value;
 }
 
 bool weir__fill_entry(weir_config_context *c, const char *kind, const struct config_entry *entry,
@@ -77,7 +78,7 @@ bool weir__fill_entry(weir_config_context *c, const char *kind, const struct con
     ret->table = entry->table;
     ret->host = entry->host;
     ret->config = config;
-    remember(c, kind, ret, key);
+    remember(c, kind, ret, key, value);
     weir__position_record(c, config, key, key);
     as_map.fields = entry->options;
     ok = entry->value
@@ -190,4 +191,36 @@ bool weir__fill_any_of(weir_config_context *c, const weir_option *option,
     ret->items = items;
     ret->count = count;
     return ok;
+}
+
+/* A hash table by address, made when it is first asked for. */
+static void index_choices(weir_config_context *c)
+{
+    size_t n = 16;
+
+    while (n < c->n_choices * 2)
+        n *= 2;
+    c->choice_slots = weir__arena_alloc(&c->arena, n * sizeof *c->choice_slots);
+    c->n_choice_slots = n;
+    c->n_choices_indexed = c->n_choices;
+    for (size_t i = 0; i < c->n_choices; i++) {
+        size_t at = weir__pointer_hash(c->choices[i].choice->config) & (n - 1);
+
+        while (c->choice_slots[at])
+            at = (at + 1) & (n - 1);
+        c->choice_slots[at] = (uint32_t)i + 1;
+    }
+}
+
+const struct config_choice *weir__config_choice_of(weir_config_context *c, const void *config)
+{
+    size_t at;
+
+    if (!c->choice_slots || c->n_choices_indexed != c->n_choices)
+        index_choices(c);
+    at = weir__pointer_hash(config) & (c->n_choice_slots - 1);
+    for (; c->choice_slots[at]; at = (at + 1) & (c->n_choice_slots - 1))
+        if (c->choices[c->choice_slots[at] - 1].choice->config == config)
+            return &c->choices[c->choice_slots[at] - 1];
+    return NULL;
 }

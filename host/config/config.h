@@ -67,7 +67,7 @@ struct config_lookup {
 struct config_choice {
     const char *kind; /* "http.filter" */
     weir_choice *choice;
-    const weir_config_node *node;
+    const weir_config_node *node, *value;
     bool good; /* parsed without a mistake, and refers to nothing that may be missing */
 };
 
@@ -132,6 +132,9 @@ struct config_reference *weir__config_reference_at(weir_config_context *context,
 size_t weir__config_choice_count(const weir_config_context *context);
 const struct config_choice *weir__config_choice_at(const weir_config_context *context,
                                                    size_t index);
+/* The one that filled `config`; NULL: none. After everything was parsed. */
+const struct config_choice *weir__config_choice_of(weir_config_context *context,
+                                                   const void *config);
 
 /* Runs an instance's check; errors at NULL go to where `field` was written. */
 void weir__config_check(weir_config_context *context,

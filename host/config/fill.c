@@ -15,7 +15,7 @@
 #include "host/config/effective.h"
 
 struct match {
-    struct part *part;
+    struct table_use *part;
     const weir_option *option;
 };
 
@@ -77,12 +77,12 @@ void weir_config_set_scope(weir_config_context *c, const char *scope)
         c->frame->scope = weir__arena_dup(&c->arena, scope, strlen(scope));
 }
 
-static bool is_seen(const struct part *part, size_t index)
+static bool is_seen(const struct table_use *part, size_t index)
 {
     return index < CONFIG_MAX_FIELDS && part->seen[index / 64] >> (index % 64) & 1;
 }
 
-static void mark_seen(struct part *part, size_t index)
+static void mark_seen(struct table_use *part, size_t index)
 {
     if (index < CONFIG_MAX_FIELDS)
         part->seen[index / 64] |= UINT64_C(1) << (index % 64);
@@ -161,7 +161,7 @@ static int fill_inlined(weir_config_context *c, struct frame *frame, const weir_
                         const weir_config_node *value)
 {
     for (size_t p = 0; p < frame->n_parts; p++) {
-        struct part *part = &frame->parts[p];
+        struct table_use *part = &frame->parts[p];
         const weir_option *option;
 
         for (size_t i = 0; (option = weir__option_at(c, part->options, i)) != NULL; i++) {
@@ -286,7 +286,7 @@ static bool fill_default(weir_config_context *c, const weir_option *option, void
     return weir__fill_value(c, option, NULL, node, field);
 }
 
-static bool fill_absent(weir_config_context *c, struct frame *frame, struct part *part,
+static bool fill_absent(weir_config_context *c, struct frame *frame, struct table_use *part,
                         const weir_option *option)
 {
     void *field = (char *)part->base + option->offset;
@@ -329,7 +329,7 @@ bool weir__fill_map(weir_config_context *c, struct frame *frame)
     for (size_t i = 0; map && i < map->count; i++)
         ok = fill_pair(c, frame, map->keys[i], map->items[i]) && ok;
     for (size_t p = 0; p < frame->n_parts; p++) {
-        struct part *part = &frame->parts[p];
+        struct table_use *part = &frame->parts[p];
 
         for (size_t i = 0; (option = weir__option_at(c, part->options, i)) != NULL; i++) {
             if (!is_seen(part, i))

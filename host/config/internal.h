@@ -209,7 +209,7 @@ void weir__suggest_begin(struct suggestion *s, const char *word);
 void weir__suggest_offer(struct suggestion *s, const char *candidate);
 
 /* fill.c: a map being parsed. */
-struct part {
+struct table_use {
     const weir_option *const *options;
     void *base;
     const char *owner;
@@ -223,7 +223,7 @@ struct frame {
     const char *kind;             /* "upstream" or NULL */
     const char *name;             /* of the entry, or the key */
     const char *scope;
-    struct part parts[CONFIG_MAX_PARTS];
+    struct table_use parts[CONFIG_MAX_PARTS];
     size_t n_parts;
     bool excused; /* an unknown key may be the choice that is missing */
 };
@@ -272,6 +272,9 @@ void weir__no_such_entry(weir_config_context *c, const char *kind, const weir_co
 bool weir__fill_reference(weir_config_context *c, const weir_option *option,
                           const weir_config_node *node, void **field);
 void weir__not_built(weir_config_context *c, struct span span, const char *what);
+
+/* content.c */
+size_t weir__pointer_hash(const void *pointer);
 
 /* position.c */
 struct position {
@@ -331,6 +334,8 @@ struct weir_config_context {
     bool definitions_sorted;
     struct config_choice *choices;
     size_t n_choices, choices_room;
+    uint32_t *choice_slots; /* places in `choices` plus 1, by address of what was filled */
+    size_t n_choice_slots, n_choices_indexed;
 };
 
 #define CONFIG_NEW(c, type) ((type *)weir__arena_alloc(&(c)->arena, sizeof(type)))

@@ -111,7 +111,7 @@ static void mark_meant(weir_config_context *c, struct frame *frame, const char *
     const weir_option *option;
 
     for (size_t p = 0; p < frame->n_parts; p++) {
-        struct part *part = &frame->parts[p];
+        struct table_use *part = &frame->parts[p];
 
         for (size_t i = 0;
              i < CONFIG_MAX_FIELDS && (option = weir__option_at(c, part->options, i)) != NULL;

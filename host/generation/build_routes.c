@@ -15,7 +15,7 @@ struct builder {
     struct generation *generation;
     weir_config_context *context;
     weir_routes *routes;
-    const char *listener;
+    weir_listener *listener;
 };
 
 struct compiling {
@@ -77,6 +77,18 @@ static weir_error *add_tests(struct builder *b, weir_route *route, const weir_ar
     return NULL;
 }
 
+/* Looked for only where it matters. */
+static const weir_config_node *action_node(const struct builder *b, const struct route_config *said)
+{
+    const struct provided *provided = said->action.host;
+    const struct config_choice *choice =
+        weir__instance_has_life(provided->head->instance)
+            ? weir__config_choice_of(b->context, said->action.config)
+            : NULL;
+
+    return choice ? choice->value : NULL;
+}
+
 static weir_error *add_action(struct builder *b, weir_route *route, const struct route_config *said,
                               const char *place)
 {
@@ -85,10 +97,11 @@ static weir_error *add_action(struct builder *b, weir_route *route, const struct
 
     if (!provided)
         return NULL; /* reported */
-    snprintf(path, sizeof path, "listeners.%s.%s", b->listener, place);
+    snprintf(path, sizeof path, "listeners.%s.%s", b->listener->name, place);
     route->action = said->action.table;
     return weir__generation_add_instance(b->generation, provided->head->instance, provided->plugin,
-                                         said->action.config, path, &route->instance);
+                                         said->action.config, action_node(b, said), path,
+                                         b->listener, &route->instance);
 }
 
 static weir_error *add_routes(struct builder *b, const weir_array *list, const weir_route *around,
@@ -128,20 +141,15 @@ static weir_error *add_routes(struct builder *b, const weir_array *list, const w
 }
 
 weir_error *weir__generation_build_routes(struct generation *g,
-                                          const struct listener_config *config, weir_routes **ret)
+                                          const struct listener_config *config,
+                                          weir_listener *listener)
 {
-    struct builder b = {g, g->config, NULL, config->name};
-    weir_error *error;
+    struct builder b = {g, g->config, NULL, listener};
 
     WEIR_TRY(weir__routes_new(&b.routes));
-    error = add_routes(&b, &config->routes, NULL, "");
-    if (!error)
-        error = weir__routes_seal(b.routes);
-    if (error) {
-        weir__routes_free(b.routes);
-        return error;
-    }
+    listener->routes = b.routes;
+    WEIR_TRY(add_routes(&b, &config->routes, NULL, ""));
+    WEIR_TRY(weir__routes_seal(b.routes));
     g->n_routes += b.routes->n_routes;
-    *ret = b.routes;
     return NULL;
 }

@@ -11,8 +11,10 @@
 
 #include "host/generation/generation.h"
 
-static weir_error *add(struct generation *g, struct upstream_config *config)
+static weir_error *make(struct generation *g, struct upstream_config *config,
+                        const struct content *content)
 {
+    struct part *part;
     struct upstream_spec spec = {
         .name = config->name,
         .n_addresses = config->servers.count,
@@ -37,13 +39,21 @@ static weir_error *add(struct generation *g, struct upstream_config *config)
         weir_config_alloc(g->config, (spec.n_addresses + 1) * sizeof *addresses);
     uint32_t *weights = weir_config_alloc(g->config, (spec.n_addresses + 1) * sizeof *weights);
 
-    weir__upstream_check(g->config, config);
     for (size_t i = 0; i < spec.n_addresses; i++) {
         addresses[i] = servers[i].address.text;
         weights[i] = servers[i].weight;
     }
     spec.addresses = addresses;
     spec.weights = weights;
+    WEIR_TRY(weir__upstream_new(&spec, g->host->durables, &config->part));
+    WEIR_TRY(weir__generation_add_part(g, &weir__upstream_part, config->name, content, config->part,
+                                       &part));
+    config->part->part = part;
+    return NULL;
+}
+
+static weir_error *make_room(struct generation *g)
+{
     if (g->n_upstreams == g->upstreams_room) {
         size_t room = g->upstreams_room ? g->upstreams_room * 2 : 16;
         void *parts = realloc(g->upstreams, room * sizeof *g->upstreams);
@@ -57,7 +67,23 @@ static weir_error *add(struct generation *g, struct upstream_config *config)
         g->upstream_configs = configs;
         g->upstreams_room = room;
     }
-    WEIR_TRY(weir__upstream_new(&spec, g->host->durables, &config->part));
+    return NULL;
+}
+
+static weir_error *add(struct generation *g, struct upstream_config *config,
+                       const weir_config_node *node)
+{
+    struct content content = weir__generation_content(g, node);
+    struct part *same = weir__generation_same(g, &weir__upstream_part, config->name, &content);
+
+    weir__upstream_check(g->config, config);
+    WEIR_TRY(make_room(g));
+    if (same) {
+        config->part = same->object;
+        WEIR_TRY(weir__generation_take(g, same));
+    } else {
+        WEIR_TRY(make(g, config, &content));
+    }
     g->upstream_configs[g->n_upstreams] = config;
     g->upstreams[g->n_upstreams++] = config->part;
     return NULL;
@@ -91,13 +117,13 @@ static weir_error *add_unnamed(struct generation *g, const struct config_referen
     bool tls = !strcmp(reference->scheme, "https");
     struct upstream_config *config;
     struct server_config *server;
+    struct part *known;
     char name[400];
 
     snprintf(name, sizeof name, "%s%s", tls ? "https://" : "", reference->address.text);
-    for (size_t i = 0; i < g->n_upstreams; i++) {
-        if (strcmp(g->upstream_configs[i]->name, name) != 0)
-            continue;
-        *ret = g->upstreams[i];
+    known = weir__part_find(&g->parts, &weir__upstream_part, name);
+    if (known) {
+        *ret = known->object;
         return NULL;
     }
     config = weir_config_alloc(g->config, sizeof *config);
@@ -114,9 +140,30 @@ static weir_error *add_unnamed(struct generation *g, const struct config_referen
         said->enabled = said->verify = true;
         config->tls = said;
     }
-    WEIR_TRY(add(g, config));
+    WEIR_TRY(add(g, config, NULL));
     *ret = config->part;
     return NULL;
+}
+
+static void note(struct generation *g, const struct config_reference *reference,
+                 const weir_upstream *upstream)
+{
+    weir__content_note(g->notes, reference->node, &upstream->part->content, upstream->part);
+}
+
+/* Of what is no part itself: its content counts where it is referred to. */
+static void note_content(struct generation *g, const struct config_reference *reference)
+{
+    bool certificate = !strcmp(reference->kind, "certificate");
+    const weir_config_node *all =
+        certificate ? weir__generation_node(g, "tls", "certificates") : NULL;
+    struct content content;
+
+    if (!all || !reference->name)
+        return;
+    weir__content_begin(&content);
+    weir__content_node(&content, NULL, weir_config_node_find(all, reference->name));
+    weir__content_note(g->notes, reference->node, &content, NULL);
 }
 
 static weir_error *point(struct generation *g, struct config_reference *reference)
@@ -129,7 +176,8 @@ static weir_error *point(struct generation *g, struct config_reference *referenc
         return NULL;
     }
     if (reference->name) {
-        *reference->field = ((struct upstream_config *)reference->target)->part;
+        *reference->field = part = ((struct upstream_config *)reference->target)->part;
+        note(g, reference, part);
         return NULL;
     }
     if (*reference->url_path && strcmp(reference->url_path, "/") != 0) {
@@ -139,13 +187,17 @@ static weir_error *point(struct generation *g, struct config_reference *referenc
     }
     WEIR_TRY(add_unnamed(g, reference, &part));
     *reference->field = part;
+    note(g, reference, part);
     return NULL;
 }
 
 weir_error *weir__generation_build_upstreams(struct generation *g)
 {
+    /* Upstreams refer to certificates themselves. */
+    for (size_t i = 0; i < weir__config_reference_count(g->config); i++)
+        note_content(g, weir__config_reference_at(g->config, i));
     WEIR_ARRAY_EACH(struct upstream_config, upstream, g->top->upstreams)
-    WEIR_TRY(add(g, upstream));
+    WEIR_TRY(add(g, upstream, weir__generation_node(g, "upstreams", upstream->name)));
     for (size_t i = 0; i < weir__config_reference_count(g->config); i++)
         WEIR_TRY(point(g, weir__config_reference_at(g->config, i)));
     return NULL;

@@ -24,36 +24,21 @@
 #    define SANITIZED false
 #endif
 
-static weir_error *new_config(weir_host *host, const weir_host_options *options)
-{
-    struct config_settings settings = {.path = host->config_path,
-                                       .sets = options->sets,
-                                       .set_names = options->set_names,
-                                       .n_sets = options->set_count,
-                                       .trace = options->inspect,
-                                       .version = 1};
-    struct config_lookup lookup;
-
-    WEIR_TRY(weir__config_new(&settings, &host->generation->config));
-    lookup = weir__registry_lookup(host->generation->registry);
-    weir__config_set_lookup(host->generation->config, &lookup);
-    return NULL;
-}
-
 static weir_error *init(weir_host *host, const weir_host_options *options)
 {
     host->config_path = strdup(options->config_path);
     host->plugin_dir = strdup(options->plugin_dir ? options->plugin_dir : WEIR_PLUGINDIR);
     if (!host->config_path || !host->plugin_dir)
         return weir_raise(WEIR_ENOMEM, "host");
-    host->generation = calloc(1, sizeof *host->generation);
-    if (!host->generation)
-        return weir_raise(WEIR_ENOMEM, "host");
-    host->generation->host = host;
+    host->plugins_in_place = options->plugins_in_place || SANITIZED;
+    host->config_settings = (struct config_settings){.path = host->config_path,
+                                                     .sets = options->sets,
+                                                     .set_names = options->set_names,
+                                                     .n_sets = options->set_count,
+                                                     .trace = options->inspect,
+                                                     .version = 1};
     WEIR_TRY(weir__durable_map_new(&host->durables));
-    WEIR_TRY(weir__registry_new(host->plugin_dir, options->plugins_in_place || SANITIZED,
-                                &host->generation->registry));
-    return new_config(host, options);
+    return weir__generation_new(host, NULL, &host->config_settings, &host->generation);
 }
 
 weir_error *weir_host_new(const weir_host_options *options, weir_host **ret)
@@ -65,6 +50,7 @@ weir_error *weir_host_new(const weir_host_options *options, weir_host **ret)
         return weir_raise(WEIR_ENOMEM, "host");
     pthread_mutex_init(&host->mutex, NULL);
     pthread_cond_init(&host->ready, NULL);
+    hlist_init(&host->parts);
     error = init(host, options);
     if (error) {
         weir_host_free(host);
@@ -80,15 +66,12 @@ void weir_host_free(weir_host *host)
         return;
     weir_watchdog_stop();
     weir__process_end();
+    weir__tls_watch_stop(host->tls);
+    weir__host_end_generations(host);
     weir__tls_watch_free(host->tls);
     if (host->logs_access)
         weir__access_shutdown(WEIR_S(2));
     weir_tls_tickets_unref(host->tickets);
-    weir__generation_free(host->generation);
-    if (host->executor) {
-        weir_ignore(weir_executor_shutdown(host->executor, WEIR_S(5)));
-        weir_executor_unref(host->executor);
-    }
     weir__durable_map_free(host->durables);
     pthread_cond_destroy(&host->ready);
     pthread_mutex_destroy(&host->mutex);
@@ -100,31 +83,11 @@ void weir_host_free(weir_host *host)
     free(host);
 }
 
-/* In a guard: whatever allocates from the configuration may end it. */
-static void load(void *arg)
-{
-    weir_host *host = arg;
-    struct generation *g = host->generation;
-
-    if (!weir__config_load(g->config))
-        return;
-    g->top = weir_config_alloc(g->config, sizeof *g->top);
-    weir__schema_load_plugins(g->config, weir__config_root(g->config));
-    weir__config_parse(g->config, weir__config_root(g->config), weir__top_options, g->top);
-    weir__generation_settle(g);
-    weir__generation_build(g);
-    if (weir__config_error_count(g->config) == 0)
-        host->state = HOST_LOADED;
-}
-
 bool weir_host_load(weir_host *host)
 {
     if (host->state != HOST_NEW)
         return false;
-    host->state = HOST_REFUSED;
-    weir__schema_begin(host->generation->registry);
-    (void)weir__config_guard(host->generation->config, load, host);
-    weir__schema_begin(NULL);
+    host->state = weir__generation_load(host->generation) ? HOST_LOADED : HOST_REFUSED;
     return host->state == HOST_LOADED;
 }
 
@@ -229,7 +192,7 @@ bool weir_host_endpoint_at(const weir_host *host, size_t index, weir_host_endpoi
         }
         *ret = (weir_host_endpoint){.listener = listener->name,
                                     .protocol = listener->protocol->name,
-                                    .address = listener->addresses[index].name,
+                                    .address = weir__address_name(&listener->addresses[index]),
                                     .tls = listener->tls != NULL};
         return true;
     }
@@ -248,7 +211,9 @@ bool weir_host_socket_at(const weir_host *host, size_t index, weir_host_socket *
             index -= listener->n_addresses;
             continue;
         }
-        *ret = (weir_host_socket){listener->name, address->name, address->fd, address->inherited};
+        *ret = (weir_host_socket){listener->name, weir__address_name(address),
+                                  weir__address_fd(address),
+                                  address->socket && address->socket->inherited};
         return true;
     }
     return false;
@@ -258,7 +223,8 @@ void weir_host_keep_sockets(weir_host *host)
 {
     for (size_t i = 0; i < host->generation->n_listeners; i++)
         for (size_t k = 0; k < host->generation->listeners[i]->n_addresses; k++)
-            host->generation->listeners[i]->addresses[k].kept = true;
+            if (host->generation->listeners[i]->addresses[k].socket)
+                host->generation->listeners[i]->addresses[k].socket->kept = true;
 }
 
 const char *weir_host_explain(int code)

@@ -18,6 +18,7 @@
 #include <weir/executor.h>
 #include <weir/log.h>
 
+#include "host/generation/change.h"
 #include "host/generation/generation.h"
 #include "host/generation/tls_watch.h"
 #include "host/health/health.h"
@@ -33,46 +34,16 @@ static weir_logger *logger(void)
 
 /* On a traffic loop: the beginning. */
 
-static weir_error *serve_all(struct traffic_thread *thread)
-{
-    const struct generation *g = thread->host->generation;
-    size_t n = 0;
-
-    for (size_t i = 0; i < g->n_listeners; i++)
-        n += g->listeners[i]->n_addresses;
-    thread->servers = calloc(n + 1, sizeof(weir_server *));
-    if (!thread->servers)
-        return weir_raise(WEIR_ENOMEM, "servers");
-    for (size_t i = 0; i < g->n_listeners; i++)
-        weir__listener_enter(g->listeners[i], &thread->traffic);
-    for (size_t i = 0; i < g->n_listeners; i++) {
-        if (g->listeners[i]->protocol->datagram) {
-            WEIR_TRY(weir__datagrams_serve(g->listeners[i], &thread->traffic));
-            continue;
-        }
-        for (size_t k = 0; k < g->listeners[i]->n_addresses; k++) {
-            WEIR_TRY(weir__listener_serve(g->listeners[i], k, &thread->traffic,
-                                          &thread->servers[thread->n_servers]));
-            thread->n_servers++;
-        }
-    }
-    return NULL;
-}
-
 static weir_error *begin_work(struct traffic_thread *thread)
 {
-    weir_host *host = thread->host;
-    const struct debug_config *debug = host->generation->top->debug;
+    struct change_share share = {.change = thread->host->first, .thread = thread};
+    bool more = true;
 
-    if (debug && debug->enabled)
-        weir_loop_set_slow_callback(thread->traffic.loop, debug->slow_callback);
-    WEIR_TRY(weir__resolver_configure(&host->generation->top->resolver, thread->traffic.loop));
-    weir_loop_set_default_executor(thread->traffic.loop, host->executor);
-    for (weir_instance *i = host->generation->instances; i; i = i->next)
-        WEIR_TRY(weir__instance_loop_start(i, &thread->traffic));
-    for (size_t i = 0; i < host->generation->n_upstreams; i++)
-        WEIR_TRY(weir__upstream_enter(host->generation->upstreams[i], &thread->traffic));
-    return serve_all(thread);
+    thread->generation = thread->host->generation;
+    WEIR_TRY(weir__loop_settings(thread, NULL, thread->generation));
+    while (more)
+        WEIR_TRY(weir__loop_enter(&share, &more));
+    return NULL;
 }
 
 static void tell_ready(struct traffic_thread *thread, weir_error *take_error)
@@ -102,53 +73,20 @@ static weir_error *begin(void *arg)
 
 /* On a traffic loop: the end. */
 
-static void finish(struct traffic_thread *thread)
+void weir__loop_finish(struct traffic_thread *thread)
 {
-    struct generation *g = thread->host->generation;
-
-    for (size_t i = 0; i < g->n_upstreams; i++)
-        weir__upstream_clear_pools(g->upstreams[i], &thread->traffic);
-    for (weir_instance *i = g->instances; i; i = i->next)
-        weir__instance_loop_stop(i, &thread->traffic);
+    weir__loop_leave_all(thread);
     weir_loop_stop(thread->traffic.loop);
-}
-
-static weir_error *server_closed(void *arg)
-{
-    struct traffic_thread *thread = arg;
-
-    if (--thread->n_open == 0)
-        finish(thread);
-    return NULL;
 }
 
 static weir_error *drain(void *arg)
 {
     struct traffic_thread *thread = arg;
-    struct generation *g = thread->host->generation;
-    bool datagrams = false;
 
     if (thread->traffic.draining)
         return NULL;
     thread->traffic.draining = true;
-    thread->n_open = thread->n_servers;
-    for (size_t i = 0; i < thread->n_servers; i++) {
-        weir_server_close(thread->servers[i]);
-        weir_server_on_closed(thread->servers[i], server_closed, thread);
-    }
-    for (size_t i = 0; i < g->n_listeners; i++)
-        datagrams |= weir__datagrams_close(g->listeners[i]->slot, &thread->traffic);
-    for (size_t i = 0; i < g->n_upstreams; i++)
-        weir__upstream_clear_pools(g->upstreams[i], &thread->traffic);
-    for (size_t i = 0; i < g->n_listeners; i++)
-        weir__listener_drain(g->listeners[i], &thread->traffic);
-    /* Behind the ends of those sockets, which the loop tells next. */
-    if (datagrams) {
-        thread->n_open++;
-        WEIR_TRY(weir_loop_call_soon(thread->traffic.loop, server_closed, thread, NULL, NULL));
-    }
-    if (!thread->n_open)
-        finish(thread);
+    weir__loop_drain(thread);
     return NULL;
 }
 
@@ -157,8 +95,7 @@ static weir_error *abort_all(void *arg)
     struct traffic_thread *thread = arg;
 
     thread->traffic.aborting = true;
-    for (size_t i = 0; i < thread->n_servers; i++)
-        weir_server_abort_connections(thread->servers[i]);
+    weir__loop_abort_connections(thread);
     return NULL;
 }
 
@@ -199,14 +136,10 @@ static void *thread_main(void *arg)
     if (error)
         tell_ready(thread, error);
     if (thread->traffic.loop) {
-        for (size_t i = 0; i < thread->n_servers; i++)
-            weir_server_unref(thread->servers[i]);
+        weir__loop_forget_servers(thread);
         weir_loop_cancel_tasks(thread->traffic.loop);
         weir_loop_close_force(thread->traffic.loop, CLOSE_GRACE);
     }
-    free(thread->servers);
-    thread->servers = NULL;
-    thread->n_servers = 0;
     weir__traffic_leave(&thread->traffic);
     /* A start that fails joins its threads itself. */
     if (__atomic_load_n(&thread->host->serving, __ATOMIC_ACQUIRE))
@@ -306,6 +239,8 @@ static weir_error *spawn_threads(weir_host *host)
 
         thread->host = host;
         thread->traffic.index = i;
+        hlist_init(&thread->traffic.parts);
+        hlist_init(&thread->servings);
         code = pthread_create(&thread->thread, NULL, thread_main, thread);
         if (code)
             return weir_raise(code, "cannot start thread %u of %u", i + 1,
@@ -325,7 +260,7 @@ static void log_addresses(const weir_host *host)
 
         for (size_t k = 0; k < listener->n_addresses; k++)
             weir_log(logger(), WEIR_LOG_INFO, "listener %s: %s on %s%s", listener->name,
-                     listener->protocol->name, listener->addresses[k].name,
+                     listener->protocol->name, weir__address_name(&listener->addresses[k]),
                      listener->tls ? " with TLS" : "");
     }
 }
@@ -349,6 +284,8 @@ weir_error *weir_host_start(weir_host *host, weir_loop *control)
     host->control = control;
     /* Checks of servers look names up here; whoever looked before has set the loop up. */
     weir_ignore(weir__resolver_configure(&host->generation->top->resolver, control));
+    host->n_loops = host->generation->n_loops;
+    WEIR_TRY(weir__change_new(host, NULL, host->generation, &host->first));
     error = spawn_threads(host);
     failed = wait_ready(host);
     if (error)
@@ -361,13 +298,14 @@ weir_error *weir_host_start(weir_host *host, weir_loop *control)
         for (unsigned i = 0; i < host->n_threads; i++)
             join(&host->threads[i]);
         host->state = HOST_STOPPED;
+        weir__change_free(WEIR_TAKE(host->first));
         return error;
     }
-    for (weir_instance *i = host->generation->instances; i; i = i->next)
-        weir__instance_commit(i);
+    weir__change_free(WEIR_TAKE(host->first));
+    weir__generation_committed(host->generation, NULL);
     __atomic_store_n(&host->serving, true, __ATOMIC_RELEASE);
     host->state = HOST_RUNNING;
-    weir__tls_watch_start(host->tls, control, host->executor);
+    weir__tls_watch_start(host->tls, control, host->generation->executor);
     watch_memory(host);
     log_addresses(host);
     error = weir__health_new(control, &host->health);

@@ -168,3 +168,18 @@ weir_error *weir_host_reopen(weir_host *host)
         weir_ignore(access);
     return error ? error : access;
 }
+
+weir_error *weir__loop_settings(struct traffic_thread *thread, const struct generation *from,
+                                const struct generation *to)
+{
+    const struct debug_config *debug = to->top->debug;
+    weir_loop *loop = thread->traffic.loop;
+
+    if (!from || from->executor != to->executor)
+        weir_loop_set_default_executor(loop, to->executor);
+    if (debug && debug->enabled && (!from || !weir__content_equal(&from->debug, &to->debug)))
+        weir_loop_set_slow_callback(loop, debug->slow_callback);
+    if (from && weir__content_equal(&from->resolver, &to->resolver))
+        return NULL; /* what it remembers stays */
+    return weir__resolver_configure(&to->top->resolver, loop);
+}

@@ -230,6 +230,7 @@ static void prepare_listener(struct generation *g, weir_listener *listener,
 {
     struct certificate_config *const *certificates = said->tls->certificates.items;
     const struct listener_tls *plan = listener_plan(g, said->tls, tickets);
+    struct tls_plan shared;
     weir_error *error;
 
     listener->max_handshakes = said->tls->max_handshakes;
@@ -241,9 +242,16 @@ static void prepare_listener(struct generation *g, weir_listener *listener,
                           "`min_version` and `tls.protocols` have no version in common");
         return;
     }
+    weir__tls_part_begin(&shared, g, "listeners", said->name, listener->part);
+    listener->tls = weir__tls_part_take(g, &shared);
+    if (listener->tls)
+        return;
     error = make_server(plan, &listener->tls);
     if (!error) {
         watch_listener(g, listener, said, plan);
+        error = weir__tls_part_keep(g, &shared, listener->tls, &listener->tls_watched);
+        if (error)
+            report(g, said->tls, error);
         return;
     }
     for (size_t i = 0; i < said->tls->certificates.count; i++) {
@@ -285,7 +293,14 @@ static void prepare_upstream(struct generation *g, weir_upstream *upstream,
 {
     weir_tls_options *options = weir_config_alloc(g->config, sizeof *options);
     weir_tls_certificate *certificate = weir_config_alloc(g->config, sizeof *certificate);
+    struct tls_plan shared;
     weir_error *error;
+
+    weir__tls_part_begin(&shared, g, "upstreams", said->name, upstream->part);
+    upstream->security = shared.content.a | 1;
+    upstream->tls = weir__tls_part_take(g, &shared);
+    if (upstream->tls)
+        return;
 
     *options = (weir_tls_options){
         WEIR_SIZED(weir_tls_options), .ca_file = said->tls->ca, .no_verify = !said->tls->verify,
@@ -296,9 +311,13 @@ static void prepare_upstream(struct generation *g, weir_upstream *upstream,
         options->certificate_count = 1;
     }
     error = make_client(options, &upstream->tls);
-    if (!error)
+    if (!error) {
         watch_upstream(g, upstream, said, options);
-    else if (said->tls->certificate && is_bad(said->tls->certificate))
+        error = weir__tls_part_keep(g, &shared, upstream->tls, &upstream->tls_watched);
+    }
+    if (!error)
+        return;
+    if (said->tls->certificate && is_bad(said->tls->certificate))
         weir_ignore(error);
     else
         report(g, said->tls->ca ? (const void *)&said->tls->ca : said->tls, error);
@@ -328,10 +347,12 @@ void weir__generation_prepare_tls(struct generation *g)
     check_certificate(g, said);
     for (size_t i = 0; i < g->n_listeners; i++) {
         WEIR_ARRAY_EACH(const struct listener_config, said, g->top->listeners)
-        if (said->tls && !strcmp(said->name, g->listeners[i]->name))
+        if (said->tls && !strcmp(said->name, g->listeners[i]->name) &&
+            weir__generation_made(g, g->listeners[i]->part))
             prepare_listener(g, g->listeners[i], said, g->host->tickets);
     }
     for (size_t i = 0; i < g->n_upstreams; i++)
-        if (g->upstream_configs[i]->tls && g->upstream_configs[i]->tls->enabled)
+        if (g->upstream_configs[i]->tls && g->upstream_configs[i]->tls->enabled &&
+            weir__generation_made(g, g->upstreams[i]->part))
             prepare_upstream(g, g->upstreams[i], g->upstream_configs[i]);
 }

@@ -8,6 +8,8 @@
 
 #include <weir/loop.h>
 
+#include "host/generation/list.h"
+
 #define HOST_MAX_LOOPS  256
 #define HOST_CACHE_LINE 64
 
@@ -20,11 +22,17 @@ struct traffic {
     unsigned index;
     weir_loop *loop;
     bool draining;
-    bool aborting; /* the grace is over: what still runs is ended */
-    bool rehearsal; /* of a configuration's tests: nothing is recorded */
+    bool aborting;      /* the grace is over: what still runs is ended */
+    bool rehearsal;     /* of a configuration's tests: nothing is recorded */
+    struct hlist parts; /* entered on this loop, in order */
     struct lease_cache leases;
     struct metric_table *metrics; /* atomic; outlives the loop's thread */
 };
+
+struct part;
+
+/* This loop uses the part no more: tells the control loop. */
+void weir__part_left(struct part *part, struct traffic *traffic);
 
 /* The traffic loop of this thread; NULL elsewhere. */
 struct traffic *weir__traffic(void);

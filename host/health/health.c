@@ -177,6 +177,13 @@ static weir_error *check_of(struct health *health, weir_upstream *upstream, stru
 
     *ret_new = !check;
     if (check && check->upstream != upstream) {
+        /* What is under way belongs to the old definition, which may go. */
+        if (check->probe) {
+            weir__probe_cancel(WEIR_TAKE(check->probe));
+            health->n_probes--;
+            weir_timer_stop(&check->timer);
+            *ret_new = true;
+        }
         weir__upstream_unref(check->upstream);
         check->upstream = weir__upstream_ref(upstream);
     }

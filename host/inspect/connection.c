@@ -67,9 +67,10 @@ weir_error *weir__connection_know(struct connection *connection, struct inspect_
     return NULL;
 }
 
-weir_error *weir__connection_begin(struct connection *connection, const weir_listener *listener,
+weir_error *weir__connection_begin(struct connection *connection, weir_listener *listener,
                                    weir_slice rest)
 {
+    weir__connection_pin(connection, listener);
     weir_transport_set_instance(connection->transport, listener->instance);
     return weir_transport_set_protocol(connection->transport, listener->protocol,
                                        listener->protocol_config, rest, NULL);
@@ -99,7 +100,7 @@ static weir_error *give_up(struct looking *looking, weir_outcome outcome, weir_e
 static weir_error *go_on(struct looking *looking, enum inspect_end end, weir_slice rest)
 {
     struct connection *connection = weir__connection_of(looking->transport);
-    const weir_listener *listener = connection->local->current;
+    weir_listener *listener = connection->local->current;
     weir_error *error;
 
     if (end == INSPECT_FAILED)

@@ -36,7 +36,7 @@ static void move(struct connection *connection, struct slot *slot, struct slot_l
     HOST_COUNT(local->counters.open, 1);
 }
 
-static weir_error *begin(struct connection *connection, const weir_listener *listener)
+static weir_error *begin(struct connection *connection, weir_listener *listener)
 {
     weir_slice nothing = {NULL, 0};
 
@@ -126,6 +126,7 @@ weir_error *weir_listener_hand_over(weir_transport *transport, const weir_handof
     WEIR_TRY(weir__slot_admit(config->slot, local));
     connection->handoffs++;
     move(connection, config->slot, local);
+    weir__connection_pin(connection, listener);
     error = listener->tls ? begin_tls(connection, listener) : begin(connection, listener);
     return error;
 }

@@ -79,7 +79,7 @@ extern const weir_protocol weir__inspect_protocol;
 struct connection;
 /* As for a connection that was just accepted, after inspection: the listener's protocol begins, and
  * receives `rest` first. Errors: as weir_transport_set_protocol(). */
-weir_error *weir__connection_begin(struct connection *connection, const weir_listener *listener,
+weir_error *weir__connection_begin(struct connection *connection, weir_listener *listener,
                                    weir_slice rest) WEIR_MUST_USE;
 /* Takes the facts, over those that were known already. Errors: WEIR_ENOMEM. */
 weir_error *weir__connection_know(struct connection *connection,

@@ -71,7 +71,7 @@ static weir_error *bound_to(int fd, weir_address *ret)
     return NULL;
 }
 
-static weir_error *bind_all(struct bound_address *address, const char *text, unsigned n_loops)
+static weir_error *bind_all(struct bound_socket *address, const char *text, unsigned n_loops)
 {
     weir_address where;
 
@@ -98,7 +98,7 @@ static bool is_datagram(int fd)
 }
 
 /* The one of that name, or the descriptor; a duplicate. */
-static weir_error *take_handed(struct bound_address *address, const char *text)
+static weir_error *take_handed(struct bound_socket *address, const char *text)
 {
     int fds[64], found = -1;
     size_t count = 0;
@@ -119,18 +119,19 @@ static weir_error *take_handed(struct bound_address *address, const char *text)
     return weir_socket_name(address->fd, address->name, sizeof address->name);
 }
 
-weir_error *weir__datagrams_bind(weir_listener *listener, size_t index, const char *text)
+weir_error *weir__datagrams_bind(struct bound_socket *socket, const weir_listener *listener)
 {
-    struct bound_address *address = &listener->addresses[index];
+    const char *text = socket->text;
     weir_error *error;
 
+    socket->datagram = true;
     if (strncmp(text, "unix:", 5) == 0)
         return weir_raise(WEIR_EUNSUPPORTED, "datagrams of Unix sockets are not listened for");
     if (strncmp(text, "systemd:", 8) == 0 || strncmp(text, "fd:", 3) == 0)
-        return take_handed(address, text);
-    error = bind_all(address, text, listener->n_loops);
+        return take_handed(socket, text);
+    error = bind_all(socket, text, listener->n_loops);
     if (error)
-        weir__address_close(address);
+        weir__socket_close(socket);
     return error;
 }
 
@@ -139,7 +140,7 @@ struct datagram_socket {
     struct hlist link; /* in slot_loop->datagrams */
     weir_datagram *socket;
     const weir_datagram_protocol *protocol;
-    char name[sizeof((struct bound_address *)0)->name];
+    char name[sizeof((struct bound_socket *)0)->name];
 };
 
 static void close_socket(struct datagram_socket *open)
@@ -162,7 +163,7 @@ static struct datagram_socket *find_socket(const weir_listener *listener, struct
     return NULL;
 }
 
-static weir_error *open_on(weir_listener *listener, const struct bound_address *address,
+static weir_error *open_on(weir_listener *listener, const struct bound_socket *address,
                            struct traffic *traffic, struct slot_loop *local)
 {
     weir_datagram_options options = {WEIR_SIZED(weir_datagram_options), .tell_local = true};
@@ -198,7 +199,7 @@ static bool has_address(const weir_listener *listener, const struct datagram_soc
 {
     for (size_t i = 0; i < listener->n_addresses; i++)
         if (open->protocol == listener->protocol->datagram &&
-            !strcmp(listener->addresses[i].name, open->name))
+            !strcmp(weir__address_name(&listener->addresses[i]), open->name))
             return true;
     return false;
 }
@@ -216,8 +217,8 @@ weir_error *weir__datagrams_serve(weir_listener *listener, struct traffic *traff
             close_socket(open);
     }
     for (size_t i = 0; i < listener->n_addresses; i++)
-        if (!find_socket(listener, local, listener->addresses[i].name))
-            WEIR_TRY(open_on(listener, &listener->addresses[i], traffic, local));
+        if (!find_socket(listener, local, weir__address_name(&listener->addresses[i])))
+            WEIR_TRY(open_on(listener, listener->addresses[i].socket, traffic, local));
     return NULL;
 }
 
@@ -240,7 +241,7 @@ weir_listener *weir_listener_acquire_socket(weir_datagram *socket)
     weir_listener *listener = slot && traffic ? slot->loops[traffic->index].current : NULL;
 
     if (listener)
-        listener->uses[traffic->index].count++;
+        weir__listener_use(listener, traffic->index);
     return listener;
 }
 

@@ -20,6 +20,7 @@
 #include "host/generation/durable.h"
 #include "host/generation/tls_watch.h"
 #include "host/inspect/inspect.h"
+#include "host/plugin/plugin.h"
 
 const char weir__connection_kind = 0;
 
@@ -80,11 +81,11 @@ weir_error *weir__listener_new(const char *name, size_t n_addresses, unsigned n_
         return weir_raise(WEIR_ENOMEM, "listener");
     }
     listener->n_addresses = n_addresses;
-    for (size_t i = 0; i < n_addresses; i++)
-        listener->addresses[i].fd = -1;
     *ret = listener;
     return NULL;
 }
+
+/* Sockets */
 
 /* The path of "unix:/path"; NULL for other addresses. */
 static const char *path_of(const char *address)
@@ -93,42 +94,95 @@ static const char *path_of(const char *address)
 }
 
 /* Removes the file of a Unix socket, unless somebody has put another in its place. */
-static void remove_file(const struct bound_address *address)
+static void remove_file(const struct bound_socket *socket)
 {
-    const char *path = path_of(address->name);
+    const char *path = path_of(socket->name);
     struct stat status;
 
-    if (path && !address->kept && address->inode && lstat(path, &status) == 0 &&
-        status.st_dev == address->device && status.st_ino == address->inode)
+    if (path && !socket->kept && socket->inode && lstat(path, &status) == 0 &&
+        status.st_dev == socket->device && status.st_ino == socket->inode)
         unlink(path);
 }
 
-void weir__address_close(struct bound_address *address)
+void weir__socket_close(struct bound_socket *socket)
 {
-    while (address->n_more)
-        close(address->more[--address->n_more]);
-    free(WEIR_TAKE(address->more));
-    if (address->fd >= 0)
-        close(address->fd);
-    address->fd = -1;
+    if (!socket)
+        return;
+    while (socket->n_more)
+        close(socket->more[--socket->n_more]);
+    free(WEIR_TAKE(socket->more));
+    if (socket->fd < 0)
+        return;
+    if (!socket->datagram)
+        remove_file(socket);
+    close(socket->fd);
+    socket->fd = -1;
+}
+
+static void socket_unref(struct bound_socket *socket)
+{
+    if (!socket || __atomic_sub_fetch(&socket->refs, 1, __ATOMIC_ACQ_REL))
+        return;
+    weir__socket_close(socket);
+    free(socket->text);
+    free(socket);
+}
+
+static weir_error *socket_new(const char *text, unsigned n_loops, struct bound_socket **ret)
+{
+    struct bound_socket *socket = calloc(1, sizeof *socket + n_loops * sizeof(struct serving *));
+
+    if (socket)
+        socket->text = strdup(text);
+    if (!socket || !socket->text) {
+        free(socket);
+        return weir_raise(WEIR_ENOMEM, "listening socket");
+    }
+    socket->refs = 1;
+    socket->fd = -1;
+    *ret = socket;
+    return NULL;
+}
+
+const char *weir__address_name(const struct bound_address *address)
+{
+    return address->socket ? address->socket->name : "";
+}
+
+int weir__address_fd(const struct bound_address *address)
+{
+    return address->socket ? address->socket->fd : -1;
+}
+
+void weir__listener_share(weir_listener *listener, size_t index, struct bound_socket *socket)
+{
+    struct bound_socket *before = listener->addresses[index].socket;
+
+    __atomic_add_fetch(&socket->refs, 1, __ATOMIC_RELAXED);
+    listener->addresses[index].socket = socket;
+    socket_unref(before);
 }
 
 void weir__listener_close_sockets(weir_listener *listener)
 {
-    for (size_t i = 0; i < listener->n_addresses; i++) {
-        if (listener->addresses[i].fd >= 0)
-            remove_file(&listener->addresses[i]);
-        weir__address_close(&listener->addresses[i]);
-    }
+    for (size_t i = 0; i < listener->n_addresses; i++)
+        weir__socket_close(listener->addresses[i].socket);
 }
 
 void weir__listener_free(weir_listener *listener)
 {
     if (!listener)
         return;
-    weir__listener_close_sockets(listener);
+    for (size_t i = 0; listener->addresses && i < listener->n_addresses; i++)
+        socket_unref(listener->addresses[i].socket);
     weir__routes_free(listener->routes);
     weir__tls_watched_end(listener->tls_watched);
+    while (listener->own) {
+        weir_instance *instance = listener->own;
+
+        listener->own = instance->next_own;
+        weir__instance_free(instance);
+    }
     if (listener->tls)
         weir_tls_context_unref(listener->tls);
     free(listener->addresses);
@@ -137,7 +191,7 @@ void weir__listener_free(weir_listener *listener)
 }
 
 /* A socket that the process was started with, under that name, and that has the address. */
-static bool inherit(struct bound_address *address, const char *name, const char *text)
+static bool inherit(struct bound_socket *into, const char *name, const char *text)
 {
     int fds[64];
     size_t count = 0;
@@ -155,38 +209,79 @@ static bool inherit(struct bound_address *address, const char *name, const char 
         weir_ignore(unnamed);
         if (!same)
             continue;
-        address->fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
-        if (address->fd < 0)
+        into->fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+        if (into->fd < 0)
             return false;
-        (void)fcntl(address->fd, F_SETFL, fcntl(address->fd, F_GETFL) | O_NONBLOCK);
-        address->inherited = true;
-        address->kept = true;
+        (void)fcntl(into->fd, F_SETFL, fcntl(into->fd, F_GETFL) | O_NONBLOCK);
+        into->inherited = true;
+        into->kept = true;
         return true;
     }
     return false;
 }
 
-weir_error *weir__listener_bind(weir_listener *listener, size_t index, const char *text)
+static weir_error *bind_socket(struct bound_socket *socket, const weir_listener *listener)
 {
-    struct bound_address *address = &listener->addresses[index];
     weir_server_options options = {WEIR_SIZED(weir_server_options), .backlog = listener->backlog};
-
+    const char *text = socket->text;
     struct stat status;
 
     if (listener->protocol->datagram)
-        return weir__datagrams_bind(listener, index, text);
-    if (inherit(address, listener->name, text) || inherit(address, NULL, text))
-        return weir_socket_name(address->fd, address->name, sizeof address->name);
-    WEIR_TRY(weir_listen_socket(text, &options, &address->fd));
-    address->inherited = strncmp(text, "systemd:", 8) == 0 || strncmp(text, "fd:", 3) == 0;
-    if (path_of(text) && lstat(path_of(text), &status) == 0) {
-        address->device = status.st_dev;
-        address->inode = status.st_ino;
+        return weir__datagrams_bind(socket, listener);
+    if (!inherit(socket, listener->name, text) && !inherit(socket, NULL, text)) {
+        WEIR_TRY(weir_listen_socket(text, &options, &socket->fd));
+        socket->inherited = strncmp(text, "systemd:", 8) == 0 || strncmp(text, "fd:", 3) == 0;
+        if (path_of(text) && lstat(path_of(text), &status) == 0) {
+            socket->device = status.st_dev;
+            socket->inode = status.st_ino;
+        }
     }
-    return weir_socket_name(address->fd, address->name, sizeof address->name);
+    return weir_socket_name(socket->fd, socket->name, sizeof socket->name);
+}
+
+weir_error *weir__listener_bind(weir_listener *listener, size_t index, const char *text)
+{
+    struct bound_socket *socket = NULL;
+    weir_error *error;
+
+    WEIR_TRY(socket_new(text, listener->n_loops, &socket));
+    error = bind_socket(socket, listener);
+    if (!error)
+        weir__listener_share(listener, index, socket);
+    socket_unref(socket);
+    return error;
 }
 
 /* Connections. */
+
+void weir__listener_use(weir_listener *listener, unsigned loop)
+{
+    HOST_COUNT(listener->uses[loop].count, 1);
+}
+
+/* The last use on this loop of a part that is not in force there any more: the control loop is told. */
+static void unuse(weir_listener *listener, unsigned loop)
+{
+    HOST_COUNT(listener->uses[loop].count, -1);
+    if (!listener->uses[loop].count && listener->part)
+        weir__part_left(listener->part, weir__traffic());
+}
+
+void weir__connection_pin(struct connection *connection, weir_listener *listener)
+{
+    unsigned loop = (unsigned)(connection->local - connection->slot->loops);
+    weir_listener *before = connection->part;
+
+    connection->part = listener;
+    if (listener) {
+        weir__listener_use(listener, loop);
+        HOST_COUNT(listener->uses[loop].connections, 1);
+    }
+    if (before) {
+        HOST_COUNT(before->uses[loop].connections, -1);
+        unuse(before, loop);
+    }
+}
 
 static void connection_drop(void *context)
 {
@@ -202,6 +297,7 @@ static void connection_drop(void *context)
     if (connection->facts)
         weir__facts_free(connection->facts);
     free(connection->facts);
+    weir__connection_pin(connection, NULL);
     free(connection);
 }
 
@@ -242,7 +338,7 @@ static weir_error *accepted(weir_transport *transport, const weir_protocol **pro
     struct slot *slot = arg;
     struct traffic *traffic = weir__traffic();
     struct slot_loop *local = &slot->loops[traffic->index];
-    const weir_listener *listener = local->current;
+    weir_listener *listener = local->current;
     struct connection *connection;
     uint64_t open = __atomic_add_fetch(&slot->limit->open, 1, __ATOMIC_RELAXED);
     weir_error *error;
@@ -250,6 +346,10 @@ static weir_error *accepted(weir_transport *transport, const weir_protocol **pro
     if ((slot->limit->limit && open > slot->limit->limit) ||
         __atomic_load_n(&slot->limit->memory_full, __ATOMIC_RELAXED))
         return refuse(slot, local, transport);
+    if (!listener) { /* removed during the TLS handshake */
+        __atomic_sub_fetch(&slot->limit->open, 1, __ATOMIC_RELAXED);
+        return WEIR_RAISE_FAST(WEIR_ECLOSED, "the listener is gone");
+    }
     error = weir__slot_admit(slot, local);
     if (error)
         weir__record_refused(slot, transport);
@@ -268,6 +368,7 @@ static weir_error *accepted(weir_transport *transport, const weir_protocol **pro
     hlist_append(&local->connections, &connection->link);
     HOST_COUNT(local->counters.accepted, 1);
     HOST_COUNT(local->counters.open, 1);
+    weir__connection_pin(connection, listener);
     weir_transport_set_context(transport, connection, connection_drop);
     weir_transport_set_instance(transport, listener->instance);
     *protocol = listener->inspect ? &weir__inspect_protocol : listener->protocol;
@@ -298,9 +399,37 @@ static bool has_enough(void *arg)
     return 8 * slot->n_loops * mine > 9 * weir__slot_open(slot) + 64 * slot->n_loops;
 }
 
-void weir__listener_enter(weir_listener *listener, struct traffic *traffic)
+void weir__slot_set(struct slot *slot, weir_listener *listener, struct traffic *traffic)
 {
-    listener->slot->loops[traffic->index].current = listener;
+    struct slot_loop *local = &slot->loops[traffic->index];
+    weir_listener *before = local->current;
+
+    if (before == listener)
+        return;
+    local->current = listener;
+    if (listener) {
+        /* The control loop counts each time that it is entered; this loop counts only once. */
+        if (listener->uses[traffic->index].count && listener->part)
+            weir__part_left(listener->part, traffic);
+        weir__listener_use(listener, traffic->index);
+    }
+    /* Those that cannot go on with what comes now end as they do when weir stops. */
+    if (before && (!listener || listener->protocol != before->protocol))
+        weir__slot_drain(slot, traffic);
+    if (before)
+        unuse(before, traffic->index);
+}
+
+bool weir__listener_serves_alike(const weir_listener *a, const weir_listener *b)
+{
+    return a == b || (a->slot == b->slot && a->tls == b->tls &&
+                      a->handshake_timeout.ns == b->handshake_timeout.ns &&
+                      a->max_handshakes == b->max_handshakes &&
+                      a->max_handshakes_per_address == b->max_handshakes_per_address &&
+                      a->proxy.n_trusted == b->proxy.n_trusted &&
+                      (a->proxy.n_trusted == 0 ||
+                       memcmp(a->proxy.trusted, b->proxy.trusted,
+                              a->proxy.n_trusted * sizeof *a->proxy.trusted) == 0));
 }
 
 weir_error *weir__listener_serve(weir_listener *listener, size_t index, struct traffic *traffic,
@@ -322,13 +451,13 @@ weir_error *weir__listener_serve(weir_listener *listener, size_t index, struct t
         options.tls = NULL;
         options.accepted = accepted_to_redirect;
     }
-    return weir_server_new(traffic->loop, listener->addresses[index].fd, &options,
-                           listener->protocol, listener->protocol_config, ret);
+    return weir_server_new(traffic->loop, weir__address_fd(&listener->addresses[index]), &options,
+                           listener->protocol, NULL, ret);
 }
 
-void weir__listener_drain(weir_listener *listener, struct traffic *traffic)
+void weir__slot_drain(struct slot *slot, struct traffic *traffic)
 {
-    struct slot_loop *local = &listener->slot->loops[traffic->index];
+    struct slot_loop *local = &slot->loops[traffic->index];
     struct hlist waiting;
 
     hlist_init(&waiting);
@@ -369,8 +498,15 @@ weir_listener *weir_listener_acquire(weir_transport *transport)
     struct connection *connection = weir__connection_of(transport);
     weir_listener *listener = connection ? connection->local->current : NULL;
 
-    if (listener)
-        listener->uses[connection->local - connection->slot->loops].count++;
+    /* Another protocol, or another build of it, cannot go on with this connection. */
+    if (!listener || listener->protocol != connection->part->protocol)
+        return NULL;
+    if (listener != connection->part && !listener->protocol->serve) {
+        weir_transport_set_instance(transport, listener->instance);
+        weir_transport_set_config(transport, listener->protocol_config);
+        weir__connection_pin(connection, listener);
+    }
+    weir__listener_use(listener, (unsigned)(connection->local - connection->slot->loops));
     return listener;
 }
 
@@ -379,7 +515,7 @@ void weir_listener_release(weir_listener *listener)
     struct traffic *traffic = weir__traffic();
 
     if (listener && traffic)
-        listener->uses[traffic->index].count--;
+        unuse(listener, traffic->index);
 }
 
 const char *weir_listener_name(const weir_listener *listener)
@@ -400,9 +536,9 @@ const void *weir_listener_config(const weir_listener *listener)
 bool weir_listener_draining(const weir_listener *listener)
 {
     struct traffic *traffic = weir__traffic();
+    const weir_listener *now = traffic ? listener->slot->loops[traffic->index].current : NULL;
 
-    return !traffic || traffic->draining ||
-           listener->slot->loops[traffic->index].current != listener;
+    return !now || traffic->draining || now->protocol != listener->protocol;
 }
 
 void weir_listener_on_drain(weir_transport *transport,

@@ -19,6 +19,7 @@
 struct durable_map;
 struct inspect_facts;
 struct inspect_plan;
+struct part;
 
 /* What all listeners share; one for the process. */
 struct connection_limit {
@@ -67,6 +68,7 @@ struct connection {
     weir_transport *transport;
     struct slot *slot;
     struct slot_loop *local;
+    weir_listener *part; /* that it runs with */
     struct hlist link;
     int64_t since; /* monotonic */
     void (*on_drain)(weir_transport *transport, void *arg);
@@ -78,32 +80,45 @@ struct connection {
 
 extern const char weir__connection_kind;
 
+/* Of one loop: written by it, read by any thread. */
 struct listener_uses {
-    uint64_t count;
+    uint64_t count;       /* connections, requests, and one while it is in force */
+    uint64_t connections; /* that it serves */
 } __attribute__((aligned(HOST_CACHE_LINE)));
 
-struct bound_address {
-    const void *field; /* where it is written */
-    int fd;            /* -1: not bound */
-    char name[128];    /* with the port that the kernel chose */
-    dev_t device;      /* of a Unix socket's file; 0: none */
+/* A listening socket, which generations hand on. The count is atomic. */
+struct bound_socket {
+    unsigned refs;
+    int fd;         /* -1: it was closed */
+    char *text;     /* what asked for it */
+    char name[128]; /* with the port that the kernel chose */
+    dev_t device;   /* of a Unix socket's file; 0: none */
     ino_t inode;
     bool inherited; /* the process was started with it */
     bool kept;      /* by somebody else, when this process has closed it */
-    bool redirects; /* of `redirect_from`: no TLS, and nobody stays */
-    int *more;      /* sockets of the loops after the first, with `reuse_port` */
+    bool datagram;
+    int *more; /* sockets of the loops after the first, with `reuse_port` */
     unsigned n_more;
+    struct serving *served[]; /* by each loop; NULL: not. Written by the loop */
+};
+
+struct bound_address {
+    const void *field;           /* where it is written */
+    struct bound_socket *socket; /* NULL: not bound */
+    bool redirects;              /* of `redirect_from`: no TLS, and nobody stays */
 };
 
 struct weir_listener {
+    struct part *part; /* NULL: it is not a generation's yet */
     char *name;
     struct slot *slot;
     const weir_protocol *protocol;
     const void *protocol_config, *listener_config;
-    weir_instance *instance;         /* borrowed from the generation */
+    weir_instance *instance;         /* of the part, or among its own */
+    weir_instance *own;              /* instances that live and die with it */
     weir_routes *routes;             /* owned */
     weir_tls_context *tls;           /* owned; NULL: plain */
-    struct tls_watched *tls_watched; /* of its files; NULL: nobody watches them */
+    struct tls_watched *tls_watched; /* of its files, until its part has it */
     weir_duration handshake_timeout;
     size_t max_handshakes, max_handshakes_per_address; /* 0: no limit */
     int backlog;
@@ -123,23 +138,36 @@ void weir__listener_free(weir_listener *listener);
 /* Binds an address. Errors: as weir_listen_socket(). */
 weir_error *weir__listener_bind(weir_listener *listener, size_t index,
                                 const char *text) WEIR_MUST_USE;
+/* Uses a socket that is bound already, in place of what the address had. */
+void weir__listener_share(weir_listener *listener, size_t index, struct bound_socket *socket);
+/* "" when it is not bound; -1. */
+const char *weir__address_name(const struct bound_address *address);
+int weir__address_fd(const struct bound_address *address);
+/* Nobody listens there any more, whoever has a reference. */
+void weir__socket_close(struct bound_socket *socket);
 void weir__listener_close_sockets(weir_listener *listener);
-/* Puts the part into force on a loop, on its thread, and serves one of its addresses. */
-void weir__listener_enter(weir_listener *listener, struct traffic *traffic);
+/* Puts a part into force on a loop, on its thread; NULL: the listener is gone, its connections drain. */
+void weir__slot_set(struct slot *slot, weir_listener *listener, struct traffic *traffic);
+/* Whether the servers of one do for the other. */
+bool weir__listener_serves_alike(const weir_listener *a, const weir_listener *b);
+/* Serves one of its addresses on this loop. */
 weir_error *weir__listener_serve(weir_listener *listener, size_t index, struct traffic *traffic,
                                  weir_server **ret) WEIR_MUST_USE;
-void weir__address_close(struct bound_address *address);
 /* datagram.c: the same for protocols of datagrams. Serves all addresses, and no others any more. */
-weir_error *weir__datagrams_bind(weir_listener *listener, size_t index,
-                                 const char *text) WEIR_MUST_USE;
+weir_error *weir__datagrams_bind(struct bound_socket *socket,
+                                 const weir_listener *listener) WEIR_MUST_USE;
 weir_error *weir__datagrams_serve(weir_listener *listener, struct traffic *traffic) WEIR_MUST_USE;
 /* False: there was none. Their connection_lost comes from the loop. */
 bool weir__datagrams_close(struct slot *slot, struct traffic *traffic);
 /* Calls what connections of this loop left for the moment when draining begins. */
-void weir__listener_drain(weir_listener *listener, struct traffic *traffic);
+void weir__slot_drain(struct slot *slot, struct traffic *traffic);
 uint64_t weir__slot_open(const struct slot *slot);
 /* record.c: a line of the access log for a connection that was closed at once. */
 void weir__record_refused(const struct slot *slot, weir_transport *transport);
+/* One more use on this loop; weir_listener_release() is the end of it. */
+void weir__listener_use(weir_listener *listener, unsigned loop);
+/* The part that a connection runs with: it lives as long as that. NULL: none any more. */
+void weir__connection_pin(struct connection *connection, weir_listener *listener);
 /* The record of a client's connection; NULL: it is somebody else's. */
 struct connection *weir__connection_of(const weir_transport *transport);
 /* limit.c: counts one more connection. Errors: WEIR_ELIMIT; that is counted, and the log says so. */

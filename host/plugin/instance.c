@@ -48,28 +48,48 @@ void weir__instance_free(weir_instance *instance)
         free(instance->loop_states[i]);
     free(instance->loop_states);
     free(instance->loop_started);
+    if (instance->executor)
+        weir_executor_unref(instance->executor);
     free(instance->state);
     free(instance->path);
     free(instance);
 }
 
-weir_error *weir__instance_start(weir_instance *instance, unsigned n_loops)
+bool weir__instance_has_life(const weir_instance_ops *ops)
 {
+    return ops && (ops->state_size || ops->loop_state_size || ops->start || ops->loop_start ||
+                   ops->loop_stop || ops->commit || ops->stop);
+}
+
+/* States of another build of the plugin, or of another kind of instance, mean nothing to it. */
+static void *state_of(const weir_instance *instance, const weir_instance *old)
+{
+    return old && old->started && old->ops == instance->ops ? old->state : NULL;
+}
+
+weir_error *weir__instance_start(weir_instance *instance, const weir_instance *old,
+                                 unsigned n_loops)
+{
+    const weir_instance_ops *ops = instance->ops;
+
+    if (!weir__instance_has_life(ops))
+        return NULL;
     instance->loop_states = calloc(n_loops, sizeof *instance->loop_states);
     instance->loop_started = calloc(n_loops, sizeof *instance->loop_started);
     if (!instance->loop_states || !instance->loop_started)
         return weir_raise(WEIR_ENOMEM, "instance");
     instance->n_loops = n_loops;
-    if (instance->ops && instance->ops->start)
-        WEIR_TRY(instance->ops->start(instance, instance->state, instance->config, NULL));
+    if (ops->start)
+        WEIR_TRY(ops->start(instance, instance->state, instance->config, state_of(instance, old)));
     instance->started = true;
     return NULL;
 }
 
-void weir__instance_commit(weir_instance *instance)
+void weir__instance_commit(weir_instance *instance, const weir_instance *old)
 {
-    if (instance->ops && instance->ops->commit)
-        instance->ops->commit(instance, instance->state, NULL);
+    if (!instance->committed && instance->ops && instance->ops->commit)
+        instance->ops->commit(instance, instance->state, state_of(instance, old));
+    instance->committed = true;
 }
 
 weir_error *weir__instance_loop_start(weir_instance *instance, struct traffic *traffic)
@@ -80,6 +100,8 @@ weir_error *weir__instance_loop_start(weir_instance *instance, struct traffic *t
 
     if (!ops || (!ops->loop_state_size && !ops->loop_start))
         return NULL;
+    free(instance->loop_states[traffic->index]); /* of an earlier time on this loop */
+    instance->loop_states[traffic->index] = NULL;
     if (ops->loop_state_size) {
         state = calloc(1, ops->loop_state_size);
         if (!state)
@@ -134,7 +156,7 @@ weir_logger *weir_instance_logger(const weir_instance *instance)
 
 weir_executor *weir_instance_executor(const weir_instance *instance)
 {
-    return instance->plugin->executor ? instance->plugin->executor : instance->executor;
+    return instance->executor;
 }
 
 static weir_error *call_make(void *state, void *arg)

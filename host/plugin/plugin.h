@@ -13,6 +13,7 @@
 #include "host/generation/traffic.h"
 
 struct durable_map;
+struct part;
 
 #define HOST_NOTE_SIZE 128
 
@@ -38,7 +39,6 @@ struct plugin {
     const weir_plugin *descriptor;
     char *owner; /* "plugin `http`" */
     const void *config;
-    weir_instance *instance;
     weir_executor *executor; /* borrowed; NULL: the default one */
 };
 
@@ -83,17 +83,19 @@ struct match_parameters {
 
 /* instance.c */
 struct weir_instance {
-    weir_instance *next;
+    weir_instance *next;          /* of those made while a generation is built */
+    weir_instance *next_own;      /* of a listener's that have no state */
+    struct part *part;            /* NULL: it has no state, and goes with its listener */
     const weir_instance_ops *ops; /* may be NULL */
     const void *config;
     void *state;
     void **loop_states;
     bool *loop_started;
     unsigned n_loops;
-    bool started;
+    bool started, committed;
     char *path;
     weir_logger *logger;
-    weir_executor *executor; /* borrowed */
+    weir_executor *executor;
     struct durable_map *durables;
     const char *plugin_name;
     struct plugin *plugin;
@@ -103,8 +105,12 @@ weir_error *weir__instance_new(const weir_instance_ops *ops, struct plugin *plug
                                const void *config, const char *path,
                                weir_instance **ret) WEIR_MUST_USE;
 void weir__instance_free(weir_instance *instance);
-weir_error *weir__instance_start(weir_instance *instance, unsigned n_loops) WEIR_MUST_USE;
-void weir__instance_commit(weir_instance *instance);
+/* Whether it lives on its own: has a state, or is told of its life. */
+bool weir__instance_has_life(const weir_instance_ops *ops);
+/* `old`: the one it replaces; NULL: none. */
+weir_error *weir__instance_start(weir_instance *instance, const weir_instance *old,
+                                 unsigned n_loops) WEIR_MUST_USE;
+void weir__instance_commit(weir_instance *instance, const weir_instance *old);
 /* On the loop's thread. */
 weir_error *weir__instance_loop_start(weir_instance *instance,
                                       struct traffic *traffic) WEIR_MUST_USE;

@@ -25,8 +25,8 @@ static json_t *listener_json(const struct explanation *e)
     said = (const weir_option_address *)listener->said->bind.items + listener->address;
     address = listener->said->bind.count ? said->text : NULL;
     if (listener->part->n_addresses > listener->address &&
-        *listener->part->addresses[listener->address].name)
-        address = listener->part->addresses[listener->address].name;
+        *weir__address_name(&listener->part->addresses[listener->address]))
+        address = weir__address_name(&listener->part->addresses[listener->address]);
     return json_pack("{s:s, s:s, s:b, s:s?, s:o}", "name", listener->said->name, "protocol",
                      listener->said->protocol->name, "tls", listener->said->tls != NULL, "address",
                      address, "where", where(e, listener->said));

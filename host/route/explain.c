@@ -35,8 +35,9 @@ static int address_takes(const struct explained_listener *listener, size_t i,
                          const struct route_request *request)
 {
     const weir_option_address *said = (const weir_option_address *)listener->said->bind.items + i;
-    const char *bound =
-        listener->part && i < listener->part->n_addresses ? listener->part->addresses[i].name : "";
+    const char *bound = listener->part && i < listener->part->n_addresses
+                            ? weir__address_name(&listener->part->addresses[i])
+                            : "";
     unsigned port = port_of_name(bound);
 
     if (said->kind == WEIR_ADDRESS_UNIX)

@@ -38,8 +38,8 @@ static weir_error *new_instance(struct stage *stage, const weir_instance_ops *op
 {
     WEIR_TRY(weir__instance_new(ops, plugin, config, "tests", ret));
     (*ret)->durables = stage->durables;
-    (*ret)->executor = stage->executor;
-    return weir__instance_start(*ret, 1);
+    (*ret)->executor = weir_executor_ref(stage->executor);
+    return weir__instance_start(*ret, NULL, 1);
 }
 
 static weir_error *make_routes(struct stage *stage)
@@ -130,7 +130,7 @@ static weir_error *introduce(const struct stage *stage, weir_transport *transpor
 
 static weir_error *ask(const struct stage *stage)
 {
-    const char *address = stage->listener->addresses[0].name;
+    const char *address = weir__address_name(&stage->listener->addresses[0]);
     weir_auto(weir_stream) stream = NULL;
 
     WEIR_TRY(weir_connect(address, NULL, &stream));
@@ -165,7 +165,7 @@ static weir_error *perform(void *arg)
     weir__traffic_enter(&stage->traffic);
     error = start_loop(stage);
     if (!error) {
-        weir__listener_enter(stage->listener, &stage->traffic);
+        weir__slot_set(stage->listener->slot, stage->listener, &stage->traffic);
         error = weir__listener_serve(stage->listener, 0, &stage->traffic, &server);
     }
     if (!error) {

@@ -15,7 +15,7 @@ static json_t *listener_addresses(const weir_listener *listener)
     json_t *addresses = json_array();
 
     for (size_t i = 0; i < listener->n_addresses; i++)
-        json_array_append_new(addresses, json_string(listener->addresses[i].name));
+        json_array_append_new(addresses, json_string(weir__address_name(&listener->addresses[i])));
     return addresses;
 }
 

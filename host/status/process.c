@@ -29,11 +29,11 @@ static json_t *executors(const struct question *question, json_t *const *shares,
     {
         if (!said->made)
             continue;
-        has_default |= said->made == host->executor;
+        has_default |= said->made == host->generation->executor;
         json_array_append_new(list, executor_json(said->name, said->made));
     }
     if (!has_default)
-        json_array_insert_new(list, 0, executor_json("default", host->executor));
+        json_array_insert_new(list, 0, executor_json("default", host->generation->executor));
     return json_pack("{s:o}", "executors", list);
 }
 

@@ -236,6 +236,7 @@ static weir_error *upconn_new(weir_lease *lease, weir_transport *transport)
     conn->server = server_of(lease);
     conn->pool = &conn->server->pools[lease->traffic->index];
     conn->protocol = lease->protocol;
+    conn->security = lease->upstream->security;
     hlist_init(&conn->link);
     weir_transport_set_context(transport, conn, upconn_drop);
     lease->conn = conn;

@@ -87,7 +87,8 @@ void weir__pool_put(struct pool *pool, struct upconn *conn, weir_duration idle_t
 
     if (conn->discarded || weir_transport_is_closing(conn->transport))
         return;
-    if (pool->n_idle >= limit || weir__pool_address_left(pool, conn->transport) ||
+    if (pool->n_idle >= limit || conn->security != pool->security ||
+        weir__pool_address_left(pool, conn->transport) ||
         __atomic_load_n(&conn->server->override, __ATOMIC_RELAXED) >= SERVER_DRAINED) {
         close_idle(conn);
         return;
@@ -117,6 +118,20 @@ void weir__pool_close_idle(struct pool *pool)
 {
     while (!hlist_empty(&pool->idle))
         close_idle(HLIST_ENTRY(pool->idle.next, struct upconn, link));
+}
+
+void weir__pool_secure(struct pool *pool, uint64_t security)
+{
+    struct hlist *next;
+
+    pool->security = security;
+    for (struct hlist *node = pool->idle.next; node != &pool->idle; node = next) {
+        struct upconn *conn = HLIST_ENTRY(node, struct upconn, link);
+
+        next = node->next;
+        if (conn->security != security)
+            close_idle(conn);
+    }
 }
 
 void weir__pool_clear(struct pool *pool)

@@ -133,12 +133,37 @@ void weir__upstream_unref(weir_upstream *upstream)
         upstream_free(upstream);
 }
 
+static void leave_server(struct server *server, const struct traffic *traffic)
+{
+    struct pool *pool = &server->pools[traffic->index];
+
+    if (pool->users && --pool->users == 0)
+        weir__pool_clear(pool);
+}
+
 weir_error *weir__upstream_enter(weir_upstream *upstream, const struct traffic *traffic)
 {
-    for (size_t i = 0; i < upstream->n_servers; i++)
-        WEIR_TRY(weir__pool_names_start(&upstream->servers[i]->pools[traffic->index],
-                                        upstream->servers[i], upstream->resolve_interval, traffic));
+    for (size_t i = 0; i < upstream->n_servers; i++) {
+        struct server *server = upstream->servers[i];
+        struct pool *pool = &server->pools[traffic->index];
+        weir_error *error =
+            weir__pool_names_start(pool, server, upstream->resolve_interval, traffic);
+
+        if (error) {
+            while (i > 0)
+                leave_server(upstream->servers[--i], traffic);
+            return error;
+        }
+        pool->users++;
+        weir__pool_secure(pool, upstream->security);
+    }
     return NULL;
+}
+
+void weir__upstream_leave(weir_upstream *upstream, const struct traffic *traffic)
+{
+    for (size_t i = 0; i < upstream->n_servers; i++)
+        leave_server(upstream->servers[i], traffic);
 }
 
 void weir__upstream_clear_pools(weir_upstream *upstream, const struct traffic *traffic)

@@ -17,6 +17,7 @@
 
 struct durable_map;
 struct health_spec;
+struct part;
 
 /* A server that failed is passed over for this long; then one connection tries it again. */
 #define SERVER_FAIL_TIME_NS ((int64_t)10 * 1000 * 1000 * 1000)
@@ -27,6 +28,8 @@ struct health_spec;
 /* Idle connections of one loop to one server, the latest used first. */
 struct pool {
     struct hlist idle;
+    uint64_t security; /* of the connections that it keeps */
+    unsigned users;    /* upstreams of this loop that have the server */
     unsigned n_idle;
     /* Written by the loop, read by others. */
     uint64_t active;                     /* leases that are there, or on their way */
@@ -91,6 +94,7 @@ struct upconn {
     weir_lease *lease; /* NULL: idle */
     const weir_upstream_protocol *protocol;
     int64_t idle_since;
+    uint64_t security;
     bool discarded;
 };
 
@@ -120,7 +124,8 @@ struct upstream_protocol_config {
 };
 
 struct weir_upstream {
-    unsigned refs; /* atomic */
+    unsigned refs;     /* atomic */
+    struct part *part; /* NULL: it is not a generation's */
     char *name;
     struct server **servers;
     uint32_t *weights; /* of each */
@@ -135,7 +140,8 @@ struct weir_upstream {
     int64_t *credits;           /* of all loops */
     struct health_spec *health; /* NULL: no checks */
     weir_tls_context *tls;
-    struct tls_watched *tls_watched; /* of its files; NULL: nobody watches them */
+    struct tls_watched *tls_watched; /* of its files, until its part has it */
+    uint64_t security;               /* how servers are spoken to: another number, another way */
     char *server_name;               /* NULL: each server's host */
     struct upstream_protocol_config *protocol_configs;
     size_t n_protocol_configs;
@@ -223,6 +229,8 @@ void weir__pool_put(struct pool *pool, struct upconn *conn, weir_duration idle_t
                     unsigned limit);
 /* Closes what is idle. */
 void weir__pool_close_idle(struct pool *pool);
+/* From now on it keeps connections made that way only. */
+void weir__pool_secure(struct pool *pool, uint64_t security);
 /* Closes what this loop keeps, and looks no names up any more. */
 void weir__pool_clear(struct pool *pool);
 /* Closes what it keeps to addresses that the server's name has no more. */
@@ -230,6 +238,8 @@ void weir__pool_drop_left(struct pool *pool);
 /* For the loop's beginning: names of servers are looked up from now on, until the pools are cleared. */
 weir_error *weir__upstream_enter(weir_upstream *upstream,
                                  const struct traffic *traffic) WEIR_MUST_USE;
+/* The other end of it: what no other upstream of this loop has to do with any more is closed. */
+void weir__upstream_leave(weir_upstream *upstream, const struct traffic *traffic);
 /* Closes what the loop keeps of every server, when the loop ends. */
 void weir__upstream_clear_pools(weir_upstream *upstream, const struct traffic *traffic);
 

@@ -194,6 +194,9 @@ WEIR_PUBLIC weir_error *weir_transport_spawn_at(const weir_site *site, const cha
 /** The instance whose configuration the connection runs with; NULL outside the daemon. Borrowed. */
 WEIR_PUBLIC weir_instance *weir_transport_instance(const weir_transport *transport);
 WEIR_PUBLIC void weir_transport_set_instance(weir_transport *transport, weir_instance *instance);
+/** Another configuration of the same protocol from now on. The program's, or the daemon's; on a
+ *  connection of a protocol with `serve`, which has its own still, a mistake. Borrowed. */
+WEIR_PUBLIC void weir_transport_set_config(weir_transport *transport, const void *config);
 /** A pointer of whoever accepted or opened the connection (the daemon's record of it). `drop` runs
  *  with the transport's last reference. */
 WEIR_PUBLIC void weir_transport_set_context(weir_transport *transport, void *context,
