@@ -100,6 +100,9 @@ bool weir__config_guard(weir_config_context *context, void (*fn)(void *arg), voi
 
 void weir__config_set_lookup(weir_config_context *context, const struct config_lookup *lookup);
 
+/* Whether a word is so like another that it was probably meant. */
+bool weir__config_is_near(const char *word, const char *meant);
+
 /* The lookup's `arg`, for `extend` and `parse` functions. */
 void *weir__config_lookup_arg(const weir_config_context *context);
 

@@ -19,7 +19,7 @@ static bool is_known(const weir_config_context *c, int code, struct span span, c
 
         if (d->code == code && d->primary.span.source == span.source &&
             d->primary.span.line == span.line && d->primary.span.column == span.column &&
-            strcmp(d->message, message) == 0)
+            (code == CONFIG_UNKNOWN_KEY || strcmp(d->message, message) == 0))
             return true;
     }
     return false;

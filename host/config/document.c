@@ -205,8 +205,12 @@ static void merge_one(struct reader *r, weir_config_node *map, const weir_config
         return;
     }
     for (size_t i = 0; i < from->count; i++) {
-        if (weir__node_index(map, from->keys[i]->text) < 0)
-            weir__node_put(r->c, map, from->keys[i], from->items[i]);
+        weir_config_node *key = from->keys[i];
+        ptrdiff_t at = weir__node_index(map, key->text);
+
+        /* What stands twice in there does so here. */
+        if (at < 0 || (key->duplicate_of && map->keys[at] == key->duplicate_of))
+            weir__node_put(r->c, map, key, from->items[i]);
     }
 }
 

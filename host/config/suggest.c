@@ -112,3 +112,12 @@ void weir__suggest_offer(struct suggestion *s, const char *candidate)
         s->distance = distance;
     }
 }
+
+bool weir__config_is_near(const char *word, const char *meant)
+{
+    struct suggestion near;
+
+    weir__suggest_begin(&near, word);
+    weir__suggest_offer(&near, meant);
+    return near.best != NULL;
+}

@@ -68,6 +68,21 @@ static const char *text_at(weir_config_context *context, const weir_config_node 
     return weir_config_parse(context, value, &option, &text) ? text : NULL;
 }
 
+/* What a listener speaks. A key that is nearly right counts too: it is reported as unknown, and what the
+ * protocol provides shall not be unknown as well. */
+static const char *protocol_of(weir_config_context *context, const weir_config_node *listener)
+{
+    const char *name = text_at(context, listener, "protocol", WEIR_TYPE_STRING);
+
+    for (size_t i = 0; !name && i < weir_config_node_count(listener); i++) {
+        const weir_config_node *key = weir_config_node_key(listener, i);
+
+        if (key && weir__config_is_near(weir_config_node_text(key), "protocol"))
+            name = text_at(context, listener, weir_config_node_text(key), WEIR_TYPE_STRING);
+    }
+    return name ? name : "http";
+}
+
 /* plugins */
 
 static void load_quietly(const char *name, const char *path)
@@ -109,11 +124,9 @@ void weir__schema_load_plugins(weir_config_context *context, const weir_config_n
     if (admin && weir_config_node_find(admin, "http") && weir__registry_has_file(registry, "admin"))
         load_quietly("admin", NULL);
     for (size_t i = 0; listeners && i < weir_config_node_count(listeners); i++) {
-        const char *name =
-            text_at(context, weir_config_node_item(listeners, i), "protocol", WEIR_TYPE_STRING);
+        const char *name = protocol_of(context, weir_config_node_item(listeners, i));
         struct plugin *plugin;
 
-        name = name ? name : "http";
         if (!weir__registry_protocol(registry, name, &plugin) &&
             weir__registry_has_file(registry, name))
             load_quietly(name, NULL);
@@ -259,10 +272,9 @@ static void set_scope(weir_config_context *context, const weir_protocol *protoco
 void weir__listener_extend(weir_config_context *context, const weir_config_node *node, void *map)
 {
     struct listener_config *listener = map;
-    const char *name = text_at(context, node, "protocol", WEIR_TYPE_STRING);
+    const char *name = protocol_of(context, node);
     const weir_protocol *protocol;
 
-    name = name ? name : "http";
     protocol = weir__registry_protocol(registry, name, &listener->plugin);
     if (!protocol) {
         report_no_protocol(context, weir_config_node_find(node, "protocol"), listener, name);
