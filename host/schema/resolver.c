@@ -77,7 +77,7 @@ static bool parse_server(weir_config_context *context, const weir_config_node *n
 
 WEIR_OPTIONS(cache_options,
              WEIR_OPTION_SIZE(struct resolver_cache_config, max_entries, "10000",
-                              "Names kept at most, by each loop", .min = 1, .max = 100000000),
+                              "Names kept at most, by each loop", .max = 100000000),
              WEIR_OPTION_DURATION(struct resolver_cache_config, min_ttl, "1s", "Kept at least"),
              WEIR_OPTION_DURATION(struct resolver_cache_config, max_ttl, "1h", "Kept at most"),
              WEIR_OPTION_DURATION(struct resolver_cache_config, negative_ttl, "10s",
@@ -110,12 +110,10 @@ weir_error *weir__resolver_configure(const struct resolver_config *said, weir_lo
 {
     const struct resolver_cache_config *cache = &said->cache;
     weir_resolver_options options = {
-        WEIR_SIZED(weir_resolver_options),
-        .timeout = said->timeout,
-        .tries = said->tries,
-        .cache_entries = cache->max_entries,
-        .min_ttl = or_nothing(cache->min_ttl),
-        .max_ttl = cache->max_ttl,
+        WEIR_SIZED(weir_resolver_options), .timeout = said->timeout, .tries = said->tries,
+        /* 0 is the core's default; one is as little as none. */
+        .cache_entries = cache->max_entries ? cache->max_entries : 1,
+        .min_ttl = or_nothing(cache->min_ttl), .max_ttl = cache->max_ttl,
         .negative_ttl = or_nothing(cache->negative_ttl),
         .prefer = (weir_resolver_prefer)said->prefer,
         .max_stale = weir_is_forever(cache->max_stale) ? WEIR_NS(-1) : cache->max_stale};
