@@ -132,6 +132,15 @@ void run_in_loop(weir_fn fn, void *arg)
         fail_msg("the test's task ended with %s", weir_code_name(code));
 }
 
+void run_in_virtual_time(weir_fn fn, void *arg)
+{
+    weir_test *test = weir_test_new(NULL);
+
+    weir_loop_set_exception_handler(weir_test_loop(test), count_report, NULL);
+    weir_test_run(test, fn, arg);
+    weir_test_drop(test);
+}
+
 void capture_log_begin(void)
 {
     weir_log_options options = {WEIR_SIZED(weir_log_options)};

@@ -54,6 +54,8 @@ void run_in_loop(weir_fn fn, void *arg);
 bool faults_wanted(void);
 /* Likewise; returns the code with which `fn` ended. */
 weir_code run_in_loop_for_code(weir_fn fn, void *arg);
+/* As run_in_loop(), with the clock of the test kit: it jumps to the next timer when all wait. */
+void run_in_virtual_time(weir_fn fn, void *arg);
 /* Fails the test when `take_error` is one; with its text. */
 void assert_ok(weir_error *take_error);
 void assert_code(weir_error *take_error, weir_code code);
@@ -67,6 +69,13 @@ void assert_code(weir_error *take_error, weir_code code);
     {                                        \
         (void)state;                         \
         run_in_loop(body, NULL);             \
+    }
+/* The same in time that jumps when every task waits, for claims about who is first. */
+#define IN_VIRTUAL_TIME(body)                \
+    static void in_loop_##body(void **state) \
+    {                                        \
+        (void)state;                         \
+        run_in_virtual_time(body, NULL);     \
     }
 #define IN_LOOP_TEST(body)                                       \
     {                                                            \
