@@ -18,6 +18,7 @@
 
 #include "host/access/access.h"
 #include "host/generation/generation.h"
+#include "host/metrics/metrics.h"
 
 unsigned weir__cpu_quota(const char *cpu_max)
 {
@@ -155,6 +156,7 @@ weir_error *weir_host_apply(weir_host *host)
     weir__process_tell(&host->generation->top->runtime);
     WEIR_TRY(weir__access_apply(host->generation->top->log.access));
     host->logs_access = true;
+    weir__metrics_loaded(1, true);
     WEIR_TRY(apply_debug(host));
     return apply_limits(host);
 }

@@ -41,9 +41,10 @@ static int level_of(weir_outcome outcome)
 static void log_record(const weir_listener *listener, weir_transport *transport,
                        const weir_access_record *record, int level)
 {
-    char client[140], status[16], duration[32], bytes_out[24], retries[16], reason[300] = "";
+    char client[140], status[16], duration[32], bytes_out[24], retries[16], conn[24],
+        reason[300] = "";
     const char *outcome = weir_outcome_name(record->outcome);
-    weir_log_field fields[11];
+    weir_log_field fields[12];
     size_t n = 0;
 
     snprintf(client, sizeof client, "%.*s", LIMITED(record->client_ip, sizeof client - 1));
@@ -52,6 +53,8 @@ static void log_record(const weir_listener *listener, weir_transport *transport,
     snprintf(status, sizeof status, "%d", record->status);
     snprintf(duration, sizeof duration, "%.3f", (double)record->duration_ns / 1e6);
     snprintf(bytes_out, sizeof bytes_out, "%llu", (unsigned long long)record->bytes_out);
+    snprintf(conn, sizeof conn, "%llu",
+             transport ? (unsigned long long)weir_transport_id(transport) : 0ull);
     snprintf(retries, sizeof retries, "%u", record->retries);
     fields[n++] = (weir_log_field){"listener", listener->name};
     fields[n++] = (weir_log_field){"client", client};
@@ -66,6 +69,8 @@ static void log_record(const weir_listener *listener, weir_transport *transport,
         fields[n++] = (weir_log_field){"server", record->server};
     fields[n++] = (weir_log_field){"duration_ms", duration};
     fields[n++] = (weir_log_field){"bytes_out", bytes_out};
+    if (transport)
+        fields[n++] = (weir_log_field){"conn", conn};
     if (record->retries)
         fields[n++] = (weir_log_field){"retries", retries};
     if (record->outcome == WEIR_OUTCOME_PLUGIN_ERROR)

@@ -50,6 +50,25 @@ double weir__process_start_time(void)
     return (double)(now.tv_sec - up.tv_sec) + (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
+static struct metric_reload reload;
+
+void weir__metrics_loaded(uint64_t generation, bool accepted)
+{
+    struct timespec now;
+
+    reload.accepted = accepted;
+    if (!accepted)
+        return;
+    clock_gettime(CLOCK_REALTIME, &now);
+    reload.generation = generation;
+    reload.time = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+struct metric_reload weir__metrics_reload(void)
+{
+    return reload;
+}
+
 /* What a loop alone may look at. */
 static json_t *of_loop(const struct question *question, struct traffic_thread *thread)
 {

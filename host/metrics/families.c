@@ -71,6 +71,24 @@ static void build_info(struct exposition *e, const struct metrics_view *view)
     weir__exposition_sample(e, "", LABELS("version", weir_version(), "abi", abi), 1);
 }
 
+static void config_generation(struct exposition *e, const struct metrics_view *view)
+{
+    (void)view;
+    weir__exposition_count(e, NULL, weir__metrics_reload().generation);
+}
+
+static void config_successful(struct exposition *e, const struct metrics_view *view)
+{
+    (void)view;
+    weir__exposition_count(e, NULL, weir__metrics_reload().accepted);
+}
+
+static void config_time(struct exposition *e, const struct metrics_view *view)
+{
+    (void)view;
+    weir__exposition_sample(e, "", NULL, weir__metrics_reload().time);
+}
+
 static void log_dropped(struct exposition *e, const struct metrics_view *view)
 {
     (void)view;
@@ -496,6 +514,12 @@ static void process_start(struct exposition *e, const struct metrics_view *view)
 const struct metric_family weir__metric_families[] = {
     {"weir_build_info", GAUGE, "Version of weir and of its plugin ABI; always 1.", "version, abi",
      build_info},
+    {"weir_config_generation", GAUGE, "Number of the configuration in force.", "",
+     config_generation},
+    {"weir_config_last_reload_successful", GAUGE, "0: the last reload was rejected.", "",
+     config_successful},
+    {"weir_config_last_reload_success_timestamp_seconds", GAUGE,
+     "When the configuration in force was loaded.", "", config_time},
     {"weir_listener_connections", GAUGE, "Connections of clients that are open.", "listener",
      listener_connections},
     {"weir_listener_accepted_total", COUNTER, "Connections accepted.", "listener",

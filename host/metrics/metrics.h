@@ -68,6 +68,17 @@ void weir__metrics_free(struct traffic *traffic);
 /* "GET"; "_OTHER" for what is no method of HTTP's own. */
 const char *weir__metric_method(uint32_t key);
 
+/* A configuration came into force, with its number, or one was rejected. Control loop. */
+void weir__metrics_loaded(uint64_t generation, bool accepted);
+
+struct metric_reload {
+    uint64_t generation;
+    bool accepted;
+    double time; /* of the last one that was accepted, seconds since 1970 */
+};
+
+struct metric_reload weir__metrics_reload(void);
+
 /* A text being written. */
 struct exposition {
     FILE *out;

@@ -33,6 +33,7 @@ EXTRA_DIST += \
 	tests/integration/test_dns.py \
 	tests/integration/test_health.py \
 	tests/integration/test_inspect.py \
+	tests/integration/test_journal.py \
 	tests/integration/test_l4.py \
 	tests/integration/test_lifecycle.py \
 	tests/integration/test_limits.py \

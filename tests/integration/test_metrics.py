@@ -7,9 +7,11 @@ which Prometheus would refuse, or would read as something else, fails here.
 
 import json
 import re
+import signal
+import time
 
-from harness import (Certificates, RawClient, ScriptedOrigin, Weir, app, cases, chain, config, http_listener, ok_response,
-                     proxy, request, respond, run, tcp_listener, upstream, wait_until, weirctl)
+from harness import (Certificates, RawClient, ScriptedOrigin, Weir, cases, config, http_listener, ok_response,
+                     proxy, request, respond, tcp_listener, upstream, wait_until, weirctl)
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 SAMPLE = re.compile(rf"({NAME})(?:\{{(.*)\}})? (NaN|[+-]Inf|-?[0-9.]+(?:e[+-]?[0-9]+)?)")
@@ -145,7 +147,6 @@ def test_durations_are_in_their_bucket(env):
     client.send(request("GET", "/"))
     metrics.expect("weir_http_requests_in_flight", 1, listener="web")
     metrics.expect("weir_upstream_connections", 1, upstream="app", state="active")
-    import time
     time.sleep(0.3)  # how long it takes is what is measured
     origin.go("answer")
     assert client.response().status == 200
@@ -362,7 +363,6 @@ def test_ready_ends_when_weir_drains(env):
     watcher = RawClient(env, metrics.port)
     watcher.send(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n")  # half a request keeps the connection
     wait_until(lambda: metrics.value("weir_listener_connections", listener="admin.http") >= 2, "the connection")
-    import signal
     weir.send_signal(signal.SIGTERM)
     weir.wait_line("draining")
     watcher.send(b"\r\n")
