@@ -130,10 +130,11 @@ class RawClient:
 
     def read_end(self):
         """Everything up to the connection's end."""
+        pieces, self.buffer = [self.buffer], b""
         while self._fill():
-            pass
-        data, self.buffer = self.buffer, b""
-        return data
+            pieces.append(self.buffer)
+            self.buffer = b""
+        return b"".join(pieces)
 
     def expect_closed(self):
         rest = self.read_end()
