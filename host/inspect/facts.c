@@ -68,7 +68,7 @@ bool weir_listener_redirected(weir_transport *transport, unsigned *ret_port)
     listener = connection->local->current;
     for (size_t i = 0; listener && !*ret_port && i < listener->n_addresses; i++)
         if (!listener->addresses[i].redirects)
-            *ret_port = port_of(listener->addresses[i].name);
+            *ret_port = port_of(weir__address_name(&listener->addresses[i]));
     return true;
 }
 
