@@ -64,7 +64,7 @@ def run(argv, limit=30.0, stdin=None, env=None, cwd=None):
 class Process:
     """A program whose stdout and stderr are read line by line, as one log."""
 
-    def __init__(self, env, argv, name, variables=None, cwd=None):
+    def __init__(self, env, argv, name, variables=None, cwd=None, pass_fds=()):
         self.env = env
         self.name = name
         self.argv = [str(a) for a in argv]
@@ -73,7 +73,7 @@ class Process:
         self._ended_output = False
         self.popen = subprocess.Popen(
             self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=variables, cwd=cwd or env.dir, process_group=0)
+            env=variables, cwd=cwd or env.dir, process_group=0, pass_fds=pass_fds)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         env.defer(self.kill)

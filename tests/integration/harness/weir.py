@@ -52,6 +52,15 @@ def weirctl(env, weir, *words, limit=30.0):
     return result.returncode, result.stdout.decode(), result.stderr.decode()
 
 
+def activated(sockets):
+    """A shell that becomes weir, since LISTEN_PID must be weir's own."""
+    if not sockets:
+        return []
+    moves = " ".join(f"{number}<&{fd}" for number, fd in enumerate(sockets.values(), 3))
+    return ["bash", "-c", f"export LISTEN_PID=$$ LISTEN_FDS={len(sockets)} LISTEN_FDNAMES={':'.join(sockets)}; "
+            f"exec {moves}; exec \"$@\"", "activated"]
+
+
 def outcome_pattern(*words):
     """A line with one of operation.md's outcome words, as a word of its own."""
     return r"(?<![\w.])(?:" + "|".join(re.escape(word) for word in words) + r")(?![\w.]*\w)"
@@ -60,10 +69,11 @@ def outcome_pattern(*words):
 class Weir(Process):
     """`weir run` with this configuration (a map or YAML text), serving when the constructor returns.
 
+    `sockets` are handed over as systemd does it: {name: descriptor}.
     At the end of the test it gets TERM, must exit 0, and must not have upset a sanitizer.
     """
 
-    def __init__(self, env, configuration, arguments=(), wait=True, extra=None, name="weir"):
+    def __init__(self, env, configuration, arguments=(), wait=True, extra=None, name="weir", sockets=None):
         text = configuration if isinstance(configuration, str) else to_yaml(configuration) + "\n"
         self.path = env.file(f"{name}.yaml", text)
         self.expected_status = 0
@@ -74,8 +84,8 @@ class Weir(Process):
         self.control = env.dir / f"{name}.control"
         if "admin" not in text:
             arguments = ["--set", f"admin.control.socket={self.control}", *arguments]
-        super().__init__(env, command(env.options, "run", self.path, *arguments), name,
-                         {**variables(env.options), **(extra or {})})
+        super().__init__(env, activated(sockets) + command(env.options, "run", self.path, *arguments), name,
+                         {**variables(env.options), **(extra or {})}, pass_fds=(sockets or {}).values())
         env.defer(self.finish)
         if wait:
             self.wait_serving(configuration)
