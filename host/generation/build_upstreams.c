@@ -21,6 +21,7 @@ static weir_error *make(struct generation *g, struct upstream_config *config,
         .balance = (enum balance)config->balance,
         .hash_key = weir__upstream_hash_key_of(config),
         .health = weir__upstream_health_of(g->config, config),
+        .speaks_tls = config->tls && config->tls->enabled,
         .slow_start = weir_is_forever(config->slow_start) ? WEIR_NS(0) : config->slow_start,
         .resolve_interval =
             weir_is_forever(config->resolve_interval) ? WEIR_NS(0) : config->resolve_interval,

@@ -59,6 +59,7 @@ static weir_error *copy_balance(weir_upstream *upstream, const struct upstream_s
             return weir_raise(WEIR_ENOMEM, "upstream");
         *upstream->health = *spec->health;
     }
+    upstream->speaks_tls = spec->speaks_tls;
     upstream->balance = spec->balance;
     upstream->slow_start = spec->slow_start;
     upstream->resolve_interval = spec->resolve_interval;
@@ -197,5 +198,5 @@ const weir_hash_key *weir_upstream_hash_key(const weir_upstream *upstream)
 
 bool weir_upstream_tls(const weir_upstream *upstream)
 {
-    return upstream->tls != NULL;
+    return upstream->speaks_tls || upstream->tls;
 }

@@ -139,6 +139,7 @@ struct weir_upstream {
     unsigned keepalive, retries;
     int64_t *credits;           /* of all loops */
     struct health_spec *health; /* NULL: no checks */
+    bool speaks_tls;            /* its context may come later */
     weir_tls_context *tls;
     struct tls_watched *tls_watched; /* of its files, until its part has it */
     uint64_t security;               /* how servers are spoken to: another number, another way */
@@ -161,6 +162,7 @@ struct upstream_spec {
     const struct health_spec *health; /* NULL: no checks; copied, but for its config */
     weir_duration connect_timeout, response_timeout, idle_timeout;
     unsigned keepalive, retries;
+    bool speaks_tls;
     weir_tls_context *tls; /* referenced */
     const char *server_name;
     const struct upstream_protocol_config *protocol_configs; /* copied */

@@ -14,19 +14,27 @@
 #include <stdlib.h>
 
 #include <weir/callback.h>
+#include <weir/config.h>
+#include <weir/proxy-protocol.h>
 
 #include "plugins/http/http.h"
 
 struct proxy_config {
     weir_upstream *upstream;
     weir_duration idle_timeout;
+    int proxy_protocol; /* weir_proxy_version; 0: off */
 };
+
+static const char *const proxy_versions[] = {"off", "v1", "v2", NULL};
 
 WEIR_OPTIONS(proxy_options,
              WEIR_OPTION_REF(struct proxy_config, upstream, "upstream", NULL,
                              "Upstream, or address or URL of a server", .address = true),
              WEIR_OPTION_DURATION(struct proxy_config, idle_timeout, "1h",
-                                  "Close an upgraded connection after this long without a byte"));
+                                  "Close an upgraded connection after this long without a byte"),
+             WEIR_OPTION_ENUM(struct proxy_config, proxy_protocol, proxy_versions, "off",
+                              "Tell the server who the client is, in a PROXY header: each request "
+                              "then has a connection of its own"));
 
 const weir_upstream_protocol http_upstream_protocol = {
     WEIR_SIZED(weir_upstream_protocol), .name = "http", .protocol = &weir_http_client_protocol,
@@ -84,6 +92,8 @@ static void release(struct proxy *proxy, weir_outcome outcome)
         reusable = weir_http_client_reusable(client);
         if (!reusable)
             weir_http_client_detach(client);
+        else if (((const struct proxy_config *)weir_http_config(proxy->x))->proxy_protocol)
+            weir_transport_close(weir_lease_transport(lease)); /* it belongs to one client */
     }
     weir_lease_release(lease, outcome, reusable);
 }
@@ -284,6 +294,18 @@ static weir_error *send_request(struct proxy *proxy)
     return error ? weir_error_trace(error, WEIR_HERE) : NULL;
 }
 
+/* Who the client is, before the first byte of the request. */
+static weir_error *introduce(const struct proxy *proxy)
+{
+    const struct proxy_config *config = weir_http_config(proxy->x);
+
+    if (!config->proxy_protocol)
+        return NULL;
+    return weir_proxy_introduce(weir_lease_transport(proxy->lease),
+                                (weir_proxy_version)config->proxy_protocol,
+                                proxy->connection->transport);
+}
+
 static void lease_done(weir_lease *lease, weir_error *take_error, void *arg)
 {
     struct proxy *proxy = arg;
@@ -295,7 +317,9 @@ static void lease_done(weir_lease *lease, weir_error *take_error, void *arg)
     if (!take_error) {
         connection->connect_ns = now_ns(proxy) - proxy->started_ns;
         proxy->client = weir_lease_state(lease);
-        take_error = send_request(proxy);
+        take_error = introduce(proxy);
+        if (!take_error)
+            take_error = send_request(proxy);
         if (!take_error) {
             if (proxy->expects)
                 weir_timer_start(&proxy->patience, EXPECT_PATIENCE);
@@ -466,7 +490,9 @@ static weir_error *proxy_start(weir_http *x)
     const struct proxy_config *config = weir_http_config(x);
     const weir_http_head *head = weir_http_request_head(x);
     struct proxy *proxy = weir_http_state(x);
-    weir_lease_options options = {.size = sizeof options, .protocol = &http_upstream_protocol};
+    weir_lease_options options = {.size = sizeof options,
+                                  .protocol = &http_upstream_protocol,
+                                  .fresh = config->proxy_protocol != 0};
 
     proxy->x = x;
     proxy->connection = weir_http_context(x);
@@ -539,12 +565,28 @@ static void proxy_ended(weir_http *x, const weir_error *reason)
     release(proxy, reason ? WEIR_OUTCOME_CLIENT_GONE : WEIR_OUTCOME_OK);
 }
 
+static void check_proxy(weir_config_context *context, const void *said)
+{
+    const struct proxy_config *config = said;
+
+    if (!config->proxy_protocol || !config->upstream || !weir_upstream_tls(config->upstream))
+        return;
+    weir_config_error(context, &config->proxy_protocol,
+                      "a PROXY header stands before TLS, which upstream `%s` speaks",
+                      weir_upstream_name(config->upstream));
+    weir_config_help(context, "leave `proxy_protocol` out: X-Forwarded-For says the same");
+}
+
+static const weir_instance_ops proxy_instance = {WEIR_SIZED(weir_instance_ops),
+                                                 .check = check_proxy};
+
 const weir_http_action http_proxy = {
     WEIR_SIZED(weir_http_action),
     .name = "proxy",
     .options = proxy_options,
     .config_size = sizeof(struct proxy_config),
     .state_size = sizeof(struct proxy),
+    .instance = &proxy_instance,
     .shorthand = "upstream",
     .start = proxy_start,
     .on_request_body = proxy_request_body,

@@ -253,11 +253,34 @@ def test_mistakes_are_told(env, settings, message):
     assert code == 78 and message in out and "1 error," in out, out
 
 
+def test_proxy_header_and_tls_exclude_each_other(env):
+    text = config({"web": http_listener(env.port(), [{"proxy": {"upstream": "app", "proxy_protocol": "v2"}}])},
+                  {"app": upstream(1, tls=True)})
+    code, out = weir_check(env, env.file("weir.yaml", to_yaml(text) + "\n"))
+    assert code == 78 and "stands before TLS" in out, out
+
+
 def test_tcp_refuses_keys_of_http(env):
     text = config({"raw": tcp_listener(env.port(), "app")}, {"app": upstream(1, balance="hash", hash_key="path")},
                   plugins={"http": {}})
     code, out = weir_check(env, env.file("weir.yaml", to_yaml(text) + "\n"))
     assert code == 78 and "tcp does not know" in out, out
+
+
+def test_proxy_header_tells_an_http_server_who_the_client_is(env):
+    def greeted(conn):
+        conn.report("greeting", line=conn.line().decode())
+    o = ScriptedOrigin(env, lambda conn, request: (request.body(), conn.send(ok_response(b"seen"))), greeted)
+    port = env.port()
+    start(env, config({"web": http_listener(port, [{"proxy": {"upstream": "app", "proxy_protocol": "v1"}}])},
+                      {"app": upstream(o.port)}))
+    client = RawClient(env, port)
+    mine = client.socket.getsockname()[1]
+    assert [client.ask().body for _ in range(3)] == [b"seen"] * 3
+    assert client.ask("POST", "/", body=b"x").body == b"seen"
+    lines = [event["line"].strip() for event in o.seen("greeting")]
+    assert lines == [f"PROXY TCP4 127.0.0.1 127.0.0.1 {mine} {port}"] * 4, lines    # no connection served two requests
+    assert not o.seen("error"), o.seen("error")
 
 
 # What operators say.
