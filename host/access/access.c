@@ -10,6 +10,7 @@
 
 #include "host/access/access.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -71,11 +72,10 @@ void weir__access_discard(struct access_change *take_change)
 static void put_into_force(struct access_program *program)
 {
     struct access_program *old = atomic_exchange(&current, program);
-    const struct timespec moment = {.tv_nsec = 20000};
 
     for (struct access_ring *ring = weir__access_rings(); ring && old; ring = ring->next)
         while (atomic_load(&ring->reading) == old)
-            nanosleep(&moment, NULL);
+            sched_yield();
     weir__access_program_free(old);
 }
 
