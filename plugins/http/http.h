@@ -20,16 +20,20 @@ struct http_listener {
     weir_array trusted_proxies; /* struct cidr */
 };
 
-/* What hangs on a client's connection. */
-struct http_connection {
-    weir_transport *transport;
-    weir_listener *listener; /* of the request under way, or of the last */
-    /* for the record of the exchange under way */
+/* For the record of an exchange; its memory goes with it. */
+struct http_notes {
     const weir_route *route;
     const char *upstream, *server;
     int64_t connect_ns, first_byte_ns;
     unsigned retries;
-    bool in_request; /* its listener has counted that it began */
+};
+
+/* What hangs on a client's connection: little, for most are idle. */
+struct http_connection {
+    weir_transport *transport;
+    weir_listener *listener; /* of the request under way, or of the last */
+    struct http_notes
+        *notes; /* of the request under way, which its listener has counted; or NULL */
 };
 
 static inline const struct http_listener *http_listener_of(const struct http_connection *connection)

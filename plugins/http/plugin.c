@@ -24,28 +24,28 @@ static weir_error *on_request(weir_http *x, void *arg)
     weir_listener *before = connection->listener;
     weir_subject subject = {.size = sizeof subject, .message = x};
     const weir_http_action *action;
+    const weir_route *route;
     weir_instance *instance;
     unsigned port;
 
-    connection->route = NULL;
-    connection->upstream = connection->server = NULL;
-    connection->connect_ns = connection->first_byte_ns = 0;
-    connection->retries = 0;
     if (!take_current_listener(connection))
         return weir_raise(WEIR_ECLOSED, "the listener is gone");
-    connection->in_request = true;
+    connection->notes = weir_http_alloc(x, sizeof *connection->notes);
+    if (!connection->notes)
+        return weir_raise(WEIR_ENOMEM, "request");
     weir_listener_request_begins(connection->listener);
     if (connection->listener != before)
         weir_http_server_set_options(x, &http_listener_of(connection)->server);
     if (weir_listener_redirected(connection->transport, &port))
         return weir_http_begin(x, &http_to_https, NULL, NULL, connection);
     weir_listener_describe(connection->transport, &subject);
-    connection->route = weir_routes_find(weir_listener_routes(connection->listener), &subject);
-    if (!connection->route) {
+    route = weir_routes_find(weir_listener_routes(connection->listener), &subject);
+    if (!route) {
         weir_http_fail(x, 404, WEIR_OUTCOME_ROUTE_NONE, NULL);
         return NULL;
     }
-    action = weir_route_action(connection->route, &instance);
+    connection->notes->route = route;
+    action = weir_route_action(route, &instance);
     return weir_http_begin(x, action, weir_instance_config(instance), instance, connection);
 }
 
@@ -77,28 +77,28 @@ static void log_whole(const struct http_connection *connection, const weir_http 
 
 static void on_ended(weir_http *x, const weir_http_summary *summary, void *arg)
 {
+    static const struct http_notes nothing;
     struct http_connection *connection = arg;
+    const struct http_notes *notes = connection->notes ? connection->notes : &nothing;
     weir_access_record record = {
         .size = sizeof record,
         .outcome = summary->outcome,
         .status = summary->status,
-        .route = connection->route ? weir_route_name(connection->route) : NULL,
-        .upstream = connection->upstream,
-        .server = connection->server,
+        .route = notes->route ? weir_route_name(notes->route) : NULL,
+        .upstream = notes->upstream,
+        .server = notes->server,
         .method = weir_http_request_head(x)->method_text,
         .duration_ns = summary->duration_ns,
-        .connect_ns = connection->connect_ns,
-        .first_byte_ns = connection->first_byte_ns,
-        .retries = connection->retries,
+        .connect_ns = notes->connect_ns,
+        .first_byte_ns = notes->first_byte_ns,
+        .retries = notes->retries,
     };
 
-    if (connection->in_request)
+    if (connection->notes)
         weir_listener_request_ends(connection->listener);
-    connection->in_request = false;
     if (connection->listener && !weir_listener_count(connection->listener, &record))
         log_whole(connection, x, summary, &record);
-    connection->route = NULL;
-    connection->upstream = connection->server = NULL;
+    connection->notes = NULL;
 }
 
 static void on_closed(weir_transport *transport, void *arg)

@@ -87,7 +87,7 @@ static void release(struct proxy *proxy, weir_outcome outcome)
     proxy->client = NULL;
     if (!lease)
         return;
-    proxy->connection->retries = weir_lease_retries(lease);
+    proxy->connection->notes->retries = weir_lease_retries(lease);
     if (client) {
         reusable = weir_http_client_reusable(client);
         if (!reusable)
@@ -313,9 +313,9 @@ static void lease_done(weir_lease *lease, weir_error *take_error, void *arg)
     weir_error *refused;
     weir_outcome outcome;
 
-    connection->server = weir_lease_server(lease);
+    connection->notes->server = weir_lease_server(lease);
     if (!take_error) {
-        connection->connect_ns = now_ns(proxy) - proxy->started_ns;
+        connection->notes->connect_ns = now_ns(proxy) - proxy->started_ns;
         proxy->client = weir_lease_state(lease);
         take_error = introduce(proxy);
         if (!take_error)
@@ -387,7 +387,7 @@ static void on_response(void *arg, const weir_http_head *head, weir_slice first_
     bool cork = head->framing == WEIR_HTTP_CHUNKED || head->framing == WEIR_HTTP_UNTIL_CLOSE;
     weir_error *error;
 
-    connection->first_byte_ns = now_ns(proxy) - proxy->started_ns;
+    connection->notes->first_byte_ns = now_ns(proxy) - proxy->started_ns;
     if (head->framing == WEIR_HTTP_TUNNEL) {
         upgrade(proxy, head, first_body);
         return;
@@ -505,7 +505,7 @@ static weir_error *proxy_start(weir_http *x)
     if (forwards_left(head) == 0 || head->method == WEIR_HTTP_CONNECT)
         return weir_http_respond(x, 405, WEIR_SLICE("text/plain"),
                                  WEIR_SLICE("405 Method Not Allowed\n"));
-    proxy->connection->upstream = weir_upstream_name(config->upstream);
+    proxy->connection->notes->upstream = weir_upstream_name(config->upstream);
     if (proxy->has_body)
         weir_http_pause(x, WEIR_HTTP_REQUEST);
     if (head->expect_continue && proxy->has_body) {
