@@ -21,6 +21,11 @@ tests_fuzz_fuzz_dns_SOURCES = tests/fuzz/fuzz-dns.c $(fuzz_sources)
 tests_fuzz_fuzz_dns_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/dns"'
 tests_fuzz_fuzz_dns_LDADD = $(CORE_TEST_LDADD)
 
+unit_tests += tests/fuzz/fuzz_inspect
+tests_fuzz_fuzz_inspect_SOURCES = tests/fuzz/fuzz-inspect.c $(fuzz_sources)
+tests_fuzz_fuzz_inspect_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/inspect"'
+tests_fuzz_fuzz_inspect_LDADD = $(HOST_TEST_LDADD)
+
 unit_tests += tests/fuzz/fuzz_path
 tests_fuzz_fuzz_path_SOURCES = tests/fuzz/fuzz-path.c $(fuzz_sources)
 tests_fuzz_fuzz_path_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/path"'
@@ -74,6 +79,17 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/dns/ptr \
 	tests/fuzz/corpus/dns/srv \
 	tests/fuzz/corpus/dns/txt \
+	tests/fuzz/corpus/inspect/postgres \
+	tests/fuzz/corpus/inspect/postgres-cancel \
+	tests/fuzz/corpus/inspect/postgres-direct \
+	tests/fuzz/corpus/inspect/postgres-gss \
+	tests/fuzz/corpus/inspect/postgres-startup \
+	tests/fuzz/corpus/inspect/ssh \
+	tests/fuzz/corpus/inspect/tls \
+	tests/fuzz/corpus/inspect/tls-fragments \
+	tests/fuzz/corpus/inspect/tls-no-extensions \
+	tests/fuzz/corpus/inspect/tls-small \
+	tests/fuzz/corpus/inspect/tls-twice \
 	tests/fuzz/corpus/path/climb \
 	tests/fuzz/corpus/path/cut \
 	tests/fuzz/corpus/path/dots \
