@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <weir/server.h>
 
+#include "core/loop/loop.h"
 #include "core/net/address.h"
 #include "core/net/inherited.h"
 #include "core/net/socket_options.h"
@@ -21,6 +23,8 @@
 
 #define UNIX_PREFIX     "unix:"
 #define BACKLOG_DEFAULT 4096
+#define LINGER_TRIES    20
+#define LINGER_WAIT_MS  10
 
 struct listening {
     struct address address;
@@ -71,6 +75,21 @@ static int set_tcp(int fd, const struct listening *listening, const weir_server_
     return code;
 }
 
+/* The ring of a process that was killed keeps what it listened on for a moment (7 to 50 ms here), so
+   whoever uses rings, or has no loop to hold up, gives such an address a little time. */
+static int bind_patiently(int fd, const struct address *address)
+{
+    const weir_loop *loop = weir__thread_loop;
+    int tries = !loop || strcmp(weir_loop_backend(loop), "epoll") != 0 ? LINGER_TRIES : 0;
+
+    while (bind(fd, &address->any, address->length) != 0) {
+        if (errno != EADDRINUSE || tries-- == 0)
+            return errno;
+        (void)poll(NULL, 0, LINGER_WAIT_MS);
+    }
+    return 0;
+}
+
 /* 0, or errno; `ret_what` names an option when it was that. */
 static int prepare(int fd, const struct listening *listening, const weir_server_options *options,
                    const char **ret_what)
@@ -85,9 +104,7 @@ static int prepare(int fd, const struct listening *listening, const weir_server_
     if (family == AF_UNIX)
         return weir__unix_bind(fd, address, SOCK_STREAM, options->unix_mode);
     code = set_tcp(fd, listening, options);
-    if (!code && bind(fd, &address->any, address->length) != 0)
-        code = errno;
-    return code;
+    return code ? code : bind_patiently(fd, address);
 }
 
 static weir_error *cannot_listen(const char *address, int code, const char *option)

@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "core/base/alloc.h"
 #include "core/io/common.h"
@@ -516,6 +518,55 @@ static weir_error *T95_B6_a_failed_allocation_costs_at_most_its_connection(void 
 }
 IN_LOOP(T95_B6_a_failed_allocation_costs_at_most_its_connection)
 
+/* In a process of its own: serves, says where, and is killed. */
+static weir_error *serves_until_killed(void *arg)
+{
+    struct record record = {.no_text = true};
+    weir_server *server;
+    const char *name;
+
+    WEIR_TRY(weir_serve(loop(), "127.0.0.1:0", NULL, &recording, &record, &server));
+    name = weir_server_name(server);
+    if (write(*(int *)arg, name, strlen(name)) < 0)
+        _exit(1);
+    return weir_sleep(WEIR_S(60));
+}
+
+static weir_error *serve_there(void *arg)
+{
+    struct record record = {0};
+    weir_server *server;
+
+    CHECK_OK(weir_serve(loop(), arg, NULL, &recording, &record, &server));
+    return end_server(server);
+}
+
+static void the_address_of_a_killed_process_can_be_had_at_once(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        char name[64] = "";
+        int fds[2], client;
+        pid_t pid;
+
+        assert_int_equal(pipe(fds), 0);
+        pid = fork();
+        if (!pid) {
+            weir_ignore(weir_run(serves_until_killed, &fds[1], NULL));
+            _exit(0);
+        }
+        assert_true(read(fds[0], name, sizeof(name) - 1) > 0);
+        client = raw_connect(name);
+        assert_true(client >= 0);
+        kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        close(client);
+        close(fds[0]);
+        close(fds[1]);
+        run_in_loop(serve_there, name);
+    }
+}
+
 /* Loops and servers */
 
 static void K2_a_loop_with_an_open_server_names_it_and_does_not_close(void **state)
@@ -555,6 +606,7 @@ int main(void)
         IN_LOOP_TEST(T66_unix_socket_file_is_removed_on_close),
         ON_MAIN_TEST(T66_stale_socket_file_is_taken_over_a_living_one_not),
         IN_LOOP_TEST(T61_without_descriptors_accepting_rests_with_one_line_in_the_log),
+        ON_MAIN_TEST(the_address_of_a_killed_process_can_be_had_at_once),
         IN_LOOP_TEST(T62_a_connection_that_failed_in_the_queue_costs_nobody_else),
         IN_LOOP_TEST(T61_whatever_forbids_accepting_makes_it_rest),
         IN_LOOP_TEST(T95_B6_a_failed_allocation_costs_at_most_its_connection),
