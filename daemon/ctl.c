@@ -330,6 +330,15 @@ static const struct ctl_verb *find_verb(const char *word)
     return NULL;
 }
 
+const char *ctl_flag_at(const char *word, size_t index)
+{
+    const struct ctl_verb *verb = word ? find_verb(word) : NULL;
+
+    if (index >= FLAG_COUNT)
+        return NULL;
+    return (verb ? takes(verb, &flags[index]) : flags[index].everywhere) ? flags[index].name : "";
+}
+
 bool ctl_has_verb(const char *word)
 {
     return find_verb(word) || is_not_built(word);

@@ -65,6 +65,10 @@ extern const struct command command_run, command_check, command_config, command_
 extern const struct command *const commands[];
 /* aliases.c: what people know from elsewhere. Not in the table. */
 extern const struct command command_signal, command_dump;
+/* complete.c: for shells. Not in the table. */
+extern const struct command command_complete;
+/* The i-th flag, "deep"; NULL past the last. */
+const char *command_flag_at(size_t index);
 /* Says so, and what was probably meant; gives the exit code. */
 int no_such_command(const char *word);
 /* ctl.c: whether weirctl has such a verb, now or later. */

@@ -4,6 +4,7 @@ bin_PROGRAMS += weir
 weir_SOURCES = \
 	daemon/aliases.c \
 	daemon/check.c \
+	daemon/complete.c \
 	daemon/config.c \
 	daemon/control.c \
 	daemon/ctl.c \

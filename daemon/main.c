@@ -58,12 +58,17 @@ static const struct option flags[] = {
     {NULL, 0, NULL, 0},
 };
 
+const char *command_flag_at(size_t index)
+{
+    return index < sizeof flags / sizeof *flags ? flags[index].name : NULL;
+}
+
 const struct command *find_command(const char *name)
 {
     for (size_t i = 0; commands[i]; i++)
         if (strcmp(commands[i]->name, name) == 0)
             return commands[i];
-    return NULL;
+    return strcmp(name, command_complete.name) == 0 ? &command_complete : NULL;
 }
 
 bool use_color(const struct arguments *arguments)

@@ -113,7 +113,9 @@ static void print_explanation(const json_t *answer)
                    json_is_true(json_object_get(listener, "tls")) ? " with TLS" : "",
                    *text_of(listener, "address") ? " on " : "", text_of(listener, "address"));
     print_row("listener", text_of(listener, "name"), text_of(listener, "where"), more);
-    if (route) {
+    if (json_object_get(answer, "redirected")) {
+        print_row("answer", "redirect to https", text_of(listener, "where"), "redirect_from");
+    } else if (route) {
         print_row("route", text_of(route, "name"), text_of(route, "where"), "");
         print_filters(json_object_get(answer, "filters"));
         print_row("action", text_of(action, "name"), text_of(action, "where"), "");

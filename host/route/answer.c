@@ -22,8 +22,8 @@ static json_t *listener_json(const struct explanation *e)
 
     if (!listener)
         return json_null();
-    said = (const weir_option_address *)listener->said->bind.items + listener->address;
-    address = listener->said->bind.count ? said->text : NULL;
+    said = weir__listener_said_at(listener->said, listener->address);
+    address = said ? said->text : NULL;
     if (listener->part->n_addresses > listener->address &&
         *weir__address_name(&listener->part->addresses[listener->address]))
         address = weir__address_name(&listener->part->addresses[listener->address]);
@@ -136,10 +136,12 @@ json_t *weir__explanation_json(const struct explanation *e)
 {
     size_t line = strcspn(e->request.words, "\n");
     json_t *answer = json_pack("{s:s%, s:s, s:b, s:o, s:o}", "request", e->request.words, line,
-                               "from", e->from, "served", weir__explanation_end(e)->route != NULL,
+                               "from", e->from, "served", weir__explanation_is_served(e),
                                "listener", listener_json(e), "listeners", listeners_json(e));
 
-    if (e->listener)
+    if (e->listener && e->listener->redirects)
+        json_object_set_new(answer, "redirected", json_true());
+    else if (e->listener)
         add_route(e, answer);
     if (e->handed_to)
         json_object_set_new(answer, "handed_to", weir__explanation_json(e->handed_to));

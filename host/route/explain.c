@@ -29,12 +29,22 @@ static unsigned port_of_name(const char *name)
     return colon ? (unsigned)strtoul(colon + 1, NULL, 10) : 0;
 }
 
+const weir_option_address *weir__listener_said_at(const struct listener_config *said, size_t index)
+{
+    const weir_option_address *bind = said->bind.items, *redirects = said->redirect_from.items;
+
+    if (index < said->bind.count)
+        return &bind[index];
+    index -= said->bind.count;
+    return index < said->redirect_from.count ? &redirects[index] : NULL;
+}
+
 /* Whether an address takes connections to the port: 2 it is the very address, 1 yes, 0 no, -1 it is
  * not known before it is bound. */
 static int address_takes(const struct explained_listener *listener, size_t i,
                          const struct route_request *request)
 {
-    const weir_option_address *said = (const weir_option_address *)listener->said->bind.items + i;
+    const weir_option_address *said = weir__listener_said_at(listener->said, i);
     const char *bound = listener->part && i < listener->part->n_addresses
                             ? weir__address_name(&listener->part->addresses[i])
                             : "";
@@ -68,12 +78,13 @@ static enum listener_fit fit_of(struct explained_listener *listener,
     int best = 0;
 
     *ret_rank = 0;
-    for (size_t i = 0; i < said->bind.count; i++) {
+    for (size_t i = 0; weir__listener_said_at(said, i); i++) {
         int takes = address_takes(listener, i, request);
 
         if (takes > best || (takes < 0 && best == 0)) {
             best = takes;
             listener->address = i;
+            listener->redirects = i >= said->bind.count;
         }
     }
     if (!best)
@@ -81,9 +92,9 @@ static enum listener_fit fit_of(struct explained_listener *listener,
     if (!said->protocol || (!http && !is_opaque(said)) ||
         datagrams != (strcmp(request->scheme, "udp") == 0))
         return LISTENER_OTHER_PROTOCOL;
-    if (said->tls && !request->tls)
+    if (said->tls && !request->tls && !listener->redirects)
         return LISTENER_NEEDS_TLS;
-    if (!said->tls && request->tls && !is_opaque(said))
+    if (request->tls && (listener->redirects || (!said->tls && !is_opaque(said))))
         return LISTENER_IS_PLAIN;
     *ret_rank = best < 0 ? 1 : best == 2 ? 3 : 2;
     return best < 0 ? LISTENER_MAY_FIT : LISTENER_FITS;
@@ -394,7 +405,7 @@ static weir_error *explain_at(struct explanation *e, unsigned depth)
 {
     const struct config_reference *listener;
 
-    if (!e->listener)
+    if (!e->listener || e->listener->redirects)
         return NULL;
     WEIR_TRY(make_subject(e));
     WEIR_TRY(choose_route(e));
@@ -433,6 +444,13 @@ weir_error *weir__route_explain(const struct generation *g, const struct route_q
     }
     *ret = e;
     return NULL;
+}
+
+bool weir__explanation_is_served(const struct explanation *explanation)
+{
+    const struct explanation *end = weir__explanation_end(explanation);
+
+    return end->route || (end->listener && end->listener->redirects);
 }
 
 const struct explanation *weir__explanation_end(const struct explanation *explanation)

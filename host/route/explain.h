@@ -49,7 +49,8 @@ struct explained_listener {
     const struct listener_config *said;
     const weir_listener *part;
     enum listener_fit fit;
-    size_t address; /* the one that fits */
+    size_t address; /* the one that fits, of `bind` and then of `redirect_from` */
+    bool redirects; /* it is one of redirect_from: no route is asked */
 };
 
 struct explained_route {
@@ -88,6 +89,10 @@ weir_error *weir__route_explain(const struct generation *g, const struct route_q
 void weir__explanation_free(struct explanation *explanation);
 /* The last explanation of those that hand over to each other. */
 const struct explanation *weir__explanation_end(const struct explanation *explanation);
+/* A route takes it, or the listener itself sends the client on to its other address. */
+bool weir__explanation_is_served(const struct explanation *explanation);
+/* The i-th address that a listener names: of `bind`, then of `redirect_from`; NULL past the last. */
+const weir_option_address *weir__listener_said_at(const struct listener_config *said, size_t index);
 /* "port 80 is not 443": why a listener does not fit. */
 void weir__explain_listener(const struct explanation *explanation,
                             const struct explained_listener *listener, char *text, size_t size);

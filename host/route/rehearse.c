@@ -74,7 +74,9 @@ static weir_error *make_listener(struct stage *stage)
     listener->handshake_timeout = said->timeouts.handshake;
     listener->backlog = 1;
     listener->instance = stage->protocol;
-    listener->tls = model->tls ? weir_tls_context_ref(model->tls) : NULL;
+    listener->addresses[0].redirects = stage->e->listener->redirects;
+    listener->tls =
+        model->tls && !listener->addresses[0].redirects ? weir_tls_context_ref(model->tls) : NULL;
     WEIR_TRY(weir_network_parse("127.0.0.0/8", &stage->trusted));
     listener->proxy = (weir_proxy_policy){WEIR_SIZED(weir_proxy_policy), .trusted = &stage->trusted,
                                           .n_trusted = 1};

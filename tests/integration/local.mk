@@ -28,6 +28,7 @@ EXTRA_DIST += \
 	tests/integration/test_access.py \
 	tests/integration/test_backend.py \
 	tests/integration/test_check.py \
+	tests/integration/test_commands.py \
 	tests/integration/test_config.py \
 	tests/integration/test_control.py \
 	tests/integration/test_dns.py \

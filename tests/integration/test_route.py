@@ -220,3 +220,14 @@ def test_mistake_in_a_test_is_shown_where_it_is(env, test, place, what):
     status, output = weir_check(env, env.file("weir.yaml", text))
     column = text.splitlines()[3].index(place) + 1
     assert status == 78 and what in output and f"weir.yaml:4:{column}\n" in output, output
+
+
+def test_port_that_is_redirected_from_is_answered_by_the_listener_itself(env):
+    settings = config({"web": http_listener(443, [respond(200, "x")], certificate="site", redirect_from=80)},
+                      certificates={"site": Certificates(env).pair()})
+    settings["tests"] = [{"request": "http://a.test/b?c", "expect": {"listener": "web", "status": 308,
+                                                                     "header": {"Location": "https://a.test/b?c"}}}]
+    path = env.file("weir.yaml", to_yaml(settings) + "\n")
+    assert weir_check(env, path)[0] == 0, weir_check(env, path)
+    code, answer = route(env, path, "http://a.test/")
+    assert (code, place(answer), answer["redirected"]) == (0, ("web", None), True), answer
