@@ -100,6 +100,18 @@ def test_connection_to_an_address_that_left_the_name_is_not_used_again(env):
         assert client.ask().body == b"127.0.0.3"
 
 
+def test_resolve_interval_goes_before_the_ttl(env):
+    server = name_server(env)
+    server.set("app.test", "A", "127.0.0.2", ttl=3600)
+    origin_port, _ = origins(env, "127.0.0.2", "127.0.0.3")
+    port = env.port()
+    text = {**app(port, f"app.test:{origin_port}", resolve_interval="100ms"), "resolver": {"servers": [server.address]}}
+    Weir(env, text, ONE_LOOP)
+    assert ask(env, port).body == b"127.0.0.2"
+    server.set("app.test", "A", "127.0.0.3", ttl=3600)
+    wait_body(env, port, b"127.0.0.3")
+
+
 def test_last_addresses_hold_while_the_name_servers_fail(env):
     server = name_server(env)
     server.set("app.test", "A", "127.0.0.2", ttl=1)
