@@ -40,6 +40,7 @@ EXTRA_DIST += \
 	tests/integration/test_lifecycle.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_messages.py \
+	tests/integration/test_mutations.py \
 	tests/integration/test_origin_failures.py \
 	tests/integration/test_metrics.py \
 	tests/integration/test_plugin_build.py \
