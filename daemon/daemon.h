@@ -33,9 +33,9 @@ struct arguments {
     size_t set_count;
     const char *plugin_dir;
     weir_host_format format;
-    int color;        /* 1, 0, -1: as the terminal is */
-    const char *path; /* --path */
-    const char *from; /* --from */
+    int color;              /* 1, 0, -1: as the terminal is */
+    const char *path;       /* --path */
+    const char *from;       /* --from */
     const char *fields[32]; /* of -H */
     size_t field_count;
     const char *signal; /* -s */

@@ -12,14 +12,9 @@
 
 #include "daemon/daemon.h"
 
-const struct command *const commands[] = {&command_run,
-                                          &command_check,
-                                          &command_config,
-                                          &command_route,
-                                          &command_explain,
-                                          &command_version,
-                                          &command_help,
-                                          NULL};
+const struct command *const commands[] = {
+    &command_run,     &command_check,   &command_config, &command_route,
+    &command_explain, &command_version, &command_help,   NULL};
 
 enum {
     FLAG_SET = 256,
