@@ -134,7 +134,9 @@ static bool take_answer(const struct ctl_verb *verb, const struct ctl_arguments 
         json_dumpf(result ? result : record, stdout, JSON_COMPACT);
         printf("\n");
         (void)fflush(stdout);
-        *ret_code = result && says_no(result) ? EXIT_NO : EXIT_OK;
+        *ret_code = result && says_no(result) ? EXIT_NO
+                    : result ? (int)json_integer_value(json_object_get(result, "exit"))
+                             : EXIT_OK;
     } else if (record) {
         *ret_code = json_object_get(record, "waited") ? ctl_print_waiting(record)
                                                       : ctl_print_record(record);
@@ -206,6 +208,8 @@ static const struct flag {
     {"--from", NULL, offsetof(struct ctl_arguments, from), true, false},
     {"--header", "-H", offsetof(struct ctl_arguments, fields), true, false},
     {"--wait", NULL, offsetof(struct ctl_arguments, wait), true, false},
+    {"--confirm", NULL, offsetof(struct ctl_arguments, confirm), true, false},
+    {"--dry-run", NULL, offsetof(struct ctl_arguments, dry_run), false, false},
     {"--reset", NULL, offsetof(struct ctl_arguments, reset), false, false},
     {"--tree", NULL, offsetof(struct ctl_arguments, tree), false, false},
     {"--stack", NULL, offsetof(struct ctl_arguments, stack), false, false},

@@ -15,7 +15,8 @@ struct ctl_arguments {
     const char *fields[32]; /* of -H */
     size_t n_fields;
     const char *verb, *wait; /* the verb's name; --wait */
-    bool json, tree, stack, now, cache, follow, help, debug, reset;
+    const char *confirm;
+    bool dry_run, json, tree, stack, now, cache, follow, help, debug, reset;
 };
 
 struct ctl_verb {
@@ -68,6 +69,12 @@ int ctl_print_status(const struct ctl_arguments *arguments, const json_t *answer
 int ctl_print_tasks(const struct ctl_arguments *arguments, const json_t *answer);
 int ctl_print_record(const json_t *record);
 int ctl_print_tls(const struct ctl_arguments *arguments, const json_t *answer);
+
+/* ctl_reload.c */
+bool ctl_reload_params(const struct ctl_arguments *arguments, json_t *into);
+int ctl_print_reload(const struct ctl_arguments *arguments, const json_t *answer);
+int ctl_print_confirm(const struct ctl_arguments *arguments, const json_t *answer);
+void ctl_print_reloads(const json_t *answer);
 
 /* route.c */
 bool ctl_route_params(const struct ctl_arguments *arguments, json_t *into);

@@ -104,6 +104,7 @@ int ctl_print_status(const struct ctl_arguments *arguments, const json_t *answer
     printf("● weir %s  %s   up %s   pid %lld   generation %lld (%s)\n", text_of(answer, "version"),
            state, up, count_of(answer, "pid"), count_of(answer, "generation"),
            text_of(answer, "config"));
+    ctl_print_reloads(answer);
     printf("  %-13s %lld / %lld\n", "connections", count_of(answer, "connections"),
            count_of(answer, "connections_max"));
     print_listeners(answer);

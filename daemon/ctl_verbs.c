@@ -307,6 +307,21 @@ const struct ctl_verb ctl_verbs[] = {
      "  weirctl dns-flush app.internal\n", 0, 1, NULL, "dns.flush", flush_params, print_flushed},
     {"plugins", NULL, "", "plugins that are loaded", "  weirctl plugins\n", 0, 0, NULL, "plugins",
      NULL, print_plugins},
+    {"reload", NULL, "[--dry-run] [--confirm TIME] [--wait drained]",
+     "reads the configuration again, and puts it into force",
+     "  weirctl reload\n"
+     "  weirctl reload --dry-run        says what would change, and whether it can\n"
+     "  weirctl reload --confirm 60s    goes back by itself unless `weirctl confirm` comes\n"
+     "  weirctl reload --wait drained   until no connection needs the old configuration\n"
+     "All or nothing: what is wrong is said, and the old configuration serves on. Exit status: 0;\n"
+     "78 the configuration was rejected, 66 it cannot be read, 71 the system refused something\n"
+     "(an address in use), 75 another reload is running, 77 you may not.\n",
+     0, 0, " dry-run confirm wait ", "reload", ctl_reload_params, ctl_print_reload},
+    {"rollback", NULL, "", "puts the configuration before into force again",
+     "  weirctl rollback\nExit status: as of reload.\n", 0, 0, NULL, "rollback", NULL,
+     ctl_print_reload},
+    {"confirm", NULL, "", "the reload that waits for it stays", "  weirctl confirm\n", 0, 0, NULL,
+     "confirm", NULL, ctl_print_confirm},
     {"reopen", NULL, "", "opens log files again, after logrotate moved them", "  weirctl reopen\n",
      0, 0, NULL, "reopen", NULL, print_reopen},
     {"stop", NULL, "[--now]", "drains and stops; --now ends at once", "  weirctl stop\n", 0, 0,

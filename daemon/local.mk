@@ -21,6 +21,8 @@ weir_SOURCES = \
 	daemon/methods.c \
 	daemon/not_built.c \
 	daemon/notify.c \
+	daemon/reload.c \
+	daemon/ctl_reload.c \
 	daemon/restart.c \
 	daemon/route.c \
 	daemon/override.c \

@@ -111,7 +111,7 @@ static void finish_status(struct daemon *daemon, const json_t *params, json_t *a
     json_object_set_new(answer, "pid", json_integer(getpid()));
     json_object_set_new(answer, "uptime", json_real(up));
     json_object_set_new(answer, "state", json_string(state));
-    json_object_set_new(answer, "generation", json_integer(1));
+    reloads_status(daemon, answer);
     json_object_set_new(answer, "debug", json_boolean(weir_host_settings_of(daemon->host)->debug));
     json_object_set_new(answer, "overrides", temporary_list(daemon));
     json_object_set_new(answer, "log_dropped", json_integer((json_int_t)weir_log_dropped()));
@@ -229,6 +229,41 @@ static void call_drain(struct control_client *client, json_t *take_id, json_t *t
         ask(client, "drain", take_id, take_params, NULL);
 }
 
+/* reload, rollback, confirm */
+
+static void call_reload_or_back(struct control_client *client, json_t *take_id, json_t *take_params,
+                                bool back)
+{
+    weir_error *error =
+        daemon_reload(control_daemon(client), back ? "weirctl rollback" : "weirctl reload", back,
+                      client, take_id, take_params);
+
+    json_decref(take_params);
+    if (error)
+        method_fail(client, take_id, error);
+}
+
+static void call_reload(struct control_client *client, json_t *take_id, json_t *take_params)
+{
+    call_reload_or_back(client, take_id, take_params, false);
+}
+
+static void call_rollback(struct control_client *client, json_t *take_id, json_t *take_params)
+{
+    call_reload_or_back(client, take_id, take_params, true);
+}
+
+static void call_confirm(struct control_client *client, json_t *take_id, json_t *take_params)
+{
+    weir_error *error = daemon_confirm(control_daemon(client));
+
+    json_decref(take_params);
+    if (error)
+        method_fail(client, take_id, error);
+    else
+        control_result(client, take_id, json_pack("{s:b}", "confirmed", 1));
+}
+
 static const struct method {
     const char *name;
     weir_host_role role;
@@ -241,6 +276,9 @@ static const struct method {
     {"debug", WEIR_HOST_OPERATOR, true, call_debug},
     {"logs", WEIR_HOST_OPERATOR, false, call_logs},
     {"drain", WEIR_HOST_OPERATOR, true, call_drain},
+    {"reload", WEIR_HOST_OPERATOR, true, call_reload},
+    {"rollback", WEIR_HOST_OPERATOR, true, call_rollback},
+    {"confirm", WEIR_HOST_OPERATOR, true, call_confirm},
     {"reopen", WEIR_HOST_OPERATOR, true, call_reopen},
     {"stop", WEIR_HOST_ADMIN, true, call_stop},
 };

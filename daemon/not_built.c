@@ -8,8 +8,7 @@
 #include "daemon/daemon.h"
 
 const char *const verbs_not_built[] = {
-    "access", "capture",  "confirm", "conn",  "memory",  "profile",
-    "reload", "rollback", "top",     "trace", "upgrade", NULL,
+    "access", "capture", "conn", "memory", "profile", "top", "trace", "upgrade", NULL,
 };
 
 bool is_not_built(const char *verb)

@@ -37,6 +37,12 @@ static void tell(const char *text)
     (void)sd_notify(0, text);
 }
 
+/* Until PID 1 has read what was sent: the client that waits for the reload ends after it. */
+static void barrier(void)
+{
+    (void)sd_notify_barrier(0, 1000000);
+}
+
 static bool is_there(void)
 {
     return getenv("NOTIFY_SOCKET") != NULL;
@@ -56,6 +62,8 @@ static void tell(const char *text)
 {
     (void)text;
 }
+
+static void barrier(void) {}
 
 static bool is_there(void)
 {
@@ -193,6 +201,34 @@ void notify_ready(struct notify *notify)
     weir_timer_start(&notify->status, STATUS_EVERY);
     if (notify->every.ns)
         weir_timer_start(&notify->watchdog, notify->every);
+}
+
+void notify_reloading(struct notify *notify)
+{
+    char text[160];
+
+    if (!notify)
+        return;
+    (void)snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading",
+                   (long long)(weir_now().ns / 1000));
+    tell(text);
+}
+
+/* However it went: without READY the unit would stay in reloading for ever. */
+void notify_reloaded(struct notify *notify, const char *rejected)
+{
+    char text[200], line[600];
+
+    if (!notify)
+        return;
+    if (!rejected)
+        store_sockets(notify->daemon);
+    describe(notify->daemon, text, sizeof text);
+    (void)snprintf(line, sizeof line, "READY=1\nSTATUS=%s%s%.300s", text,
+                   rejected ? "; last reload REJECTED " : "", rejected ? rejected : "");
+    tell(line);
+    (void)snprintf(notify->last, sizeof notify->last, "%s", text);
+    barrier();
 }
 
 void notify_stopping(struct notify *notify)

@@ -4,7 +4,7 @@
  *
  *   load, prepare ──▶ start the traffic loops ──▶ the control loop waits for signals
  *   TERM or INT: stop accepting, drain for at most shutdown_grace, end; a second one: at once
- *   QUIT: the same without limit; USR1: log files are opened again; HUP, USR2: not built yet
+ *   QUIT: the same without limit; HUP: reload; USR1: log files are opened again; USR2: not built yet
  */
 #include "config.h"
 
@@ -90,10 +90,11 @@ static weir_error *on_quit(void *arg)
 
 static weir_error *on_hup(void *arg)
 {
-    const struct daemon *daemon = arg;
+    struct daemon *daemon = arg;
+    weir_error *error = daemon_reload(daemon, "SIGHUP", false, NULL, NULL, NULL);
 
-    weir_log(daemon->logger, WEIR_LOG_ERROR,
-             "SIGHUP: reload is not built yet; nothing was changed, restart weir instead");
+    if (error)
+        weir_log_error(daemon->logger, WEIR_LOG_ERROR, error, "SIGHUP");
     return NULL;
 }
 
@@ -165,6 +166,7 @@ static void open_control(struct daemon *daemon)
 
 static void take_down(struct daemon *daemon)
 {
+    reloads_free(WEIR_TAKE(daemon->reloads));
     control_free(daemon->control);
     follow_end();
     notify_free(daemon->notify);
@@ -181,6 +183,7 @@ static weir_error *serve(struct daemon *daemon, const struct arguments *argument
 {
     WEIR_TRY(weir_host_apply(daemon->host));
     WEIR_TRY(weir_loop_new(NULL, &daemon->loop));
+    WEIR_TRY(reloads_new(daemon, &daemon->reloads));
     WEIR_TRY(add_signals(daemon));
     WEIR_TRY(notify_new(daemon, &daemon->notify));
     open_control(daemon);
@@ -234,8 +237,8 @@ const struct command command_run = {
             "\n"
             "Signals: TERM and INT stop accepting, let connections end within\n"
             "runtime.shutdown_grace and stop; a second one ends at once. QUIT sets no limit.\n"
-            "USR1 opens log files again. HUP (reload) and USR2 (upgrade) are not built yet:\n"
-            "they change nothing and say so in the log.\n"
+            "HUP reads the configuration again; what is wrong with it is in the log, and nothing\n"
+            "changes. USR1 opens log files again. USR2 (upgrade) is not built yet.\n"
             "\n"
             "Exit status: 0 stopped as asked, 78 the configuration was rejected, 66 it cannot be\n"
             "read, 71 the system refused something (an address in use), 73 the control socket\n"

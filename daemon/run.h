@@ -18,6 +18,7 @@ struct control;
 struct notify;
 struct temporary;
 struct follow;
+struct reloads;
 
 struct daemon {
     weir_host *host;
@@ -27,6 +28,7 @@ struct daemon {
     struct control *control; /* NULL: no socket */
     struct notify *notify;
     struct temporary *temporaries;
+    struct reloads *reloads;
     weir_instant started, stopping_until;
     bool stopping, control_failed;
 };
@@ -35,6 +37,20 @@ struct daemon {
 /* Drains and stops; a second call ends at once. `why` is for the log: "SIGTERM". */
 void daemon_stop(struct daemon *daemon, const char *why, weir_duration grace);
 void daemon_reopen(struct daemon *daemon, const char *why);
+
+/* reload.c */
+weir_error *reloads_new(struct daemon *daemon, struct reloads **ret) WEIR_MUST_USE;
+void reloads_free(struct reloads *reloads);
+/* Begins one; `back`: to the generation before. The answer holds the client (NULL: nobody waits);
+ * when it cannot begin, `take_id` stays with the caller. */
+struct control_client;
+weir_error *daemon_reload(struct daemon *daemon, const char *why, bool back,
+                          struct control_client *client, json_t *take_id,
+                          const json_t *params) WEIR_MUST_USE;
+weir_error *daemon_confirm(struct daemon *daemon) WEIR_MUST_USE;
+void reloads_status(const struct daemon *daemon, json_t *into);
+/* Why the last one was rejected; NULL: it was not. */
+const char *reloads_rejected(const struct daemon *daemon);
 
 /* store.c: systemd keeps the listening sockets as they are now; after the start and each reload. */
 void store_sockets(const struct daemon *daemon);
@@ -98,6 +114,9 @@ weir_error *notify_new(struct daemon *daemon, struct notify **ret) WEIR_MUST_USE
 void notify_free(struct notify *notify);
 void notify_ready(struct notify *notify);
 void notify_stopping(struct notify *notify);
+void notify_reloading(struct notify *notify);
+/* `rejected`: why; NULL: it went well. systemd has read it when this returns, as far as it can be. */
+void notify_reloaded(struct notify *notify, const char *rejected);
 void notify_status(struct notify *notify, const char *text);
 
 #endif

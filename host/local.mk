@@ -67,6 +67,7 @@ libweir_host_core_la_SOURCES += \
 	host/generation/part.h \
 	host/generation/parts.c \
 	host/generation/prepare.c \
+	host/generation/reload.c \
 	host/generation/run.c \
 	host/generation/settings.c \
 	host/generation/tls.c \

@@ -131,6 +131,12 @@ bool weir__generation_load(struct generation *g);
 /* It is in force: instances are told, `before` is the one that was (NULL: none). */
 void weir__generation_committed(struct generation *g, const struct generation *before);
 
+/* reload.c: connections that run with it. */
+uint64_t weir__listener_pins(const weir_listener *listener);
+/* settings.c: the process-wide settings that differ; what needs a restart stays as it was. */
+weir_error *weir__host_reapply(weir_host *host, const struct generation *from,
+                               struct generation *to) WEIR_MUST_USE;
+
 /* destroy.c: destroys what is in the list, now or by the builder. */
 void weir__host_destroy(weir_host *host, struct hlist *dead);
 void weir__host_end_generations(weir_host *host);

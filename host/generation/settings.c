@@ -110,6 +110,20 @@ void weir__generation_settle(struct generation *g)
     g->n_loops = g->settings.threads;
 }
 
+/* Each client connection may have one to a server; some are left for files and the rest. */
+static void set_connection_limit(weir_host *host)
+{
+    const struct limits_config *limits = &host->generation->top->runtime.limits;
+    struct rlimit files = {.rlim_cur = 1024};
+    uint64_t limit;
+
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    limit = limits->connections != WEIR_SIZE_WORD(0) ? limits->connections
+            : files.rlim_cur > 256                   ? (files.rlim_cur - 128) / 2
+                                                     : files.rlim_cur / 2;
+    __atomic_store_n(&host->limit.limit, limit, __ATOMIC_RELAXED);
+}
+
 static weir_error *apply_limits(weir_host *host)
 {
     const struct limits_config *limits = &host->generation->top->runtime.limits;
@@ -124,10 +138,7 @@ static weir_error *apply_limits(weir_host *host)
                           (unsigned long long)files.rlim_cur, (unsigned long long)files.rlim_max);
     if (setrlimit(RLIMIT_NOFILE, &files))
         return weir_raise(errno, "cannot set the limit of open files");
-    /* Each client connection may have one to a server; some are left for files and the rest. */
-    host->limit.limit = limits->connections != WEIR_SIZE_WORD(0) ? limits->connections
-                        : files.rlim_cur > 256                   ? (files.rlim_cur - 128) / 2
-                                                                 : files.rlim_cur / 2;
+    set_connection_limit(host);
     return NULL;
 }
 
@@ -184,4 +195,27 @@ weir_error *weir__loop_settings(struct traffic_thread *thread, const struct gene
     if (from && weir__content_equal(&from->resolver, &to->resolver))
         return NULL; /* what it remembers stays */
     return weir__resolver_configure(&to->top->resolver, loop);
+}
+
+weir_error *weir__host_reapply(weir_host *host, const struct generation *from,
+                               struct generation *to)
+{
+    struct log_config log = to->top->log;
+
+    log.output = from->top->log.output;
+    if (!weir__content_equal(&from->log, &to->log)) {
+        /* Levels for a while hold until the file says something else. */
+        WEIR_TRY(weir__log_apply(&log));
+        WEIR_TRY(weir__access_apply(to->top->log.access));
+    }
+    if (!weir__content_equal(&from->debug, &to->debug)) {
+        for (unsigned i = 0; i < host->n_threads; i++)
+            weir_loop_set_debug(host->threads[i].traffic.loop, to->settings.debug);
+        weir_loop_set_debug(host->control, to->settings.debug);
+        WEIR_TRY(apply_debug(host));
+    } else {
+        to->settings.debug = from->settings.debug;
+    }
+    set_connection_limit(host);
+    return NULL;
 }

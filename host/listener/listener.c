@@ -343,8 +343,9 @@ static weir_error *accepted(weir_transport *transport, const weir_protocol **pro
     uint64_t open = __atomic_add_fetch(&slot->limit->open, 1, __ATOMIC_RELAXED);
     weir_error *error;
 
-    if ((slot->limit->limit && open > slot->limit->limit) ||
-        __atomic_load_n(&slot->limit->memory_full, __ATOMIC_RELAXED))
+    uint64_t limit = __atomic_load_n(&slot->limit->limit, __ATOMIC_RELAXED);
+
+    if ((limit && open > limit) || __atomic_load_n(&slot->limit->memory_full, __ATOMIC_RELAXED))
         return refuse(slot, local, transport);
     if (!listener) { /* removed during the TLS handshake */
         __atomic_sub_fetch(&slot->limit->open, 1, __ATOMIC_RELAXED);

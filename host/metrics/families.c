@@ -25,7 +25,7 @@
 static json_t *list_of(const struct question_kind *kind, const struct metrics_view *view,
                        const char *share, const char *key)
 {
-    struct question question = {.host = view->host, .params = NULL};
+    struct question question = {.host = view->host, .generation = view->host->generation};
     json_t **shares = calloc(view->n_shares + 1, sizeof *shares), *answer, *list;
 
     for (unsigned i = 0; shares && share && i < view->n_shares; i++)

@@ -56,6 +56,50 @@ bool weir_host_question_at(size_t index, weir_host_question *ret)
     return true;
 }
 
+struct dropped {
+    weir_host *host;
+    struct generation *generation;
+};
+
+static weir_error *drop_here(void *arg)
+{
+    struct dropped *dropped = arg;
+    struct hlist dead;
+
+    hlist_init(&dead);
+    weir__generation_unref(dropped->generation, &dead);
+    weir__host_destroy(dropped->host, &dead);
+    return NULL;
+}
+
+static weir_error *drop_there(void *arg)
+{
+    weir_error *error = drop_here(arg);
+
+    free(arg);
+    return error;
+}
+
+/* Generations are counted on the control loop; the last who looks may be another. */
+static void drop_generation(weir_host *host, struct generation *generation, weir_loop *control)
+{
+    struct dropped here = {host, generation}, *there;
+    weir_error *error;
+
+    if (weir_loop_current() == control || host->state >= HOST_STOPPED) {
+        weir_ignore(drop_here(&here));
+        return;
+    }
+    there = malloc(sizeof *there);
+    if (!there)
+        return; /* it stays until the end */
+    *there = here;
+    error = weir_loop_call_soon_threadsafe(control, drop_there, there, free);
+    if (error)
+        free(there);
+    weir_ignore(error);
+}
+
 static void collection_unref(struct collection *collection)
 {
     if (__atomic_sub_fetch(&collection->refs, 1, __ATOMIC_ACQ_REL))
@@ -63,6 +107,8 @@ static void collection_unref(struct collection *collection)
     for (unsigned i = 0; i < collection->n_shares; i++)
         json_decref(collection->shares[i].value);
     json_decref(collection->params);
+    drop_generation(collection->question.host, collection->question.generation,
+                    collection->control);
     weir_loop_unref(collection->control);
     free(collection);
 }
@@ -188,7 +234,8 @@ static struct collection *collection_new(weir_host *host, const struct question_
     collection->refs = 1;
     collection->kind = kind;
     collection->params = take_params;
-    collection->question = (struct question){.host = host, .params = take_params};
+    collection->question = (struct question){
+        .host = host, .generation = weir__generation_ref(host->generation), .params = take_params};
     collection->control = weir_loop_ref(host->control);
     collection->n_shares = n;
     weir_timer_init(&collection->deadline, host->control, too_late, collection);

@@ -48,7 +48,7 @@ static void add_counters(const weir_listener *listener, json_t *into)
 
 static json_t *listeners(const struct question *question, json_t *const *shares, unsigned n)
 {
-    const struct generation *g = question->host->generation;
+    const struct generation *g = question->generation;
     json_t *list = json_array();
 
     (void)shares, (void)n;
@@ -152,7 +152,7 @@ static json_t *routes(const struct question *question, json_t *const *shares, un
     json_t *list = json_array();
 
     (void)shares, (void)n;
-    WEIR_ARRAY_EACH(const struct listener_config, said, question->host->generation->top->listeners)
+    WEIR_ARRAY_EACH(const struct listener_config, said, question->generation->top->listeners)
     add_routes(question, said->name, &said->routes, "", list);
     return json_pack("{s:o}", "routes", list);
 }
@@ -198,7 +198,7 @@ static weir_error *begin_conns(struct question *question)
 
 static json_t *conns_of_loop(const struct question *question, struct traffic_thread *thread)
 {
-    const struct generation *g = question->host->generation;
+    const struct generation *g = question->generation;
     int64_t now = weir_now().ns;
     json_int_t left = limit_of(question);
     json_t *list = json_array();

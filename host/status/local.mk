@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 libweir_host_core_la_SOURCES += \
+	host/status/generations.c \
 	host/status/ask.c \
 	host/status/inspect.c \
 	host/status/listeners.c \

@@ -54,7 +54,7 @@ static json_t *provided_by(const struct registry *registry, const struct plugin 
 
 static json_t *plugins(const struct question *question, json_t *const *shares, unsigned n)
 {
-    const struct registry *registry = question->host->generation->registry;
+    const struct registry *registry = question->generation->registry;
     json_t *list = json_array();
 
     (void)shares, (void)n;
@@ -100,6 +100,7 @@ static json_t *summary(const struct question *question, json_t *const *shares, u
         upstream_shares[i] = json_object_get(shares[i], "upstreams");
     }
     json_object_set_new(answer, "loops", loops);
+    json_object_set_new(answer, "generations", weir__status_generations(host));
     if (upstream_shares) {
         part = weir__ask_upstreams.finish(question, upstream_shares, n);
         json_object_update(answer, part);

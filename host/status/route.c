@@ -64,7 +64,7 @@ static weir_error *begin_route(struct question *question)
 {
     json_t *answer;
 
-    WEIR_TRY(weir__status_route(question->host->generation, question->params, &answer));
+    WEIR_TRY(weir__status_route(question->generation, question->params, &answer));
     question->found = answer;
     return NULL;
 }

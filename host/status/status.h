@@ -16,8 +16,9 @@
 
 struct question {
     weir_host *host;
-    const json_t *params; /* an object */
-    void *found;          /* what begin() looked up for the others */
+    struct generation *generation; /* in force when it was asked */
+    const json_t *params;          /* an object */
+    void *found;                   /* what begin() looked up for the others */
 };
 
 struct question_kind {
@@ -30,10 +31,10 @@ struct question_kind {
 };
 
 extern const struct question_kind weir__ask_listeners, weir__ask_routes, weir__ask_upstreams,
-    weir__ask_conns, weir__ask_tls, weir__ask_tasks, weir__ask_loops, weir__ask_executors, weir__ask_dns,
-    weir__ask_dns_flush, weir__ask_plugins, weir__ask_server, weir__ask_drain, weir__ask_enable,
-    weir__ask_disable, weir__ask_weight, weir__ask_debug, weir__ask_ping, weir__ask_summary, weir__ask_metrics,
-    weir__ask_route;
+    weir__ask_conns, weir__ask_tls, weir__ask_tasks, weir__ask_loops, weir__ask_executors,
+    weir__ask_dns, weir__ask_dns_flush, weir__ask_plugins, weir__ask_server, weir__ask_drain,
+    weir__ask_enable, weir__ask_disable, weir__ask_weight, weir__ask_debug, weir__ask_ping,
+    weir__ask_summary, weir__ask_metrics, weir__ask_route;
 
 /* The server of the parameter `server`, "app/10.0.0.11:8080". */
 weir_error *weir__status_find_server(const struct question *question, weir_upstream **ret_upstream,
@@ -49,6 +50,8 @@ json_t *weir__status_join(json_t *const *shares, unsigned n);
 json_t *weir__status_seconds(int64_t ns);
 /* Where the configuration says so: "weir.yaml:12:5". */
 json_t *weir__status_where(const weir_host *host, const void *field);
+/* generations.c */
+json_t *weir__status_generations(const weir_host *host);
 /* An unsigned counter. */
 json_t *weir__status_count(uint64_t count);
 

@@ -52,7 +52,7 @@ static json_t *handshakes_of(const weir_listener *listener)
 
 static json_t *tls(const struct question *question, json_t *const *shares, unsigned n)
 {
-    const struct generation *g = question->host->generation;
+    const struct generation *g = question->generation;
     json_t *certificates = json_array(), *handshakes = json_array();
     int64_t now = (int64_t)time(NULL);
 

@@ -14,7 +14,7 @@ static const char *const balance_names[] = {"round_robin", "least_conn", "random
 /* Of one loop: idle connections of each server of each upstream. The rest may be read from here. */
 static json_t *upstreams_of_loop(const struct question *question, struct traffic_thread *thread)
 {
-    const struct generation *g = question->host->generation;
+    const struct generation *g = question->generation;
     json_t *list = json_array();
 
     for (size_t i = 0; i < g->n_upstreams; i++) {
@@ -147,7 +147,7 @@ static json_t *server_json(const weir_upstream *upstream, size_t index)
 static json_t *upstream_json(const struct question *question, json_t *const *shares, unsigned n,
                              size_t index)
 {
-    const struct generation *g = question->host->generation;
+    const struct generation *g = question->generation;
     const weir_upstream *upstream = g->upstreams[index];
     json_t *servers = json_array();
     size_t up = 0;
@@ -172,7 +172,7 @@ static json_t *upstreams(const struct question *question, json_t *const *shares,
 {
     json_t *list = json_array();
 
-    for (size_t i = 0; i < question->host->generation->n_upstreams; i++)
+    for (size_t i = 0; i < question->generation->n_upstreams; i++)
         json_array_append_new(list, upstream_json(question, shares, n, i));
     return json_pack("{s:o}", "upstreams", list);
 }
@@ -186,7 +186,7 @@ const struct question_kind weir__ask_upstreams = {
 weir_error *weir__status_find_server(const struct question *question, weir_upstream **ret_upstream,
                                      size_t *ret_index)
 {
-    const struct generation *g = question->host->generation;
+    const struct generation *g = question->generation;
     const char *name = json_string_value(json_object_get(question->params, "server"));
 
     /* Names of upstreams that a URL stands for have slashes of their own. */

@@ -69,7 +69,7 @@ typedef struct weir_host_settings {
     size_t size;
     weir_duration shutdown_grace;
     weir_duration restart_grace; /**< when systemd stops weir to start it again */
-    unsigned threads; /**< traffic loops */
+    unsigned threads;            /**< traffic loops */
     const char *backend;
     bool debug;
     const char *control_socket; /**< path of admin.control.socket; NULL: the usual places */
@@ -173,6 +173,55 @@ WEIR_PUBLIC weir_error *weir_host_start(weir_host *host, weir_loop *control) WEI
  *  called once by the control loop when every traffic loop has ended. A second call shortens the
  *  grace and replaces nothing else. */
 WEIR_PUBLIC void weir_host_stop(weir_host *host, weir_duration grace, weir_fn stopped, void *arg);
+
+typedef struct weir_host_reload_options {
+    size_t size;
+    bool dry_run;            /**< everything but the commit */
+    weir_host_format format; /**< of the diagnostics */
+    bool colour;
+} weir_host_reload_options;
+
+/** How a reload went. Strings are borrowed for the call. */
+typedef struct weir_host_reload_result {
+    size_t size;
+    int exit_code; /**< 0, those of weir_host_exit_code(), 75: it did not come to an end in time */
+    bool committed;
+    unsigned generation;     /**< in force now */
+    const char *message;     /**< the first error in a line; "" */
+    const char *diagnostics; /**< "" when there is nothing to say */
+    const char *diff;        /**< lines of weir_host_diff(), where both were made with `inspect` */
+    weir_host_changes changes;
+    bool checked; /**< what the files say is right */
+    size_t files, certificates, plugins, new_sockets, errors, warnings;
+    weir_duration checking, preparing, took;
+} weir_host_reload_result;
+
+typedef void (*weir_host_reload_fn)(void *arg, const weir_host_reload_result *result);
+
+/**
+ * Reads the configuration again, prepares it off the loops, and commits it; or changes nothing.
+ * `done` is called once by the control loop, not before this returns. A reload waits at most 10 s for
+ * whatever may hang.
+ * Errors: WEIR_EBUSY another one is running; WEIR_EINVALSTATE the host does not run; WEIR_ENOMEM.
+ */
+WEIR_PUBLIC weir_error *weir_host_reload(weir_host *host, const weir_host_reload_options *options,
+                                         weir_host_reload_fn done, void *arg) WEIR_MUST_USE;
+/** Puts the generation before into force again; the present one becomes the one before.
+ *  Errors: as above; ENOENT there is none. */
+WEIR_PUBLIC weir_error *weir_host_rollback(weir_host *host, weir_host_reload_fn done,
+                                           void *arg) WEIR_MUST_USE;
+
+typedef struct weir_host_generation {
+    size_t size;
+    unsigned number, previous; /**< 0: there is none before */
+    int64_t loaded_at;         /**< CLOCK_REALTIME, nanoseconds */
+    size_t files;
+    uint64_t pinned; /**< connections that run with parts which are not in force any more */
+} weir_host_generation;
+
+/** The generation in force. False: none is. */
+WEIR_PUBLIC bool weir_host_generation_of(const weir_host *host, weir_host_generation *ret);
+
 /** Open connections of all listeners at this moment. */
 WEIR_PUBLIC uint64_t weir_host_connections(const weir_host *host);
 
