@@ -15,7 +15,10 @@
 
 static int family_of(const weir_datagram *d)
 {
-    return ((const struct sockaddr *)(const void *)d->local.bytes)->sa_family;
+    struct sockaddr head;
+
+    memcpy(&head, d->local.bytes, sizeof(head));
+    return head.sa_family;
 }
 
 int weir__datagram_tell_local(int fd)
@@ -34,7 +37,10 @@ int weir__datagram_tell_local(int fd)
 
 static in_port_t port_of(const weir_datagram *d)
 {
-    return ((const struct sockaddr_in *)(const void *)d->local.bytes)->sin_port;
+    struct sockaddr_in in; /* IPv6 has it in the same place */
+
+    memcpy(&in, d->local.bytes, sizeof(in));
+    return in.sin_port;
 }
 
 void weir__datagram_read_local(const weir_datagram *d, struct msghdr *message, weir_address *ret)
