@@ -98,7 +98,7 @@ static void link_plugin(const char *folder, const char *name, const char *file)
 
 char *new_plugin_folder(void)
 {
-    static const char *const bundled[] = {"http", "tcp", "echo"};
+    static const char *const bundled[] = {"http", "tcp", "echo", "admin", "udp"};
     static const char *const fixtures[] = {"good", "old", "small", "other", "none", "resized"};
     char *folder = new_folder(), file[200];
 

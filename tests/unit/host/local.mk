@@ -119,7 +119,7 @@ tests_unit_host_test_leases_LDADD = $(HOST_TEST_LDADD)
 unit_tests += tests/unit/host/test_host
 tests_unit_host_test_host_SOURCES = tests/unit/host/test_host.c $(host_test)
 tests_unit_host_test_host_LDADD = $(HOST_TEST_LDADD)
-EXTRA_tests_unit_host_test_schema_DEPENDENCIES += plugins/http/http.la plugins/tcp/tcp.la plugins/echo/echo.la
+EXTRA_tests_unit_host_test_schema_DEPENDENCIES += plugins/http/http.la plugins/tcp/tcp.la plugins/echo/echo.la plugins/admin/admin.la plugins/udp/udp.la
 
 unit_tests += tests/unit/host/test_inspect
 tests_unit_host_test_inspect_SOURCES = tests/unit/host/test_inspect.c tests/unit/host/hello.c \

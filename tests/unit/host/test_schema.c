@@ -412,30 +412,22 @@ static void the_quickstart_example_loads(void **state)
     expect_planned("quickstart.yaml", NULL, 0);
 }
 
-static void the_l4_example_misses_only_what_is_planned(void **state)
+static void the_l4_example_loads(void **state)
 {
-    static const struct expectation expected[] = {
-        {"23:5", "inspect"},   {"25:18", "sni"},      {"27:18", "sni"},
-        {"29:9", "reject"},    {"34:5", "inspect"},   {"35:5", "inspect_timeout"},
-        {"37:18", "sni"},      {"39:18", "protocol"}, {"40:9", "handoff"},
-        {"41:18", "protocol"}, {"43:18", "protocol"}, {"44:9", "handoff"},
-    };
-
     (void)state;
     write_file(folder, "site.crt", "-----BEGIN CERTIFICATE-----\n");
     write_file(folder, "site.key", "-----BEGIN PRIVATE KEY-----\n");
     setenv("CREDENTIALS_DIRECTORY", folder, 1);
-    expect_planned("l4.yaml", expected, sizeof expected / sizeof *expected);
+    expect_planned("l4.yaml", NULL, 0);
     unsetenv("CREDENTIALS_DIRECTORY");
 }
 
 static void the_site_example_misses_only_what_is_planned(void **state)
 {
     static const struct expectation expected[] = {
-        {"24:5", "redirect_from"},
         {"26:5", "use"},
         {"35:9", "use"},
-        {"41:3", "http"},
+        {"41:33", "dashboard"},
     };
 
     (void)state;
@@ -548,7 +540,7 @@ int main(void)
         CLAIM(ciphers_groups_and_versions_are_checked_by_name),
         CLAIM(lists_of_ones_own_need_the_custom_profile),
         CLAIM(the_quickstart_example_loads),
-        CLAIM(the_l4_example_misses_only_what_is_planned),
+        CLAIM(the_l4_example_loads),
         CLAIM(the_site_example_misses_only_what_is_planned),
         CLAIM(the_list_of_what_is_planned_is_the_one_in_the_tree),
         CLAIM(quotas_of_cgroups_are_rounded_up),
