@@ -46,6 +46,7 @@ EXTRA_DIST += \
 	tests/integration/test_plugin_build.py \
 	tests/integration/test_process.py \
 	tests/integration/test_quickstart.py \
+	tests/integration/test_reload.py \
 	tests/integration/test_route.py \
 	tests/integration/test_routes.py \
 	tests/integration/test_static.py \
