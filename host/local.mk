@@ -95,6 +95,7 @@ libweir_host_core_la_SOURCES += \
 	host/listener/listener.c \
 	host/listener/listener.h \
 	host/listener/record.c \
+	host/listener/reuse_port.c \
 	host/plugin/instance.c \
 	host/plugin/open.c \
 	host/plugin/plugin.h \

@@ -196,6 +196,8 @@ void weir_server_close(weir_server *server)
         return;
     if (server->closed)
         return;
+    if (server->options.reuse_port)
+        weir__server_accept_waiting(server);
     stop(server);
     weir__server_finish_if_over(server);
 }

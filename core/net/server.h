@@ -60,6 +60,8 @@ struct weir_server {
 void weir__server_accept_init(weir_server *server, int fd, const weir_site *site);
 /* Starts or stops it, as the state of server and loop wants. */
 void weir__server_update_accepting(weir_server *server);
+/* Takes all connections that wait, for a server that closes. */
+void weir__server_accept_waiting(weir_server *server);
 struct proxy_info;
 /* Makes a connection of an accepted socket; both move in. `take_proxy`: NULL without a header. */
 void weir__server_take(weir_server *server, int fd, const struct sockaddr *peer, socklen_t length,

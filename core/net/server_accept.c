@@ -299,6 +299,25 @@ static void on_accepted(struct io_file *file, int result, const struct sockaddr 
         leave_to_others(server);
 }
 
+/* As far as they came before the close. */
+void weir__server_accept_waiting(weir_server *server)
+{
+    struct sockaddr_storage peer;
+
+    for (;;) {
+        socklen_t length = sizeof(peer);
+        int fd = accept4(server->file.fd, (struct sockaddr *)&peer, &length,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd < 0 && errno == EINTR)
+            continue;
+        if (fd < 0)
+            return;
+        if (!weir__proxy_awaits(server, fd, (struct sockaddr *)&peer, length))
+            weir__server_take(server, fd, (struct sockaddr *)&peer, length, NULL);
+    }
+}
+
 static const struct io_file_ops server_file_ops = {.accepted = on_accepted};
 
 void weir__server_accept_init(weir_server *server, int fd, const weir_site *site)

@@ -72,6 +72,7 @@ static void fill_listener(struct generation *g, weir_listener *listener,
                                           .trusted = said->accept_proxy_protocol.items,
                                           .n_trusted = said->accept_proxy_protocol.count};
     listener->max_connections = said->max_connections;
+    listener->reuse_port = said->reuse_port;
     listener->inspect = weir__inspect_plan(g->config, g->registry, said);
     for (size_t i = 0; i < said->bind.count; i++)
         listener->addresses[i].field = &addresses[i];

@@ -236,7 +236,8 @@ static weir_error *bind_socket(struct bound_socket *socket, const weir_listener 
             socket->inode = status.st_ino;
         }
     }
-    return weir_socket_name(socket->fd, socket->name, sizeof socket->name);
+    WEIR_TRY(weir_socket_name(socket->fd, socket->name, sizeof socket->name));
+    return listener->reuse_port ? weir__socket_multiply(socket, listener) : NULL;
 }
 
 weir_error *weir__listener_bind(weir_listener *listener, size_t index, const char *text)
@@ -452,8 +453,13 @@ weir_error *weir__listener_serve(weir_listener *listener, size_t index, struct t
         options.tls = NULL;
         options.accepted = accepted_to_redirect;
     }
-    return weir_server_new(traffic->loop, weir__address_fd(&listener->addresses[index]), &options,
-                           listener->protocol, NULL, ret);
+    if (listener->addresses[index].socket->n_more) {
+        options.reuse_port = true;
+        options.has_enough = NULL; /* what one leaves, no other can take */
+    }
+    return weir_server_new(traffic->loop,
+                           weir__socket_fd_of(listener->addresses[index].socket, traffic->index),
+                           &options, listener->protocol, NULL, ret);
 }
 
 void weir__slot_drain(struct slot *slot, struct traffic *traffic)

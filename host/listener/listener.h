@@ -126,6 +126,7 @@ struct weir_listener {
     weir_proxy_policy proxy;            /* n_trusted 0: no headers */
     const struct inspect_plan *inspect; /* NULL: nothing is looked at */
     uint64_t max_connections;           /* 0: no limit of its own */
+    bool reuse_port;                    /* a socket for each loop */
     struct bound_address *addresses;
     size_t n_addresses;
     unsigned n_loops;
@@ -154,6 +155,11 @@ bool weir__listener_serves_alike(const weir_listener *a, const weir_listener *b)
 /* Serves one of its addresses on this loop. */
 weir_error *weir__listener_serve(weir_listener *listener, size_t index, struct traffic *traffic,
                                  weir_server **ret) WEIR_MUST_USE;
+/* reuse_port.c: the sockets of the other loops. What was handed in, and Unix sockets, are alone. */
+weir_error *weir__socket_multiply(struct bound_socket *socket,
+                                  const weir_listener *listener) WEIR_MUST_USE;
+/* That of a loop. */
+int weir__socket_fd_of(const struct bound_socket *socket, unsigned loop);
 /* datagram.c: the same for protocols of datagrams. Serves all addresses, and no others any more. */
 weir_error *weir__datagrams_bind(struct bound_socket *socket,
                                  const weir_listener *listener) WEIR_MUST_USE;

@@ -187,6 +187,9 @@ const weir_option *const weir__listener_options[] = {
                     "Connections at most; further ones are closed. 0: no limit but "
                     "runtime.limits.connections",
                     .min = 0),
-    WEIR_OPTION_PLANNED("reuse_port", "A socket for each loop"),
+    WEIR_OPTION_BOOL(struct listener_config, reuse_port, "false",
+                     "A socket for each loop at each address, over which the kernel spreads "
+                     "connections, instead of one that all loops share",
+                     .reload = WEIR_RELOAD_RESTART),
     NULL,
 };

@@ -30,7 +30,7 @@ struct log_config {
     int level;
     weir_array levels;
     int format;
-    const char *output; /* "auto", "stderr", "journal" or a path */
+    const char *output;                 /* "auto", "stderr", "journal" or a path */
     const struct access_config *access; /* NULL: off */
 };
 
@@ -184,6 +184,7 @@ struct listener_config {
     weir_array inspect;               /* of const char * */
     weir_duration inspect_timeout;
     uint64_t max_connections; /* 0: no limit of its own */
+    bool reuse_port;
     weir_array routes;
     /* host's: */
     const weir_protocol *protocol;
@@ -239,7 +240,7 @@ struct config_top {
 
 /* tls.c */
 extern const weir_option *const weir__tls_options[], *const weir__listener_tls_options[],
-    *const weir__upstream_tls_options[];
+                                                         *const weir__upstream_tls_options[];
 extern const char *const weir__tls_ciphers[], *const weir__tls_groups[];
 /* Across the settings of `tls`. */
 void weir__tls_check(weir_config_context *context, const struct tls_config *tls);

@@ -61,6 +61,8 @@ typedef struct weir_server weir_server;
 typedef struct weir_server_options {
     size_t size;
     int backlog; /**< 0: 4096 (the kernel bounds it) */
+    /** The socket shares its address with others, and the kernel spreads connections over them. A server of
+     *  such a socket takes what waits for it before it closes: nobody else would. */
     bool reuse_port;
     int unix_mode;                   /**< of a Unix socket's file; 0: by umask */
     weir_tls_context *tls;           /**< server context; NULL: plain. Referenced */

@@ -263,3 +263,37 @@ def test_others_bytes_are_no_proxy_header(env):
     client.send(b"PROXY UNKNOWN\r\nhello")
     assert client.read(4) == b"done"
     assert heard(origin).endswith(b"\r\nPROXY UNKNOWN\r\nhello")
+
+
+def test_a_socket_for_each_loop(env):
+    """All take their share, what is wrong with an address is told, and nobody who waits at the end is turned away."""
+    import socket
+    port = env.port()
+    weir = Weir(env, config({"echo": {"bind": f"127.0.0.1:{port}", "protocol": "echo", "reuse_port": True}},
+                            runtime={"threads": 4}))
+    sockets = [line for line in open("/proc/net/tcp", encoding="ascii")
+               if line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A"]
+    assert len(sockets) == 4, sockets
+    clients = [RawClient(env, port) for _ in range(64)]
+    for client in clients:
+        client.send(b"hello\n")
+        assert client.read(6) == b"hello\n"
+    second = Weir(env, config({"echo": echo_listener(port)}), wait=False, name="second")
+    second.expected_status = 71
+    assert second.wait(10) == 71
+    for client in clients:
+        client.close()
+    # Connections that are made while it stops are served to their end: all of them were in some queue.
+    waiting = []
+    weir.send_signal(19)  # STOP: it accepts nobody
+    for _ in range(16):
+        client = socket.create_connection(("127.0.0.1", port), 5)
+        client.sendall(b"last\n")
+        client.shutdown(socket.SHUT_WR)
+        client.settimeout(10)
+        waiting.append(client)
+        env.defer(client.close)
+    weir.send_signal(15)
+    weir.send_signal(18)
+    for client in waiting:
+        assert client.recv(100) == b"last\n"
