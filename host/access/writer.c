@@ -3,7 +3,7 @@
  * The thread that writes. It takes what the rings hold, whole lines at a time, and sleeps:
  *
  *   idle   nothing was there; the next record wakes it
- *   lazy   for FLUSH_MS, so that records come together; a ring that is half full wakes it
+ *   lazy   for at most FLUSH_MS, so that records come together; a ring that is half full wakes it
  *   stalled  the output does not take lines: it is tried again every RETRY_MS
  *
  * An output that does not take them (a full disk, a pipe that nobody reads) stalls this thread only:
@@ -19,6 +19,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@
 
 #define SAY_AGAIN WEIR_S(10)
 #define FLUSH_MS  50
+#define LEAST_MS  2
 #define RETRY_MS  100
 
 enum { AWAKE, LAZY, IDLE, STALLED };
@@ -278,13 +280,31 @@ static void tell_written(void)
     pthread_mutex_unlock(&writer.lock);
 }
 
+/* How long to sleep, so that the fullest ring is a quarter full then: the wake by a ring that is half
+   full, which costs its loop more than a line, is for sudden crowds. */
+static int next_interval(int ms)
+{
+    uint64_t most = 1;
+
+    for (struct access_ring *ring = weir__access_rings(); ring; ring = ring->next)
+        if (weir__access_ring_used(ring) > most)
+            most = weir__access_ring_used(ring);
+    ms = (int)((uint64_t)ms * (ACCESS_RING_SIZE / 4) / most) + 1;
+    return ms < LEAST_MS ? LEAST_MS : ms > FLUSH_MS ? FLUSH_MS : ms;
+}
+
 static void *writer_main(void *arg)
 {
+    const struct sched_param usual = {.sched_priority = 0};
+    int interval = FLUSH_MS;
     bool taken = true;
 
     (void)arg;
+    /* Whoever wakes it goes on: a loop does not lose its processor to it. Refused in some sandboxes. */
+    (void)sched_setscheduler(0, SCHED_BATCH, &usual);
     while (!atomic_load(&writer.stop) || (taken && anything_queued())) {
         take_output();
+        interval = next_interval(interval);
         taken = write_rings();
         report(taken);
         tell_written();
@@ -295,7 +315,7 @@ static void *writer_main(void *arg)
         } else {
             if (!anything_queued())
                 sleep_until(IDLE, 0);
-            sleep_until(LAZY, FLUSH_MS);
+            sleep_until(LAZY, interval);
         }
     }
     tell_written();
