@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Chooses a backend by name. "auto" is epoll: a killed process's ring keeps listening sockets for a
- * moment after its end, so that a restart may find its address taken (docs/internals/io.md,
+ * moment after its end, so that a restart may find its address taken (more in docs/internals/io.md,
  * docs/BENCH.md). WEIR_BACKEND in the environment decides for those who leave it to "auto".
  */
 #include "config.h"
