@@ -205,6 +205,34 @@ def test_session_of_one_thread_is_resumed_by_another(env, version):
         client.close()
 
 
+def test_sessions_and_connections_outlive_a_reload_and_settings_change(env):
+    certificates, port = Certificates(env), env.port()
+    document = settings(port, certificates, runtime={"threads": 2})
+    weir = Weir(env, document)
+    sessions = {flag: env.dir / f"session{flag}" for flag in ("-tls1_2", "-tls1_3")}
+    for flag, path in sessions.items():
+        _, text = s_client(port, certificates, flag, "-sess_out", path)
+        assert "New, TLSv1" in text, text
+    held = RawClient(env, port, tls=certificates.client())
+    assert held.ask().status == 200
+    document["listeners"]["web"]["tls"]["alpn"] = ["http/1.1"]
+    weir.path.write_text(to_yaml(document) + "\n")
+    status, out, err = weirctl(env, weir, "reload")
+    assert status == 0, (out, err)
+
+    def agreed():
+        context = certificates.client()
+        context.set_alpn_protocols(["http/1.1"])
+        return RawClient(env, port, tls=context).socket.selected_alpn_protocol() == "http/1.1"
+    wait_until(agreed, "the reloaded listener", 20)
+    for flag, path in sessions.items():
+        _, text = s_client(port, certificates, flag, "-sess_in", path)
+        assert "Reused, TLSv1" in text and "secure" in text, text
+    assert held.ask().status == 200
+    wanted = renew(certificates)        # what the reloaded listener shows is watched
+    wait_until(lambda: shown(port, certificates.ca) == wanted, "the new certificate", 20)
+
+
 # Servers
 
 

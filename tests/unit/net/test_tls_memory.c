@@ -210,10 +210,13 @@ static void idle_connections_are_small(void **state)
 {
     (void)state;
 #ifdef WEIR_SANITIZE
-    skip(); /* their allocators count otherwise */
+    print_message("the allocators of sanitizers count otherwise\n");
+    skip();
 #endif
-    if (faults_wanted() || getenv("WEIR_DEV"))
-        skip(); /* guarded blocks are larger */
+    if (faults_wanted() || getenv("WEIR_DEV")) {
+        print_message("guarded blocks are larger\n");
+        skip();
+    }
     run_in_loop(measure_each, NULL);
 }
 
