@@ -6,7 +6,8 @@ import shutil
 import time
 from pathlib import Path
 
-from harness import (Failed, Process, RawClient, ScriptedOrigin, Weir, app, cases, ok_response, wait_until, weir_check)
+from harness import (Failed, Process, RawClient, ScriptedOrigin, Weir, app, cases, ok_response, wait_until, weir_check,
+                     weirctl)
 
 _spec = importlib.util.spec_from_file_location("dns_server", Path(__file__).resolve().parents[1] / "dns" / "server.py")
 dns_server = importlib.util.module_from_spec(_spec)
@@ -222,3 +223,25 @@ def test_check_says_what_cannot_be_preferred(env):
     path = env.file("bad.yaml", "version: 1\nresolver:\n  prefer: ipv5\n")
     status, text = weir_check(env, path)
     assert status == 78 and "ipv5" in text, text
+
+
+def test_check_says_which_name_server_is_no_address(env):
+    path = env.file("bad.yaml", "version: 1\nresolver:\n  servers: [10.0.0.1, dns.example.org]\n")
+    status, text = weir_check(env, path)
+    assert status == 78 and "bad.yaml:3:23" in text and "`dns.example.org` is no address of a name server" in text, text
+    assert "^^^^" in text and "10.0.0.1:5353" in text, text
+
+
+def test_other_name_servers_are_asked_after_a_reload(env):
+    silent, good = name_server(env), name_server(env)
+    silent.behave("*", "silent")
+    good.set("app.test", "A", "127.0.0.2")
+    origin_port, _ = origins(env, "127.0.0.2")
+    weir, port = by_name(env, "app.test", origin_port, silent)
+    assert ask(env, port).status in (502, 503, 504)
+    text = weir.path.read_text()
+    assert silent.address in text
+    weir.path.write_text(text.replace(silent.address, good.address))
+    status, out, err = weirctl(env, weir, "reload")
+    assert status == 0, (out, err)
+    wait_body(env, port, b"127.0.0.2")
