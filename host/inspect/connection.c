@@ -232,7 +232,8 @@ static weir_error *connection_made(weir_transport *transport, void *state, const
     looking->inspection.reply = reply;
     looking->inspection.arg = transport;
     weir_timer_init(&looking->timer, weir_transport_loop(transport), timed_out, looking);
-    weir_timer_start(&looking->timer, listener->inspect->timeout);
+    if (listener->inspect->timeout.ns)
+        weir_timer_start(&looking->timer, listener->inspect->timeout);
     weir_listener_on_drain(transport, drain, looking);
     return NULL;
 }

@@ -242,7 +242,7 @@ static void check_tls(struct graph *g)
             continue;
         weir_config_error_at(g->c, edge->node, "listener `%s` would put TLS into TLS",
                              g->listeners[edge->to].name);
-        weir_config_label_also(g->c, g->listeners[edge->to].tls, "TLS begins here");
+        weir_config_label_also(g->c, &g->listeners[edge->to].tls, "TLS begins here");
     }
 }
 
@@ -287,7 +287,7 @@ static void check_datagrams(const struct graph *g)
         if (!said->protocol || !said->protocol->datagram)
             continue;
         if (said->tls)
-            weir_config_error(g->c, said->tls, "`tls` is for connections, not for datagrams");
+            weir_config_error(g->c, &said->tls, "`tls` is for connections, not for datagrams");
         if (said->accept_proxy_protocol.count)
             weir_config_error(g->c, &said->accept_proxy_protocol,
                               "`accept_proxy_protocol` is for connections, not for datagrams");

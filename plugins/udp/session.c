@@ -135,7 +135,7 @@ static void wait_for_next(struct udp_socket *socket)
     const struct udp_session *session = first(socket);
     int64_t left;
 
-    if (!session) {
+    if (!session || !config_of(session)->idle_timeout.ns) {
         weir_timer_stop(&socket->timer);
         return;
     }
@@ -150,7 +150,7 @@ static weir_error *time_is_over(void *arg)
     int64_t now = weir_loop_time(loop_of(socket)).ns;
     struct udp_session *session;
 
-    while ((session = first(socket)) &&
+    while ((session = first(socket)) && config_of(session)->idle_timeout.ns &&
            session->active.ns + config_of(session)->idle_timeout.ns <= now)
         udp_session_end(session, WEIR_OUTCOME_OK, NULL);
     wait_for_next(socket);

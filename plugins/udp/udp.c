@@ -12,8 +12,7 @@
 WEIR_OPTIONS(udp_options,
              WEIR_OPTION_DURATION(struct udp_config, idle_timeout, "30s",
                                   "A client is forgotten after this long without a datagram of "
-                                  "either side",
-                                  .min = WEIR_OPTION_MS(1)));
+                                  "either side"));
 
 /* The action `proxy`. */
 

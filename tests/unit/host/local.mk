@@ -133,3 +133,9 @@ tests_unit_host_test_access_LDADD = $(HOST_TEST_LDADD)
 unit_tests += tests/unit/host/test_tls_watch
 tests_unit_host_test_tls_watch_SOURCES = tests/unit/host/test_tls_watch.c $(host_test)
 tests_unit_host_test_tls_watch_LDADD = $(HOST_TEST_LDADD)
+
+unit_tests += tests/unit/host/test_inspect_config
+tests_unit_host_test_inspect_config_SOURCES = tests/unit/host/test_inspect_config.c $(host_test)
+tests_unit_host_test_inspect_config_LDADD = $(HOST_TEST_LDADD)
+EXTRA_tests_unit_host_test_inspect_config_DEPENDENCIES = $(host_fixtures) plugins/http/http.la \
+	plugins/tcp/tcp.la plugins/udp/udp.la plugins/echo/echo.la
