@@ -443,7 +443,7 @@ static weir_error *a_thousand_servers_are_checked_without_a_stumble_body(const c
         addresses[i] = texts[i];
     }
     for (int i = 0; i < 4; i++) {
-        char name[10];
+        char name[20];
 
         (void)snprintf(name, sizeof name, "app%d", i);
         WEIR_TRY(make(name, addresses + i * 250, 250, &spec, &upstreams[i]));
