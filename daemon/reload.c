@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <weir/event.h>
+
 #include "daemon/run.h"
 
 struct outcome {
@@ -60,15 +62,17 @@ static void log_result(struct reloads *reloads, const weir_host_reload_result *r
     const char *what = reloads->back ? "rollback" : "reload";
 
     if (result->exit_code == 0 && result->committed)
-        weir_log(logger, WEIR_LOG_INFO, "%s: ok, generation %u serves after %.0f ms (%s)", what,
-                 result->generation, seconds(result->took) * 1e3, reloads->why);
+        weir_log_with(logger, WEIR_LOG_INFO, WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_RELOADED}),
+                      "%s: ok, generation %u serves after %.0f ms (%s)", what, result->generation,
+                      seconds(result->took) * 1e3, reloads->why);
     else if (result->exit_code == 0)
         weir_log(logger, WEIR_LOG_INFO, "%s: a dry run went well, generation %u serves on (%s)",
                  what, result->generation, reloads->why);
     else
-        weir_log(logger, WEIR_LOG_ERROR,
-                 "%s: REJECTED, generation %u serves on, nothing was changed: %s (%s)", what,
-                 result->generation, result->message, reloads->why);
+        weir_log_with(logger, WEIR_LOG_ERROR,
+                      WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_RELOAD_REJECTED}),
+                      "%s: REJECTED, generation %u serves on, nothing was changed: %s (%s)", what,
+                      result->generation, result->message, reloads->why);
     for (const char *line = result->exit_code ? result->diagnostics : ""; *line;) {
         size_t len = strcspn(line, "\n");
 

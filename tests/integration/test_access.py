@@ -405,6 +405,27 @@ def test_moved_file_is_opened_again(env, how):
     assert moved.read_text().count("\n") == 2
 
 
+def test_reload_changes_format_and_file(env):
+    log, port = Log(env), env.port()
+    weir = Weir(env, chain(config({"web": http_listener(port, [respond(200, "x")])}), log.settings))
+    wait_until(weir.control.exists, "the control socket")
+    client = RawClient(env, port)
+    client.ask("GET", "/1")
+    other = Log(env, "other.log")
+    text = weir.path.read_text()
+    weir.path.write_text(text.replace("access.log", "other.log").replace("format: json", 'format: "${path} ${status}"'))
+    assert weirctl(env, weir, "reload")[0] == 0
+    client.ask("GET", "/2")
+    assert other.lines(1) == ["/2 200"] and log.record()["path"] == "/1"
+    weir.path.write_text(text.replace("format: json", "format: off"))
+    assert weirctl(env, weir, "reload")[0] == 0
+    client.ask("GET", "/3")
+    weir.path.write_text(text)
+    assert weirctl(env, weir, "reload")[0] == 0
+    client.ask("GET", "/4")
+    assert [r["path"] for r in log.records(2)] == ["/1", "/4"] and other.lines(1)
+
+
 def test_one_line_each_under_load(env):
     log, port = Log(env), env.port()
     weir = Weir(env, chain(config({"web": http_listener(port, [respond(200, "x")])}), log.settings))

@@ -106,6 +106,26 @@ def start(env, listeners, upstreams=None, **sections):
     return weir, Metrics(env, admin)
 
 
+def test_reloads(env):
+    port = env.port()
+    weir, metrics = start(env, {"web": http_listener(port, [respond(200, "x")])})
+    text = weir.path.read_text()
+    assert metrics.value("weir_config_generation") == 1 == metrics.value("weir_config_last_reload_successful")
+    RawClient(env, port).ask()
+    began = metrics.value("weir_config_last_reload_success_timestamp_seconds")
+    weir.path.write_text(text.replace("body: x", "bodi: x"))
+    assert weirctl(env, weir, "reload")[0] == 78
+    metrics.expect("weir_config_last_reload_successful", 0)
+    assert metrics.value("weir_config_generation") == 1
+    weir.path.write_text(text.replace("body: x", "body: y"))
+    assert weirctl(env, weir, "reload")[0] == 0
+    metrics.expect("weir_config_last_reload_successful", 1)
+    metrics.expect("weir_config_generation", 2)
+    assert metrics.value("weir_config_last_reload_success_timestamp_seconds") > began
+    assert RawClient(env, port).ask().body == b"y"
+    metrics.expect("weir_http_requests_total", 2, listener="web", route="routes[0]", method="GET", code="200")
+
+
 def test_exposition_is_what_prometheus_reads(env):
     port = env.port()
     _, metrics = start(env, {"web": http_listener(port, [respond(200, "x")])})

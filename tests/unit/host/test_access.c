@@ -411,6 +411,7 @@ static void formats_change_while_loops_write(void **state)
 {
     static const char *const formats[] = {"json", "common", "logfmt", "${ts} ${path}"};
     pthread_t threads[3];
+    uint64_t records = weir__access_records();
     bool over = false;
     char path[300];
 
@@ -423,6 +424,9 @@ static void formats_change_while_loops_write(void **state)
         if (i % 8 == 7)
             assert_string_equal(message_of(weir__access_apply(NULL)), "");
     }
+    begin(path, "json");
+    while (weir__access_records() == records)
+        (void)weir__access_flush(WEIR_MS(10)); /* threads may begin late */
     __atomic_store_n(&over, true, __ATOMIC_RELEASE);
     for (unsigned i = 0; i < 3; i++)
         pthread_join(threads[i], NULL);
