@@ -67,6 +67,7 @@ void ctl_print_server_overrides(const json_t *answer, const char **title);
 /* ctl_screens.c */
 int ctl_print_status(const struct ctl_arguments *arguments, const json_t *answer);
 int ctl_print_tasks(const struct ctl_arguments *arguments, const json_t *answer);
+int ctl_print_memory(const struct ctl_arguments *arguments, const json_t *answer);
 int ctl_print_record(const json_t *record);
 int ctl_print_tls(const struct ctl_arguments *arguments, const json_t *answer);
 

@@ -236,6 +236,35 @@ int ctl_print_tls(const struct ctl_arguments *arguments, const json_t *answer)
 
 /* logs */
 
+static void print_bytes(const char *title, const json_t *object, const char *key, const char *what)
+{
+    char text[32];
+
+    if (json_object_get(object, key))
+        printf("  %-12s %10s  %s\n", title,
+               ctl_cell(json_object_get(object, key), CELL_BYTES, text, sizeof text), what);
+}
+
+int ctl_print_memory(const struct ctl_arguments *arguments, const json_t *answer)
+{
+    const json_t *heap = json_object_get(answer, "heap");
+    const json_t *descriptors = json_object_get(answer, "descriptors");
+
+    (void)arguments;
+    print_bytes("resident", answer, "rss", "in memory, shared pages counted whole");
+    print_bytes("share", answer, "pss", "shared pages counted by their share");
+    print_bytes("private", answer, "private", "written, and nobody else's");
+    print_bytes("swapped", answer, "swap", "");
+    print_bytes("heap", heap, "used", "allocated");
+    print_bytes("", heap, "free", "kept for later");
+    printf("  %-12s %10lld  of %lld\n", "descriptors",
+           (long long)json_integer_value(json_object_get(descriptors, "open")),
+           (long long)json_integer_value(json_object_get(descriptors, "limit")));
+    printf("  %-12s %10lld\n", "connections",
+           (long long)json_integer_value(json_object_get(answer, "connections")));
+    return EXIT_OK;
+}
+
 int ctl_print_record(const json_t *record)
 {
     const json_t *dropped = json_object_get(record, "dropped");

@@ -305,6 +305,8 @@ const struct ctl_verb ctl_verbs[] = {
      0, 0, NULL, "tls", NULL, ctl_print_tls},
     {"dns-flush", NULL, "[NAME]", "forgets answers that are kept",
      "  weirctl dns-flush app.internal\n", 0, 1, NULL, "dns.flush", flush_params, print_flushed},
+    {"memory", NULL, "", "memory and descriptors of the process", "  weirctl memory\n", 0, 0, NULL,
+     "memory", NULL, ctl_print_memory},
     {"plugins", NULL, "", "plugins that are loaded", "  weirctl plugins\n", 0, 0, NULL, "plugins",
      NULL, print_plugins},
     {"reload", NULL, "[--dry-run] [--confirm TIME] [--wait drained]",

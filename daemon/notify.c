@@ -21,13 +21,14 @@
 
 #define STATUS_EVERY WEIR_S(10)
 #define DRAIN_EVERY  WEIR_S(1)
+#define STATUS_SIZE  600
 
 struct notify {
     struct daemon *daemon;
     weir_timer watchdog, status;
     weir_duration every; /* between pings; 0: there is no watchdog */
     bool asked;
-    char last[200];
+    char last[STATUS_SIZE];
 };
 
 #ifdef WEIR_WITH_SYSTEMD
@@ -118,11 +119,17 @@ static void describe(const struct daemon *daemon, char *text, size_t size)
     unsigned long long open = weir_host_connections(daemon->host);
     weir_host_counts n = weir_host_counts_of(daemon->host);
     int64_t left = (daemon->stopping_until.ns - weir_now().ns + 999999999) / 1000000000;
+    const char *rejected = daemon->reloads ? reloads_rejected(daemon) : NULL;
+    weir_host_generation generation;
 
     if (!daemon->stopping)
-        (void)snprintf(text, size, "serving: %zu listener%s, %zu upstream%s, %llu connection%s",
+        (void)snprintf(text, size,
+                       "serving: %zu listener%s, %zu upstream%s, %llu connection%s, generation "
+                       "%u%s%.300s",
                        n.listeners, n.listeners == 1 ? "" : "s", n.upstreams,
-                       n.upstreams == 1 ? "" : "s", open, open == 1 ? "" : "s");
+                       n.upstreams == 1 ? "" : "s", open, open == 1 ? "" : "s",
+                       weir_host_generation_of(daemon->host, &generation) ? generation.number : 0,
+                       rejected ? "; last reload REJECTED " : "", rejected ? rejected : "");
     else if (daemon->stopping_until.ns)
         (void)snprintf(text, size, "draining %llu connection%s, %lld s left", open,
                        open == 1 ? "" : "s", (long long)(left > 0 ? left : 0));
@@ -132,7 +139,7 @@ static void describe(const struct daemon *daemon, char *text, size_t size)
 
 void notify_status(struct notify *notify, const char *text)
 {
-    char line[260];
+    char line[STATUS_SIZE + 20];
 
     if (!notify || strcmp(notify->last, text) == 0)
         return;
@@ -146,7 +153,7 @@ static weir_error *say_status(void *arg)
 {
     struct notify *notify = arg;
     const struct daemon *daemon = notify->daemon;
-    char text[200];
+    char text[STATUS_SIZE];
     int64_t left = daemon->stopping_until.ns - weir_now().ns;
 
     describe(daemon, text, sizeof text);
@@ -189,7 +196,7 @@ void notify_free(struct notify *notify)
 
 void notify_ready(struct notify *notify)
 {
-    char text[200], line[260];
+    char text[STATUS_SIZE], line[STATUS_SIZE + 20];
 
     if (!notify)
         return;
@@ -224,8 +231,7 @@ void notify_reloaded(struct notify *notify, const char *rejected)
     if (!rejected)
         store_sockets(notify->daemon);
     describe(notify->daemon, text, sizeof text);
-    (void)snprintf(line, sizeof line, "READY=1\nSTATUS=%s%s%.300s", text,
-                   rejected ? "; last reload REJECTED " : "", rejected ? rejected : "");
+    (void)snprintf(line, sizeof line, "READY=1\nSTATUS=%s", text);
     tell(line);
     (void)snprintf(notify->last, sizeof notify->last, "%s", text);
     barrier();

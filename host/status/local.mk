@@ -6,6 +6,7 @@ libweir_host_core_la_SOURCES += \
 	host/status/inspect.c \
 	host/status/listeners.c \
 	host/status/loops.c \
+	host/status/memory.c \
 	host/status/overrides.c \
 	host/status/process.c \
 	host/status/route.c \

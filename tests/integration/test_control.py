@@ -14,7 +14,7 @@ from harness import (Nginx, RawClient, ScriptedOrigin, Weir, app, cases, config,
 from harness.config import to_yaml
 from harness.weir import variables
 
-ALL = ("status", "health", "listeners", "routes", "upstreams", "conns", "tasks", "loops", "executors", "dns", "plugins")
+ALL = ("status", "health", "listeners", "routes", "upstreams", "conns", "tasks", "loops", "executors", "dns", "memory", "plugins")
 
 
 def simple(env, **more):

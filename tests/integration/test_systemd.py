@@ -57,7 +57,7 @@ def test_ready_comes_when_it_serves_and_stopping_when_it_stops(env):
     manager, port = Manager(env), env.port()
     weir = start(env, port, manager, wait=False)
     lines = manager.wait("READY=1")
-    assert "STATUS=serving: 1 listener, 0 upstreams, 0 connections" in lines, lines
+    assert "STATUS=serving: 1 listener, 0 upstreams, 0 connections, generation 1" in lines, lines
     assert RawClient(env, port).ask().status == 200
     weir.send_signal(signal.SIGTERM)
     manager.wait("STOPPING=1")

@@ -158,6 +158,53 @@ def test_socket_that_is_no_listeners_any_more_leaves_the_store(env):
     assert RawClient(env, stays).ask().body == b"z"
 
 
+@timeout(60)
+def test_reload_ends_when_it_is_done_and_says_what_became_of_it(env):
+    port = env.port()
+    manager, unit = started(env, port)
+    old, client = unit.pid, RawClient(env, port)
+    assert client.ask().body == b"x"
+    unit.path.write_text(yaml({"web": http_listener(port, [respond(200, "second")])}))
+    manager.systemctl("reload", unit.name)
+    assert RawClient(env, port).ask().body == b"second"
+    assert (unit.pid, unit.show("ActiveState"), unit.show("SubState")) == (old, "active", "running")
+    assert unit.show("StatusText").endswith("generation 2"), unit.show("StatusText")
+    # Rejected: the job fails with the diagnostics in the unit's log, and the unit goes on.
+    unit.path.write_text("version: 1\nlistners: {}\n")
+    code, said = manager.try_systemctl("reload", unit.name)
+    assert code == 1, said
+    assert (unit.pid, unit.show("ActiveState"), unit.show("SubState")) == (old, "active", "running")
+    assert (unit.show("Result"), unit.show("ReloadResult")) == ("success", "exit-code")
+    status = unit.show("StatusText")
+    assert "generation 2" in status and "last reload REJECTED" in status and ":2:1" in status, status
+    assert "did you mean `listeners`?" in unit.text(), unit.text()
+    assert RawClient(env, port).ask().body == b"second" and client.ask().body == b"second"
+    # A failing test of the configuration's own is a mistake like any other.
+    unit.path.write_text(yaml({"web": http_listener(port, [respond(200, "third")])},
+                              tests=[{"request": f"http://a:{port}/", "expect": {"status": 404}}]))
+    assert manager.try_systemctl("reload", unit.name)[0] == 1
+    assert "is answered with status 200, not `404`" in unit.text(), unit.text()
+    unit.path.write_text(yaml({"web": http_listener(port, [respond(200, "third")])},
+                              tests=[{"request": f"http://a:{port}/", "expect": {"status": 200}}]))
+    manager.systemctl("reload", unit.name)
+    assert RawClient(env, port).ask().body == b"third" and "REJECTED" not in unit.show("StatusText")
+
+
+@timeout(60)
+def test_reload_keeps_the_store_as_what_is_served(env):
+    port, other = env.port(), env.port()
+    manager, unit = started(env, port)
+    unit.path.write_text(yaml({"web": http_listener(port, [respond(200, "x")]), "more": http_listener(other, [respond(200, "y")])}))
+    manager.systemctl("reload", unit.name)
+    wait_until(lambda: unit.show("NFileDescriptorStore") == "2", "two sockets in the store")
+    unit.path.write_text(yaml({"more": http_listener(other, [respond(200, "y")])}))
+    manager.systemctl("reload", unit.name)
+    wait_until(lambda: unit.show("NFileDescriptorStore") == "1", "one socket in the store")
+    wait_until(lambda: refused(port), "the old port to be refused")
+    manager.systemctl("restart", unit.name)
+    assert RawClient(env, other).ask().body == b"y" and refused(port)
+
+
 def test_rejected_configuration_is_started_once(env):
     manager = UserManager(env)
     unit = manager.weir("version: 1\nlistners: {}\n")
