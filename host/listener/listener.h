@@ -98,7 +98,7 @@ struct bound_socket {
     bool kept;      /* by somebody else, when this process has closed it */
     bool datagram;
     unsigned wanted; /* by the generation of this number; the control loop's */
-    int *more; /* sockets of the loops after the first, with `reuse_port` */
+    int *more;       /* sockets of the loops after the first, with `reuse_port` */
     unsigned n_more;
     struct serving *served[]; /* by each loop; NULL: not. Written by the loop */
 };
