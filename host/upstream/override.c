@@ -86,7 +86,7 @@ weir_error *weir__override_state(struct overrides *overrides, const weir_upstrea
                                  size_t index, enum server_override state, const char *by)
 {
     struct server *server = upstream->servers[index];
-    struct server_said *said;
+    struct server_said *said = NULL;
 
     if (state != SERVER_NO_OVERRIDE) {
         WEIR_TRY(said_of(overrides, server, upstream->weights[index], &said));
@@ -101,7 +101,7 @@ weir_error *weir__override_weight(struct overrides *overrides, const weir_upstre
                                   size_t index, uint32_t weight, const char *by)
 {
     struct server *server = upstream->servers[index];
-    struct server_said *said;
+    struct server_said *said = NULL;
 
     if (weight == upstream->weights[index]) {
         set_weight(server, -1);
