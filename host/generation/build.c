@@ -52,8 +52,11 @@ static weir_error *build_plugin(struct generation *g, struct plugin *plugin)
         plugin->config = config;
     }
     snprintf(path, sizeof path, "plugins.%s", descriptor->name);
-    return weir__generation_add_instance(g, descriptor->instance, plugin, plugin->config, NULL,
-                                         path, NULL, &instance);
+    return weir__generation_add_instance(
+        g,
+        &(struct instance_spec){
+            .ops = descriptor->instance, .plugin = plugin, .config = plugin->config, .path = path},
+        &instance);
 }
 
 /* Listeners */
@@ -129,8 +132,14 @@ static weir_error *make_listener(struct generation *g, const struct listener_con
     WEIR_TRY(weir__generation_build_routes(g, said, listener));
     snprintf(path, sizeof path, "listeners.%s", said->name);
     return weir__generation_add_instance(
-        g, said->protocol->instance, said->plugin, said->protocol_config,
-        node ? weir_config_node_find(node, said->protocol->name) : NULL, path, listener,
+        g,
+        &(struct instance_spec){.ops = said->protocol->instance,
+                                .plugin = said->plugin,
+                                .config = said->protocol_config,
+                                .node =
+                                    node ? weir_config_node_find(node, said->protocol->name) : NULL,
+                                .path = path,
+                                .owner = listener},
         &listener->instance);
 }
 

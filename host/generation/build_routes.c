@@ -99,9 +99,14 @@ static weir_error *add_action(struct builder *b, weir_route *route, const struct
         return NULL; /* reported */
     snprintf(path, sizeof path, "listeners.%s.%s", b->listener->name, place);
     route->action = said->action.table;
-    return weir__generation_add_instance(b->generation, provided->head->instance, provided->plugin,
-                                         said->action.config, action_node(b, said), path,
-                                         b->listener, &route->instance);
+    return weir__generation_add_instance(b->generation,
+                                         &(struct instance_spec){.ops = provided->head->instance,
+                                                                 .plugin = provided->plugin,
+                                                                 .config = said->action.config,
+                                                                 .node = action_node(b, said),
+                                                                 .path = path,
+                                                                 .owner = b->listener},
+                                         &route->instance);
 }
 
 static weir_error *add_routes(struct builder *b, const weir_array *list, const weir_route *around,

@@ -143,12 +143,20 @@ void weir__host_end_generations(weir_host *host);
 
 /* build.c */
 void weir__generation_build(struct generation *g);
+
 /* An instance of `owner`'s, or of the generation (NULL): that of the generation before, when its
  * content `node` (and all that it depends on) did not change. */
-weir_error *weir__generation_add_instance(struct generation *g, const weir_instance_ops *ops,
-                                          struct plugin *plugin, const void *config,
-                                          const weir_config_node *node, const char *path,
-                                          weir_listener *owner, weir_instance **ret) WEIR_MUST_USE;
+struct instance_spec {
+    const weir_instance_ops *ops;
+    struct plugin *plugin;
+    const void *config;
+    const weir_config_node *node;
+    const char *path;
+    weir_listener *owner;
+};
+
+weir_error *weir__generation_add_instance(struct generation *g, const struct instance_spec *spec,
+                                          weir_instance **ret) WEIR_MUST_USE;
 /* A part of the generation before that has this content; NULL: none. */
 struct part *weir__generation_same(const struct generation *g, const struct part_kind *kind,
                                    const char *key, const struct content *content);

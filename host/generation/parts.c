@@ -107,11 +107,10 @@ weir_error *weir__generation_add_part(struct generation *g, const struct part_ki
 
 /* Instances */
 
-static weir_error *make_instance(struct generation *g, const weir_instance_ops *ops,
-                                 struct plugin *plugin, const void *config, const char *path,
+static weir_error *make_instance(struct generation *g, const struct instance_spec *spec,
                                  weir_instance **ret)
 {
-    WEIR_TRY(weir__instance_new(ops, plugin, config, path, ret));
+    WEIR_TRY(weir__instance_new(spec->ops, spec->plugin, spec->config, spec->path, ret));
     (*ret)->durables = g->host->durables;
     *g->made_end = *ret;
     g->made_end = &(*ret)->next;
@@ -129,23 +128,23 @@ static void unmake_instance(struct generation *g, const weir_instance *instance)
 }
 
 /* One with a life of its own: a part. */
-static weir_error *add_living(struct generation *g, const weir_instance_ops *ops,
-                              struct plugin *plugin, const void *config,
-                              const weir_config_node *node, const char *path, struct part **ret)
+static weir_error *add_living(struct generation *g, const struct instance_spec *spec,
+                              struct part **ret)
 {
-    struct content content = weir__generation_content(g, node);
+    struct content content = weir__generation_content(g, spec->node);
     struct part *part;
-    weir_instance *instance;
+    weir_instance *instance = NULL;
     weir_error *error;
 
-    weir__content_pointer(&content, ops);
-    part = weir__generation_same(g, &weir__instance_part, path, &content);
+    weir__content_pointer(&content, spec->ops);
+    part = weir__generation_same(g, &weir__instance_part, spec->path, &content);
     if (part) {
         *ret = part;
         return weir__part_table_add(&g->parts, part);
     }
-    WEIR_TRY(make_instance(g, ops, plugin, config, path, &instance));
-    error = weir__generation_add_part(g, &weir__instance_part, path, &content, instance, &part);
+    WEIR_TRY(make_instance(g, spec, &instance));
+    error =
+        weir__generation_add_part(g, &weir__instance_part, spec->path, &content, instance, &part);
     if (error) {
         unmake_instance(g, instance);
         return error;
@@ -155,22 +154,20 @@ static weir_error *add_living(struct generation *g, const weir_instance_ops *ops
     return NULL;
 }
 
-weir_error *weir__generation_add_instance(struct generation *g, const weir_instance_ops *ops,
-                                          struct plugin *plugin, const void *config,
-                                          const weir_config_node *node, const char *path,
-                                          weir_listener *owner, weir_instance **ret)
+weir_error *weir__generation_add_instance(struct generation *g, const struct instance_spec *spec,
+                                          weir_instance **ret)
 {
     struct part *part = NULL;
 
-    if (owner && !weir__instance_has_life(ops)) {
-        WEIR_TRY(make_instance(g, ops, plugin, config, path, ret));
-        (*ret)->next_own = owner->own;
-        owner->own = *ret;
+    if (spec->owner && !weir__instance_has_life(spec->ops)) {
+        WEIR_TRY(make_instance(g, spec, ret));
+        (*ret)->next_own = spec->owner->own;
+        spec->owner->own = *ret;
         return NULL;
     }
-    WEIR_TRY(add_living(g, ops, plugin, config, node, path, &part));
+    WEIR_TRY(add_living(g, spec, &part));
     *ret = part->object;
-    return owner ? weir__part_add_below(owner->part, part) : NULL;
+    return spec->owner ? weir__part_add_below(spec->owner->part, part) : NULL;
 }
 
 const weir_config_node *weir__generation_node(const struct generation *g, const char *section,

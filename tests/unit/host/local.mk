@@ -116,6 +116,10 @@ unit_tests += tests/unit/host/test_leases
 tests_unit_host_test_leases_SOURCES = tests/unit/host/test_leases.c $(host_test)
 tests_unit_host_test_leases_LDADD = $(HOST_TEST_LDADD)
 
+unit_tests += tests/unit/host/test_parts
+tests_unit_host_test_parts_SOURCES = tests/unit/host/test_parts.c $(host_test)
+tests_unit_host_test_parts_LDADD = $(HOST_TEST_LDADD)
+
 unit_tests += tests/unit/host/test_host
 tests_unit_host_test_host_SOURCES = tests/unit/host/test_host.c $(host_test)
 tests_unit_host_test_host_LDADD = $(HOST_TEST_LDADD)
