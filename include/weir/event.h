@@ -5,6 +5,8 @@
  *
  * Example:
  *
+ *     #include <weir/event.h>
+ *
  *     static void tell(weir_logger *logger, const char *upstream, const char *server)
  *     {
  *         weir_log_with(logger, WEIR_LOG_WARNING,
