@@ -295,9 +295,11 @@ def test_server_is_shown_a_certificate_and_offered_alpn(env):
 def test_server_that_wants_a_certificate_and_gets_none_is_a_502_in_words(env):
     certificates, port = Certificates(env), env.port()
     origin = SecureOrigin(env, certificates, client_ca=certificates.ca)
+    # With TLS 1.3 a client is done before it is refused: its request may meet a reset, and the alert is lost.
+    origin.context.maximum_version = ssl.TLSVersion.TLSv1_2
     weir = Weir(env, to_secure(env, origin, certificates, port))
     assert RawClient(env, port).ask().status in (502, 503)
-    weir.wait_line("certificate required")
+    weir.wait_line(r'the peer refused with the alert \\?"handshake failure')
 
 
 def test_renewed_client_certificate_is_shown_to_servers(env):
