@@ -361,6 +361,37 @@ def test_reset_ends_everything_that_was_said(env):
     assert "overrides" not in weirctl(env, weir, "status")[1]
 
 
+def test_reload_follows_the_newest_definition_and_keeps_what_is_known(env):
+    port, weir, a, b, sick, address = two(env, check={"path": "/healthz", **QUICK})
+    name = f"app/127.0.0.1:{a.port}"
+
+    def reload(**settings):
+        text = app(port, a.port, b.port, **settings)
+        if "a_weight" in settings:
+            del text["upstreams"]["app"]["a_weight"]
+            text["upstreams"]["app"]["servers"][0] = {"address": f"127.0.0.1:{a.port}", "weight": settings["a_weight"]}
+        weir.path.write_text(to_yaml(text) + "\n")
+        code, out, err = weirctl(env, weir, "reload")
+        assert code == 0, (code, out, err)
+    sick.touch()
+    wait_until(lambda: states(env, weir) == ["up", "down"], "the check to notice")
+    assert weirctl(env, weir, "weight", name, "5")[0] == 0
+    reload(health_check={"path": "/", **QUICK, "interval": "1h"})
+    one = servers(env, weir)
+    assert one[address]["state"] == "down", one    # known before, and not asked again for an hour
+    assert one[f"127.0.0.1:{a.port}"]["weight_override"] == 5, one
+    reload(health_check={"path": "/", **QUICK})    # what it is asked now it answers well
+    weirctl(env, weir, "enable", f"app/{address}")
+    wait_until(lambda: servers(env, weir)[address]["check"].get("last") == "GET / → 200", "the new question")
+    reload(health_check={"path": "/", **QUICK}, a_weight=3)
+    assert "weight_override" not in servers(env, weir)[f"127.0.0.1:{a.port}"]    # its line has changed
+    weir.wait_line("has other settings now: what an operator said of it ends")
+    sick.unlink()
+    reload()
+    assert servers(env, weir)[address]["check"] is None
+    assert states(env, weir) == ["up", "up"]
+
+
 def test_many_operators_and_checks_at_once(env):
     """Verbs, checks that flap, and traffic, together: nothing is lost and nothing breaks (for the sanitizers)."""
     port, weir, _, _, sick, address = two(env, check={"path": "/healthz", "interval": "10ms", "rise": 1, "fall": 1})
