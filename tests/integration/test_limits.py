@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a peer can grow has a limit, and slowness on one side is felt on the other."""
 
-from harness import RawClient, ScriptedOrigin, Weir, app, cases, ok_response, pattern_bytes, request, sha256, timeout
+import json
+from collections import Counter
+
+from harness import (RawClient, ScriptedOrigin, Weir, app, cases, config, http_listener, ok_response, pattern_bytes,
+                     request, respond, sha256, timeout, weirctl)
 
 MIB = 1024 * 1024
 
@@ -180,3 +184,15 @@ def test_descriptors_do_not_leak(env):
     # Idle connections to the origin may stay: the pool is bounded by what ran at once on each loop.
     wait_until(lambda: weir.descriptors() <= start + 8, f"descriptors to come back to {start}", 20)
     assert RawClient(env, port).ask().status == 200
+
+
+def test_connections_spread_over_loops(env):
+    """No loop has more than 1.25 times the mean, whichever the kernel wakes first."""
+    port = env.port()
+    weir = Weir(env, {**config({"web": http_listener(port, [respond(200, "x")])}), "runtime": {"threads": 4}})
+    clients = [RawClient(env, port) for _ in range(400)]
+    assert all(client.ask().status == 200 for client in clients)
+    code, out, err = weirctl(env, weir, "conns", "--limit", "1000", "--json")
+    assert code == 0, err
+    loops = Counter(one["loop"] for one in json.loads(out)["conns"])
+    assert sum(loops.values()) == 400 and max(loops.values()) <= 125, loops
