@@ -286,6 +286,7 @@ static weir_error *build(struct generation *g)
     bool clean = weir__config_resolve(g->config) && weir__config_error_count(g->config) == 0;
 
     settle_base(g);
+    weir__generation_limit_origins(g);
     WEIR_TRY(weir__content_notes_new(weir__config_reference_count(g->config), &g->notes));
     if (clean)
         WEIR_TRY(weir__generation_build_upstreams(g));

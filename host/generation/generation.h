@@ -32,6 +32,7 @@ struct generation {
     struct content base; /* of what every part depends on */
     struct content log, debug, resolver;
     struct content_notes *notes;
+    unsigned too_old; /* parts of this generation and those before it are made anew */
     unsigned meeting;
     struct part_table parts;
     weir_instance *made,
@@ -160,6 +161,7 @@ weir_error *weir__generation_add_instance(struct generation *g, const struct ins
 /* A part of the generation before that has this content; NULL: none. */
 struct part *weir__generation_same(const struct generation *g, const struct part_kind *kind,
                                    const char *key, const struct content *content);
+void weir__generation_limit_origins(struct generation *g);
 /* Whether it was made by this generation, not taken. */
 bool weir__generation_made(const struct generation *g, const struct part *part);
 /* Takes it, and what it points at. */

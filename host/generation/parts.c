@@ -7,6 +7,8 @@
 
 #include "host/generation/generation.h"
 
+#define ORIGINS_MAX 8
+
 /* Kinds of parts. Listeners enter a loop when their slot is set, and leave it with their last use. */
 
 static void destroy_listener(void *object)
@@ -63,7 +65,37 @@ struct part *weir__generation_same(const struct generation *g, const struct part
 {
     struct part *part = g->from ? weir__part_find(&g->from->parts, kind, key) : NULL;
 
-    return part && weir__content_equal(&part->content, content) ? part : NULL;
+    return part && (!g->too_old || part->origin->generation > g->too_old) &&
+                   weir__content_equal(&part->content, content)
+               ? part
+               : NULL;
+}
+
+/* Each part keeps the memory of the load that made it, so the loads that live have a limit. */
+void weir__generation_limit_origins(struct generation *g)
+{
+    const struct origin *seen[ORIGINS_MAX];
+    unsigned oldest = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; g->from && i < g->from->parts.count; i++) {
+        const struct origin *origin = g->from->parts.items[i]->origin;
+        size_t k = 0;
+
+        while (k < n && seen[k] != origin)
+            k++;
+        if (!oldest || origin->generation < oldest)
+            oldest = origin->generation;
+        if (k < n)
+            continue;
+        if (n == ORIGINS_MAX) {
+            g->too_old = oldest;
+            continue;
+        }
+        seen[n++] = origin;
+    }
+    if (g->too_old)
+        g->too_old = oldest;
 }
 
 bool weir__generation_made(const struct generation *g, const struct part *part)
