@@ -302,32 +302,29 @@ static weir_error *built(void *arg)
     return NULL;
 }
 
+/* The builder works on the rest of it still, so nothing of that is touched here. */
 static weir_error *too_late(void *arg)
 {
     struct reload *reload = arg;
+    weir_host_reload_fn done = reload->done;
+    char message[100];
+    weir_host_reload_result result = {WEIR_SIZED(weir_host_reload_result),
+                                      .exit_code = EXIT_TEMP,
+                                      .message = message,
+                                      .diagnostics = "",
+                                      .diff = "",
+                                      .generation = reload->host->generation->number,
+                                      .took = since(reload->began)};
 
     if (reload->built)
         return NULL;
     reload->late = true;
-    reload->result.exit_code = EXIT_TEMP;
-    (void)snprintf(reload->message, sizeof reload->message,
+    (void)snprintf(message, sizeof message,
                    "preparing has not come to an end within %d s: it is given up",
                    (int)(LIMIT.ns / 1000000000));
-    /* The builder works on the rest of it still. */
-    reload->result.checked = false;
-    if (reload->done) {
-        weir_host_reload_result result = {WEIR_SIZED(weir_host_reload_result),
-                                          .exit_code = EXIT_TEMP,
-                                          .message = reload->message,
-                                          .diagnostics = "",
-                                          .diff = "",
-                                          .generation = reload->host->generation->number,
-                                          .took = since(reload->began)};
-        weir_host_reload_fn done = reload->done;
-
-        reload->done = NULL;
+    reload->done = NULL;
+    if (done)
         done(reload->arg, &result);
-    }
     return NULL;
 }
 
