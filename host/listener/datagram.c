@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +109,10 @@ static weir_error *take_handed(struct bound_socket *address, const char *text)
         for (size_t i = 0; found < 0 && i < count && i < sizeof fds / sizeof *fds; i++)
             found = is_datagram(fds[i]) ? fds[i] : -1;
     } else {
-        found = atoi(text + 3);
+        char *end;
+        long number = strtol(text + 3, &end, 10);
+
+        found = end > text + 3 && !*end && number >= 0 && number <= INT_MAX ? (int)number : -1;
     }
     if (!is_datagram(found))
         return weir_raise(WEIR_EINVAL, "%s is no datagram socket", text);
