@@ -154,7 +154,8 @@ static void make_host(const char *text)
     write_file(folder, "weir.yaml", text);
     snprintf(path, sizeof path, "%s/weir.yaml", folder);
     assert_string_equal(message_of(weir_host_new(&options, &host)), "");
-    assert_string_equal(message_of(weir__registry_add(host->generation->registry, &plugin, &added)), "");
+    assert_string_equal(message_of(weir__registry_add(host->generation->registry, &plugin, &added)),
+                        "");
     if (!weir_host_load(host) || !weir_host_prepare(host)) {
         weir_host_report(host, stderr, WEIR_HOST_TEXT, false);
         fail_msg("the file was refused");
