@@ -201,13 +201,15 @@ static weir_error *serve(struct daemon *daemon, const struct arguments *argument
 
 static int run_run(const struct arguments *arguments)
 {
+    struct arguments with = *arguments;
     struct daemon daemon = {
         .logger = weir_logger_get("weir.daemon"), .arguments = arguments, .started = weir_now()};
     weir_error *error;
     int code;
 
     signal(SIGPIPE, SIG_IGN);
-    daemon.host = open_host(arguments);
+    with.inspect = true; /* reloads say what differs */
+    daemon.host = open_host(&with);
     if (!daemon.host)
         return EXIT_SOFTWARE;
     if (!weir_host_load(daemon.host) || !weir_host_prepare(daemon.host)) {
