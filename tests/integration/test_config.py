@@ -35,7 +35,7 @@ def test_print_says_where_each_value_came_from(env):
 def test_print_gives_one_part_or_json(env):
     path = env.file("weir.yaml", SITE)
     status, out = weir(env, "config", "print", "-f", path, "--path", "upstreams.app", "--json")
-    assert status == 0 and json.loads(out)["servers"] == [{"address": "127.0.0.1:3000"}], out
+    assert status == 0 and json.loads(out)["servers"] == [{"address": "127.0.0.1:3000", "weight": 1}], out
     assert weir(env, "config", "print", "-f", path, "--path", "upstreams.none")[0] == 1
 
 

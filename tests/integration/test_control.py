@@ -144,16 +144,16 @@ def test_logs_are_followed(env):
         assert json.loads(reader.readline())["protocol"] == 1
         conn.sendall(b'{"id":7,"method":"logs","params":{"level":"error"}}\n')
         def comes():  # a signal may be handled before the request is
-            weir.send_signal(signal.SIGHUP)
+            weir.send_signal(signal.SIGUSR2)
             return select.select([conn], [], [], 0.05)[0]
         wait_until(comes, "the first record")
         got = json.loads(reader.readline())
-        assert got["id"] == 7 and got["more"] and "reload is not built yet" in got["record"]["message"], got
+        assert got["id"] == 7 and got["more"] and "upgrade is not built yet" in got["record"]["message"], got
     def look():  # until one comes after the follower was there
-        weir.send_signal(signal.SIGHUP)
+        weir.send_signal(signal.SIGUSR2)
         return select.select([follower.stdout], [], [], 0.05)[0]
     wait_until(look, "weirctl logs -f to print")
-    assert "reload is not built yet" in follower.stdout.readline()
+    assert "upgrade is not built yet" in follower.stdout.readline()
 
 
 def test_follower_that_does_not_read_delays_nobody(env):
@@ -172,7 +172,7 @@ def test_follower_that_does_not_read_delays_nobody(env):
 
 @cases(("garbage", b"hello\n", 64), ("unknown", b'{"id":1,"method":"nosuch"}\n', 64),
        ("params", b'{"id":1,"method":"status","params":[]}\n', 64),
-       ("later", b'{"id":1,"method":"reload"}\n', 69), ("long", b"x" * 70000 + b"\n", 64))
+       ("later", b'{"id":1,"method":"upgrade"}\n', 69), ("long", b"x" * 70000 + b"\n", 64))
 def test_wrong_request_is_an_error_in_words(env, text, code):
     _, weir = simple(env)
     conn, reader = lines(weir)
@@ -254,7 +254,7 @@ def test_reopen_writes_to_a_new_file(env):
     assert log.exists()
 
 
-@cases(("HUP", signal.SIGHUP, "reload"), ("USR2", signal.SIGUSR2, "upgrade"))
+@cases(("USR2", signal.SIGUSR2, "upgrade"))
 def test_signal_that_is_not_built_says_so_and_changes_nothing(env, number, what):
     port, weir = simple(env)
     weir.send_signal(number)
@@ -289,7 +289,7 @@ def test_socket_that_cannot_be_made_is_73(env):
     assert weir.wait(10) == 73
 
 
-@cases(("typo", ["stauts"], 64, "did you mean `status`"), ("later", ["reload"], 69, "not built yet"),
+@cases(("typo", ["stauts"], 64, "did you mean `status`"), ("later", ["upgrade"], 69, "not built yet"),
        ("flag", ["conns", "--tree"], 64, "has no flag --tree"), ("words", ["drain"], 64, "usage: weirctl drain"),
        ("time", ["debug", "on", "--for", "5"], 64, "a time, as in"))
 def test_command_line_mistakes_are_told(env, words, code, message):
