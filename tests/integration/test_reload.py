@@ -363,6 +363,11 @@ def facts(pid):
         return len(os.listdir(f"/proc/{pid}/fd")), sum(1 for _ in maps), pss
 
 
+def slowed(env):
+    """Under a sanitizer or valgrind, which keep what was freed: memory says nothing there."""
+    return env.options.scale > 1
+
+
 def control(weir):
     conn = socket.socket(socket.AF_UNIX)
     conn.connect(str(weir.control))
@@ -399,7 +404,7 @@ def alternate(env, count, growth):
     wait_until(lambda: facts(weir.pid)[0] <= middle[0], f"descriptors to be {middle[0]} again")
     end = facts(weir.pid)
     assert end[1] <= middle[1] + 4, (middle, end)
-    assert end[2] <= middle[2] * growth, (middle, end)
+    assert end[2] <= middle[2] * growth or slowed(env), (middle, end)
 
 
 @timeout(120)
@@ -439,7 +444,7 @@ def hold_streams(env, n, reloads, pause):
         select.select([], [], [], pause)
     after = facts(weir.pid)
     assert after[0] <= before[0] + 2 and after[1] <= before[1] + 8, (before, after)
-    assert after[2] <= before[2] * 1.1 + 1024, (before, after)
+    assert after[2] <= before[2] * 1.1 + 1024 or slowed(env), (before, after)
     generations = ask("status")["generations"]
     assert sum(one["listeners"].get("web", 0) for one in generations) >= n - 1, generations
     for client in sockets:
