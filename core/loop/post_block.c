@@ -227,8 +227,10 @@ void weir__post_drop(struct job *job)
 {
     struct post *post = container_of(job, struct post, job);
 
-    if (job->run == end_run)
+    if (job->run == end_run) { /* the block may go with it */
         weir_ignore(end_run(job));
+        return;
+    }
     if (job->run != weir__post_run)
         return; /* somebody else's, only unlinked */
     if (post->drop)

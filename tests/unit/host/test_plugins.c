@@ -179,11 +179,10 @@ static void the_front_end_finds_extensions_matchers_and_planned_names(void **sta
     assert_string_equal(entry.owner, "plugin `good`");
     assert_false(entry.planned);
     assert_false(lookup.find(lookup.arg, "good.action", "sing", &entry));
-    assert_true(lookup.find(lookup.arg, "good.action", "handoff", &entry));
-    assert_true(entry.planned);
+    assert_false(lookup.find(lookup.arg, "good.action", "mirror", &entry));
     assert_true(lookup.find(lookup.arg, "good.match", "client_ip", &entry));
     assert_false(entry.planned);
-    assert_true(lookup.find(lookup.arg, "good.match", "sni", &entry));
+    assert_true(lookup.find(lookup.arg, "good.match", "path_regex", &entry));
     assert_true(entry.planned);
     assert_string_equal(lookup.name_at(lookup.arg, "good.action", 0), "say");
     assert_null(lookup.name_at(lookup.arg, "good.action", 1));

@@ -323,6 +323,40 @@ static void T14_D3_each_handle_runs_or_is_dropped_never_both(void **state)
     assert_int_equal(atomic_load(&raced_dropped), atomic_load(&raced_cancelled));
 }
 
+/* More than the blocks that a loop keeps, and a last one that is not full. */
+#define MORE_THAN_KEPT (200 * 128 + 1)
+
+static void count_dropped_post(void *arg)
+{
+    ++*(int *)arg;
+}
+
+static weir_error *never_run(void *arg)
+{
+    (void)arg;
+    fail();
+    return NULL;
+}
+
+static void *posts_and_ends(void *arg)
+{
+    for (int i = 0; i < MORE_THAN_KEPT; i++)
+        OK(weir_loop_call_soon_threadsafe(test.loop, never_run, arg, count_dropped_post));
+    return NULL;
+}
+
+static void D3_posts_of_a_thread_that_has_ended_are_dropped_with_the_loop(void **state)
+{
+    pthread_t thread;
+    int dropped = 0;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, posts_and_ends, &dropped), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    OK(weir_loop_close(test.loop));
+    assert_int_equal(dropped, MORE_THAN_KEPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +366,7 @@ int main(void)
         LOOP_TEST(T14_D3_in_its_own_callback_it_is_too_late_and_does_not_wait),
         LOOP_TEST(T14_D3_another_thread_waits_for_a_callback_that_runs),
         LOOP_TEST(T14_D3_each_handle_runs_or_is_dropped_never_both),
+        LOOP_TEST(D3_posts_of_a_thread_that_has_ended_are_dropped_with_the_loop),
         LOOP_TEST(a_post_from_the_loops_own_thread_joins_the_queue),
         LOOP_TEST(T13_D3_what_was_accepted_runs_or_is_dropped_when_the_loop_closes_meanwhile),
     };
