@@ -106,4 +106,5 @@ bench_runtime_programs = \
 bench-runtime: $(bench_runtime_programs)
 	$(PYTHON3) $(top_srcdir)/tests/bench/runtime/run --programs tests/bench/runtime $(BENCH)
 
-EXTRA_DIST += tests/bench/start
+# What starts and reloads of large files take: each is given the prefix of an installed weir.
+EXTRA_DIST += tests/bench/reload tests/bench/start
