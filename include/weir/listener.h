@@ -35,8 +35,10 @@ WEIR_BEGIN_DECLS
 
 typedef struct weir_listener weir_listener;
 
-/** The part now in force for the listener that accepted this connection; to be released. NULL: the
- *  connection was not accepted by a listener, or its listener is gone. */
+/** The part now in force for the listener that accepted this connection; to be released. The connection
+ *  is moved to it: its protocol's configuration and instance are the part's from now on, unless the
+ *  protocol has `serve`, whose task keeps what it was started with. NULL: the connection was not
+ *  accepted by a listener, its listener is gone, or has another protocol by now. */
 WEIR_PUBLIC weir_listener *weir_listener_acquire(weir_transport *transport);
 WEIR_PUBLIC void weir_listener_release(weir_listener *listener);
 WEIR_PUBLIC const char *weir_listener_name(const weir_listener *listener);
