@@ -9,13 +9,28 @@
 
 #include "host/config/internal.h"
 
+/* Asked for each route: so the last few are kept. Both texts live as long as the context. */
+static const char *below_scope(weir_config_context *c, const char *scope, const char *kind)
+{
+    size_t room = sizeof c->full_kinds / sizeof *c->full_kinds;
+    struct full_kind *one;
+
+    for (one = c->full_kinds; one < c->full_kinds + room; one++) {
+        if (one->scope == scope && one->kind == kind)
+            return one->full;
+    }
+    one = &c->full_kinds[c->n_full_kinds++ % room];
+    *one = (struct full_kind){scope, kind, weir__arena_format(&c->arena, "%s%s", scope, kind)};
+    return one->full;
+}
+
 const char *weir__full_kind(weir_config_context *c, const char *kind)
 {
     const char *scope = c->frame ? c->frame->scope : NULL;
 
     if (*kind != '.')
         return kind;
-    return scope ? weir__arena_format(&c->arena, "%s%s", scope, kind) : kind + 1;
+    return scope ? below_scope(c, scope, kind) : kind + 1;
 }
 
 bool weir__find_entry(weir_config_context *c, const char *kind, const char *name,

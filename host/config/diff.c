@@ -15,12 +15,31 @@ struct differ {
     struct config_changes changes;
 };
 
-static const char *path_of(struct differ *d, const char *path, const struct effective *e,
-                           size_t index)
+/* Where a value stands; in words only once it has changed: most have not. */
+struct place {
+    const struct place *around; /* NULL: the whole configuration */
+    const char *name;           /* NULL: the element at `index` */
+    size_t index;
+    bool is_element; /* of that name */
+};
+
+static const char *words(struct differ *d, const struct place *place)
 {
-    if (!e->name)
-        return weir__arena_format(&d->c->arena, "%s[%zu]", path, index);
-    return weir__arena_format(&d->c->arena, *path ? "%s.%s" : "%s%s", path, e->name);
+    const char *around;
+
+    if (!place->around)
+        return "";
+    around = words(d, place->around);
+    if (!place->name)
+        return weir__arena_format(&d->c->arena, "%s[%zu]", around, place->index);
+    if (place->is_element)
+        return weir__arena_format(&d->c->arena, "%s[%s]", around, place->name);
+    return weir__arena_format(&d->c->arena, *around ? "%s.%s" : "%s%s", around, place->name);
+}
+
+static struct place below(const struct place *around, const struct effective *e, size_t index)
+{
+    return (struct place){around, e->name, index, false};
 }
 
 static weir_reload reload_of(const struct effective *e)
@@ -77,21 +96,24 @@ static bool binds(const struct effective *e)
            weir__effective_child(e, "bind") != NULL;
 }
 
-static void one_sided(struct differ *d, char mark, const struct effective *e, const char *path)
+static void one_sided(struct differ *d, char mark, const struct effective *e,
+                      const struct place *place)
 {
     weir_reload reload = binds(e) ? WEIR_RELOAD_SOCKET : reload_of(e);
     const char *effect = count_change(d, reload);
 
     if (binds(e))
         effect = mark == '+' ? "binds a new socket" : "drains its connections, then closes";
-    print_line(d, reload == WEIR_RELOAD_RESTART ? '!' : mark, path, shown(d, e), effect);
+    print_line(d, reload == WEIR_RELOAD_RESTART ? '!' : mark, words(d, place), shown(d, e), effect);
 }
 
-static void changed(struct differ *d, const struct effective *e, const char *path, const char *what)
+static void changed(struct differ *d, const struct effective *e, const struct place *place,
+                    const char *what)
 {
     weir_reload reload = reload_of(e);
 
-    print_line(d, reload == WEIR_RELOAD_RESTART ? '!' : '~', path, what, count_change(d, reload));
+    print_line(d, reload == WEIR_RELOAD_RESTART ? '!' : '~', words(d, place), what,
+               count_change(d, reload));
 }
 
 static bool has_value(const struct effective *list, const char *text)
@@ -113,7 +135,7 @@ static bool is_flat(const struct effective *e)
 }
 
 static void compare_lists(struct differ *d, const struct effective *a, const struct effective *b,
-                          const char *path)
+                          const struct place *place)
 {
     const struct effective *x = a->first, *y = b->first;
     const char *what = "";
@@ -132,7 +154,7 @@ static void compare_lists(struct differ *d, const struct effective *a, const str
         if (!has_value(a, y->text))
             what = weir__arena_format(&d->c->arena, "%s%s+ %s", what, *what ? " " : "", y->text);
     }
-    changed(d, b, path, *what ? what : "another order");
+    changed(d, b, place, *what ? what : "another order");
 }
 
 static bool is_secret_change(const struct effective *a, const struct effective *b)
@@ -142,7 +164,7 @@ static bool is_secret_change(const struct effective *a, const struct effective *
 }
 
 static void compare(struct differ *d, const struct effective *a, const struct effective *b,
-                    const char *path);
+                    const struct place *place);
 
 /* What tells an element from its neighbours: the address of a server. */
 static const char *identity(const struct effective *item)
@@ -173,7 +195,7 @@ static const struct effective *same_in(const struct effective *list, const char 
 }
 
 static void compare_identities(struct differ *d, const struct effective *a,
-                               const struct effective *b, const char *path)
+                               const struct effective *b, const struct place *place)
 {
     const char *what = "";
 
@@ -186,33 +208,33 @@ static void compare_identities(struct differ *d, const struct effective *a,
         const struct effective *x = same_in(a, identity(y));
 
         if (x)
-            compare(d, x, y, weir__arena_format(&d->c->arena, "%s[%s]", path, identity(y)));
+            compare(d, x, y, &(struct place){place, identity(y), 0, true});
         else
             what =
                 weir__arena_format(&d->c->arena, "%s%s+ %s", what, *what ? " " : "", identity(y));
     }
     if (*what)
-        changed(d, b, path, what);
+        changed(d, b, place, what);
 }
 
 static void compare_children(struct differ *d, const struct effective *a, const struct effective *b,
-                             const char *path)
+                             const struct place *place)
 {
     const struct effective *x = a->first, *y = b->first;
+    struct place here;
     size_t index = 0;
 
     if (b->is_list && has_identities(a) && has_identities(b)) {
-        compare_identities(d, a, b, path);
+        compare_identities(d, a, b, place);
         return;
     }
     if (b->is_list) {
         for (; x || y; index++) {
-            const char *below = path_of(d, path, x ? x : y, index);
-
+            here = below(place, x ? x : y, index);
             if (x && y)
-                compare(d, x, y, below);
+                compare(d, x, y, &here);
             else
-                one_sided(d, x ? '-' : '+', x ? x : y, below);
+                one_sided(d, x ? '-' : '+', x ? x : y, &here);
             x = x ? x->next : NULL;
             y = y ? y->next : NULL;
         }
@@ -221,31 +243,33 @@ static void compare_children(struct differ *d, const struct effective *a, const 
     for (; y; y = y->next) {
         const struct effective *same = weir__effective_child(a, y->name);
 
+        here = below(place, y, 0);
         if (same)
-            compare(d, same, y, path_of(d, path, y, 0));
+            compare(d, same, y, &here);
         else
-            one_sided(d, '+', y, path_of(d, path, y, 0));
+            one_sided(d, '+', y, &here);
     }
     for (; x; x = x->next) {
+        here = below(place, x, 0);
         if (!weir__effective_child(b, x->name))
-            one_sided(d, '-', x, path_of(d, path, x, 0));
+            one_sided(d, '-', x, &here);
     }
 }
 
 static void compare(struct differ *d, const struct effective *a, const struct effective *b,
-                    const char *path)
+                    const struct place *place)
 {
     if (a->text && b->text) {
         if (is_secret_change(a, b))
-            changed(d, b, path, "another secret");
+            changed(d, b, place, "another secret");
         else if (strcmp(a->text, b->text) != 0)
-            changed(d, b, path, weir__arena_format(&d->c->arena, "%s → %s", a->text, b->text));
+            changed(d, b, place, weir__arena_format(&d->c->arena, "%s → %s", a->text, b->text));
     } else if (a->text || b->text || a->is_list != b->is_list) {
-        changed(d, b, path, weir__arena_format(&d->c->arena, "%s → %s", shown(d, a), shown(d, b)));
+        changed(d, b, place, weir__arena_format(&d->c->arena, "%s → %s", shown(d, a), shown(d, b)));
     } else if (is_flat(a) && is_flat(b)) {
-        compare_lists(d, a, b, path);
+        compare_lists(d, a, b, place);
     } else {
-        compare_children(d, a, b, path);
+        compare_children(d, a, b, place);
     }
 }
 
@@ -253,8 +277,9 @@ struct config_changes weir__config_diff(weir_config_context *from, weir_config_c
                                         FILE *out)
 {
     struct differ d = {.c = to, .out = out};
+    struct place whole = {NULL, NULL, 0, false};
 
     if (from->effective_root && to->effective_root)
-        compare(&d, from->effective_root, to->effective_root, "");
+        compare(&d, from->effective_root, to->effective_root, &whole);
     return d.changes;
 }

@@ -13,6 +13,7 @@
 #define WEIR_HOST_CONFIG_INTERNAL_H
 
 #include <glob.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -273,6 +274,11 @@ bool weir__fill_reference(weir_config_context *c, const weir_option *option,
                           const weir_config_node *node, void **field);
 void weir__not_built(weir_config_context *c, struct span span, const char *what);
 
+/* A kind below a scope: "http.filter". */
+struct full_kind {
+    const char *scope, *kind, *full;
+};
+
 /* content.c */
 size_t weir__pointer_hash(const void *pointer);
 
@@ -281,6 +287,12 @@ struct position {
     const void *field;
     const weir_config_node *key, *node;
     unsigned rank, order;
+};
+
+/* What is checked: an error that names no field is there. */
+struct checked {
+    const struct checked *outer;
+    const void *field;
 };
 
 void weir__position_record(weir_config_context *c, const void *field, const weir_config_node *key,
@@ -323,10 +335,14 @@ struct weir_config_context {
     const char *section;   /* the top-level key being parsed */
     struct span *redacted; /* what excerpts do not show */
     size_t n_redacted, redacted_room;
-    struct span checking; /* what an error at NULL points at */
+    const struct checked *checking;
     struct position *positions;
     size_t n_positions, positions_room;
     bool positions_sorted;
+    pthread_mutex_t
+        positions_lock; /* over the sorting: any thread may ask where something stands */
+    struct full_kind full_kinds[4];
+    size_t n_full_kinds;
     struct config_reference **references;
     size_t n_references, references_room;
     struct definition *definitions;

@@ -16,6 +16,7 @@ weir_error *weir__config_new(const struct config_settings *settings, weir_config
     if (!c)
         return weir_raise(WEIR_ENOMEM, "configuration");
     atomic_init(&c->refs, 1);
+    pthread_mutex_init(&c->positions_lock, NULL);
     c->settings = *settings;
     c->arena.limit = settings->memory_limit ? settings->memory_limit : CONFIG_MAX_MEMORY;
     *ret = c;
@@ -33,11 +34,13 @@ void weir__config_unref(weir_config_context *c)
     if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
         return;
     weir__arena_done(&c->arena);
+    pthread_mutex_destroy(&c->positions_lock);
     free(c);
 }
 
 bool weir__config_guard(weir_config_context *c, void (*fn)(void *arg), void *arg)
 {
+    const struct checked *checking = c->checking;
     jmp_buf here, *outer = c->arena.escape;
 
     if (setjmp(here) == 0) {
@@ -56,6 +59,7 @@ bool weir__config_guard(weir_config_context *c, void (*fn)(void *arg), void *arg
         globfree(&c->found->glob);
     c->frame = NULL;
     c->effective = NULL;
+    c->checking = checking;
     if (!c->memory_problem)
         c->n_errors++;
     c->memory_problem = "out of memory while the configuration was read";
@@ -188,11 +192,11 @@ bool weir_config_parse(weir_config_context *c, const weir_config_node *node,
 void weir__config_check(weir_config_context *c, void (*check)(weir_config_context *, const void *),
                         const void *config, const void *field)
 {
-    struct span before = c->checking;
+    struct checked checked = {c->checking, field};
 
-    c->checking = weir__position_find(c, field);
+    c->checking = &checked;
     check(c, config);
-    c->checking = before;
+    c->checking = checked.outer;
 }
 
 size_t weir__config_choice_count(const weir_config_context *c)

@@ -5,6 +5,7 @@
  * Every filled field is recorded with its key and value. A struct and its first member share an
  * address: what is written goes before what is defaulted, a scalar before a map, and then the later
  * record, that of the inner one. What was defaulted is at the nearest map around it that is written.
+ * The records are sorted when one is first looked for: in a file without errors none is.
  */
 #include <config.h>
 #include <stdlib.h>
@@ -65,16 +66,22 @@ static struct span span_of(const struct position *position)
     return node->span;
 }
 
-struct span weir__position_find(const weir_config_context *context, const void *field)
+static void sort(weir_config_context *c)
 {
-    weir_config_context *c = (weir_config_context *)context;
-    size_t low = 0, high = c->n_positions;
-
-    if (!field)
-        return c->checking;
+    pthread_mutex_lock(&c->positions_lock);
     if (!c->positions_sorted && c->n_positions > 0)
         qsort(c->positions, c->n_positions, sizeof *c->positions, compare);
     c->positions_sorted = true;
+    pthread_mutex_unlock(&c->positions_lock);
+}
+
+static const struct position *find(weir_config_context *c, const void *field)
+{
+    size_t low = 0, high = c->n_positions;
+
+    if (!field)
+        return NULL;
+    sort(c);
     while (low < high) { /* the last record of this address */
         size_t middle = low + (high - low) / 2;
 
@@ -83,9 +90,18 @@ struct span weir__position_find(const weir_config_context *context, const void *
         else
             high = middle;
     }
-    if (low == 0 || c->positions[low - 1].field != field)
-        return c->checking;
-    return span_of(&c->positions[low - 1]);
+    return low > 0 && c->positions[low - 1].field == field ? &c->positions[low - 1] : NULL;
+}
+
+struct span weir__position_find(const weir_config_context *context, const void *field)
+{
+    weir_config_context *c = (weir_config_context *)context;
+    const struct position *found = find(c, field);
+    struct span nowhere = {NULL, 0, 0, 0, 0};
+
+    for (const struct checked *at = c->checking; !found && at; at = at->outer)
+        found = find(c, at->field);
+    return found ? span_of(found) : nowhere;
 }
 
 const char *weir__config_where(const weir_config_context *c, const void *field, char *buffer,

@@ -144,6 +144,16 @@ static size_t count_lengths(const struct entry *entries, size_t n, weir_match_mo
     return count;
 }
 
+/* How many prefix lengths of networks can occur: there are 129. */
+static size_t count_networks(const struct entry *entries, size_t n)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < n && count < 129; i++)
+        count += entries[i].key.mode == WEIR_MATCH_CIDR;
+    return count;
+}
+
 static weir_error *make_room(weir_routes *routes, struct route_node *node,
                              const struct entry *entries, size_t n)
 {
@@ -159,7 +169,7 @@ static weir_error *make_room(weir_routes *routes, struct route_node *node,
                                                     sizeof(uint16_t));
     node->suffixes = weir__routes_alloc(routes, (count_lengths(entries, n, WEIR_MATCH_SUFFIX) + 1) *
                                                     sizeof(uint16_t));
-    node->cidrs = weir__routes_alloc(routes, 129 * sizeof(uint16_t));
+    node->cidrs = weir__routes_alloc(routes, count_networks(entries, n) * sizeof(uint16_t));
     if (!node->groups || !node->prefixes || !node->suffixes || !node->cidrs)
         return weir_raise(WEIR_ENOMEM, "routes");
     return NULL;
