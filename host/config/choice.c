@@ -98,7 +98,7 @@ bool weir__fill_entry(weir_config_context *c, const char *kind, const struct con
     as_map.fields = entry->options;
     ok = entry->value
              ? weir__fill_value(c, entry->value, key, value, (char *)config + entry->value->offset)
-             : weir__fill_value(c, &as_map, key, value, config);
+             : weir__fill_value(c, weir__option_keep(c, &as_map), key, value, config);
     c->choices[index].good = ok && c->n_references == references;
     return ok;
 }

@@ -136,26 +136,40 @@ static bool check_count(weir_config_context *c, const weir_option *option,
     return true;
 }
 
+/* Options of tables last as long as the trace; one on the stack does not. */
+const weir_option *weir__option_keep(weir_config_context *c, const weir_option *on_stack)
+{
+    weir_option *copy;
+
+    if (!c->effective)
+        return on_stack;
+    copy = CONFIG_NEW(c, weir_option);
+    *copy = *on_stack;
+    return copy;
+}
+
 static bool fill_list(weir_config_context *c, const weir_option *option,
                       const weir_config_node *key, const weir_config_node *node, weir_array *ret)
 {
     bool many = node->kind == WEIR_NODE_LIST, ok = true;
     size_t count = many ? node->count : weir__node_is_empty(node) ? 0 : 1;
     char *items = weir__arena_alloc(&c->arena, count * option->element_size);
+    weir_option named = *option->element;
+    const weir_option *kept;
 
     if (!check_count(c, option, key, node, count))
         return false;
+    named.kind = named.kind ? named.kind : option->kind;
+    if (!many)
+        named.name = option->name;
+    kept = weir__option_keep(c, &named);
     for (size_t i = 0; i < count; i++) {
         const weir_config_node *item = many ? node->items[i] : node;
-        weir_option named = *option->element;
 
-        named.kind = named.kind ? named.kind : option->kind;
-        if (!many)
-            named.name = option->name;
         if (many && weir__node_is_empty(item))
             ok = refuse_empty(c, option, NULL, item);
         else
-            ok = weir__fill_value(c, &named, many ? NULL : key, item,
+            ok = weir__fill_value(c, kept, many ? NULL : key, item,
                                   items + i * option->element_size + named.offset) &&
                  ok;
     }
@@ -177,18 +191,6 @@ static bool check_name(weir_config_context *c, const weir_option *option,
     d = weir__diagnose(c, CONFIG_NAME, key->span, "`%s` is not a name", key->text);
     weir__diagnostic_label(c, d, "expected a-z first, then a-z, 0-9, `_` and `-`");
     return false;
-}
-
-/* The trace outlives options that stand on the stack. */
-static const weir_option *copy_option(weir_config_context *c, const weir_option *option)
-{
-    weir_option *copy;
-
-    if (!c->effective)
-        return option;
-    copy = CONFIG_NEW(c, weir_option);
-    *copy = *option;
-    return copy;
 }
 
 static bool fill_named_entry(weir_config_context *c, const weir_option *option,
@@ -221,7 +223,7 @@ static bool fill_named_entry(weir_config_context *c, const weir_option *option,
         as_map.element_size = 0;
         as_map.name = name;
         as_map.kind = option->kind ? option->kind : NULL;
-        before = weir__effective_begin(c, copy_option(c, &as_map), key, value);
+        before = weir__effective_begin(c, weir__option_keep(c, &as_map), key, value);
         ok = fill_struct(c, &as_map, key, value, entry, name) && ok;
         weir__effective_end(c, before, entry, ok);
         return ok;
@@ -314,7 +316,7 @@ bool weir__fill_value(weir_config_context *c, const weir_option *option,
         return refuse_recursion(c, node);
     if (option->secret && option->type != WEIR_TYPE_PEM)
         weir__redact(c, (weir_config_node *)node);
-    before = weir__effective_begin(c, copy_option(c, option), key, node);
+    before = weir__effective_begin(c, option, key, node);
     ok = is_container(option->type) ? fill_container(c, option, key, node, field)
                                     : fill_single(c, option, key, node, field);
     weir__effective_end(c, before, field, ok);

@@ -264,6 +264,7 @@ bool weir__fill_one_of(weir_config_context *c, const weir_option *option,
                        const weir_config_node *node, weir_choice *ret);
 bool weir__fill_any_of(weir_config_context *c, const weir_option *option,
                        const weir_config_node *node, weir_array *ret);
+const weir_option *weir__option_keep(weir_config_context *c, const weir_option *on_stack);
 const char *weir__full_kind(weir_config_context *c, const char *kind);
 bool weir__find_entry(weir_config_context *c, const char *kind, const char *name,
                       struct config_entry *ret);
