@@ -134,13 +134,19 @@ static bool is_flat(const struct effective *e)
     return e->is_list && !child;
 }
 
+/* Of texts that tables hold, the addresses are the same in both. */
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || strcmp(a, b) == 0;
+}
+
 static void compare_lists(struct differ *d, const struct effective *a, const struct effective *b,
                           const struct place *place)
 {
     const struct effective *x = a->first, *y = b->first;
     const char *what = "";
 
-    while (x && y && strcmp(x->text, y->text) == 0) {
+    while (x && y && same_text(x->text, y->text)) {
         x = x->next;
         y = y->next;
     }
@@ -217,10 +223,23 @@ static void compare_identities(struct differ *d, const struct effective *a,
         changed(d, b, place, what);
 }
 
+/* The child of this name, which mostly is the one after that found before. */
+static const struct effective *same_child(const struct effective *in, const char *name,
+                                          const struct effective **next)
+{
+    const struct effective *found = *next;
+
+    if (!found || !found->name || !same_text(found->name, name))
+        found = weir__effective_child(in, name);
+    if (found)
+        *next = found->next;
+    return found;
+}
+
 static void compare_children(struct differ *d, const struct effective *a, const struct effective *b,
                              const struct place *place)
 {
-    const struct effective *x = a->first, *y = b->first;
+    const struct effective *x = a->first, *y = b->first, *next = a->first;
     struct place here;
     size_t index = 0;
 
@@ -241,7 +260,7 @@ static void compare_children(struct differ *d, const struct effective *a, const 
         return;
     }
     for (; y; y = y->next) {
-        const struct effective *same = weir__effective_child(a, y->name);
+        const struct effective *same = same_child(a, y->name, &next);
 
         here = below(place, y, 0);
         if (same)
@@ -249,9 +268,10 @@ static void compare_children(struct differ *d, const struct effective *a, const 
         else
             one_sided(d, '+', y, &here);
     }
+    next = b->first;
     for (; x; x = x->next) {
         here = below(place, x, 0);
-        if (!weir__effective_child(b, x->name))
+        if (!same_child(b, x->name, &next))
             one_sided(d, '-', x, &here);
     }
 }
@@ -262,7 +282,7 @@ static void compare(struct differ *d, const struct effective *a, const struct ef
     if (a->text && b->text) {
         if (is_secret_change(a, b))
             changed(d, b, place, "another secret");
-        else if (strcmp(a->text, b->text) != 0)
+        else if (!same_text(a->text, b->text))
             changed(d, b, place, weir__arena_format(&d->c->arena, "%s → %s", a->text, b->text));
     } else if (a->text || b->text || a->is_list != b->is_list) {
         changed(d, b, place, weir__arena_format(&d->c->arena, "%s → %s", shown(d, a), shown(d, b)));
