@@ -288,7 +288,7 @@ def test_dry_run_says_and_does_nothing(env):
     assert "A dry run: still serving generation 1" in screen and "1 new socket" in screen, screen
     assert "~ listeners.web.bind" in screen and "1 socket" in screen and "old → new" in screen, screen
     assert RawClient(env, port).ask().body == b"old"
-    assert other not in listening_ports()
+    wait_until(lambda: other not in listening_ports(), "the dry run's socket to close")
     reload(env, weir, "version: 2\n", "--dry-run", expect=78)
 
 
