@@ -443,10 +443,13 @@ def hold_streams(env, n, reloads, pause):
             assert client.ask().body == b"body %d" % (i + 1)
         for k, client in enumerate(sockets):
             assert client.read(14) == b"%06d %06d\n" % (i, k), "a stream lost a frame"
+        if i == 9:  # from here on weir keeps what it keeps of former loads
+            before = facts(weir.pid)
         select.select([], [], [], pause)
     after = facts(weir.pid)
     assert after[0] <= before[0] + 2 and after[1] <= before[1] + 8, (before, after)
-    assert after[2] <= before[2] * 1.1 + 1024 or slowed(), (before, after)
+    ring = 2048 if env.options.backend == "io_uring" else 0  # buffers whose turn had not come
+    assert after[2] <= before[2] * 1.1 + 1024 + ring or slowed(), (before, after)
     generations = ask("status")["generations"]
     assert sum(one["listeners"].get("web", 0) for one in generations) >= n - 1, generations
     for client in sockets:
