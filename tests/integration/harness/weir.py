@@ -77,6 +77,7 @@ class Weir(Process):
         text = configuration if isinstance(configuration, str) else to_yaml(configuration) + "\n"
         self.path = env.file(f"{name}.yaml", text)
         self.expected_status = 0
+        self.stopping = False
         if not env.options.weir.exists():
             raise Failed(f"no weir at {env.options.weir} (use --prefix)")
         env.diagnostics.append(lambda: f"--- {self.path.name}\n{text}")
@@ -89,6 +90,10 @@ class Weir(Process):
         env.defer(self.finish)
         if wait:
             self.wait_serving(configuration)
+
+    def send_signal(self, number):
+        self.stopping = self.stopping or number == signal.SIGTERM
+        super().send_signal(number)
 
     def wait_serving(self, configuration):
         wanted = binds(configuration) if isinstance(configuration, dict) else []
@@ -120,7 +125,8 @@ class Weir(Process):
     def finish(self):
         """Ask it to stop, insist, and judge how it went."""
         if self.alive():
-            self.send_signal(signal.SIGTERM)
+            if not self.stopping:  # a second one, when it has ended its loop already, would kill it
+                self.send_signal(signal.SIGTERM)
             try:
                 self.wait(10)
             except Failed:
