@@ -33,7 +33,7 @@ struct ctl_verb {
 
 extern const struct ctl_verb ctl_verbs[];
 /* The i-th flag, "--json"; "" when that verb does not take it, NULL past the last. */
-const char *ctl_flag_at(const char *verb, size_t index);
+const char *ctl_flag_at(const char *word, size_t index);
 
 /* ctl_print.c: tables. */
 enum ctl_cell { CELL_TEXT, CELL_COUNT, CELL_BYTES, CELL_SECONDS, CELL_SHARE, CELL_YES };

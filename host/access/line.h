@@ -28,7 +28,7 @@ void line_escaped(struct line *line, weir_slice value, size_t max);
 /* As it is where it has neither spaces nor anything to escape, else between quotes. */
 void line_logfmt(struct line *line, weir_slice value, size_t max);
 /* Bytes of the valid UTF-8 sequence at the start; 0: none. */
-size_t weir__access_utf8(const unsigned char *bytes, size_t len);
+size_t weir__access_utf8(const unsigned char *p, size_t len);
 
 static inline void line_put(struct line *line, const void *bytes, size_t len)
 {

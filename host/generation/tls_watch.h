@@ -39,7 +39,7 @@ weir_error *weir__tls_watch_add(struct tls_watch *watch, const struct tls_watch_
 /* Whoever has the context has no use for newer ones any more. NULL: nothing. */
 void weir__tls_watched_end(struct tls_watched *watched);
 /* A look at all files, as the timer has one done; one at a time, in any thread. */
-weir_error *weir__tls_watch_look(void *watch) WEIR_MUST_USE;
+weir_error *weir__tls_watch_look(void *arg) WEIR_MUST_USE;
 void weir__tls_watch_start(struct tls_watch *watch, weir_loop *control, weir_executor *executor);
 void weir__tls_watch_stop(struct tls_watch *watch);
 /* A look that is under way ends by itself; what is watched may be ended later still. */

@@ -398,7 +398,8 @@ static bool has_enough(void *arg)
     const struct slot *slot = arg;
     uint64_t mine = slot->loops[weir__traffic()->index].counters.open;
 
-    return 8 * slot->n_loops * mine > 9 * weir__slot_open(slot) + 64 * slot->n_loops;
+    return UINT64_C(8) * slot->n_loops * mine >
+           UINT64_C(9) * weir__slot_open(slot) + UINT64_C(64) * slot->n_loops;
 }
 
 void weir__slot_set(struct slot *slot, weir_listener *listener, struct traffic *traffic)

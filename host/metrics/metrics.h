@@ -114,8 +114,6 @@ struct metric_family {
 extern const struct metric_family weir__metric_families[];
 extern const size_t weir__metric_family_count;
 
-extern const struct question_kind weir__ask_metrics;
-
 size_t weir__process_open_fds(void);
 /* The time of the start of this process, seconds since 1970. */
 double weir__process_start_time(void);

@@ -25,7 +25,7 @@
 #define BLOCK_POOL_MAX 256
 #define DEFAULT_FIELDS 100
 /* What a server still reads of a request that it has answered, before it gives up. */
-#define LINGER_BYTES   ((uint32_t)256 * 1024)
+#define LINGER_BYTES   ((uint64_t)256 * 1024)
 #define LINGER_SECONDS 2
 /* Largest head composed on the stack. */
 #define SMALL_HEAD 4096
