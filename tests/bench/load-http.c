@@ -52,7 +52,7 @@ static enum progress read_head(struct response *in, const char *head, size_t siz
 
     if (size < 15 || memcmp(head, "HTTP/1.1 200", 12) != 0)
         return fail("a response is not a 200");
-    for (at = memchr(head, '\n', size) + 1; *at != '\r'; at = end + 1) {
+    for (at = (const char *)memchr(head, '\n', size) + 1; *at != '\r'; at = end + 1) {
         end = memchr(at, '\n', size - (size_t)(at - head));
         fields++;
         if (strncasecmp(at, "content-length:", 15) == 0) {
