@@ -134,6 +134,7 @@ weir_error *weir__part_enter(struct part *part, struct traffic *traffic)
     if (part->kind->enter)
         WEIR_TRY(part->kind->enter(part->object, traffic));
     local->entered = true;
+    traffic->names++;
     hlist_append(&traffic->parts, &local->link);
     return NULL;
 }

@@ -27,6 +27,7 @@ struct traffic {
     struct hlist parts; /* entered on this loop, in order */
     struct lease_cache leases;
     struct metric_table *metrics; /* atomic; outlives the loop's thread */
+    uint32_t names;               /* changes when an address may have become another part's name */
 };
 
 struct part;

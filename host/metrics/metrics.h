@@ -49,8 +49,9 @@ struct metric_cell {
 struct metric_block {
     struct metric_block *next; /* atomic */
     enum metric_kind kind;
-    char *group, *name; /* listener and route, or upstream and server */
-    uint32_t n_cells;   /* atomic */
+    char *group, *name;         /* listener and route, or upstream and server */
+    uint32_t n_cells;           /* atomic */
+    struct metric_cell *latest; /* that was counted last: its loop's */
     struct metric_cell cells[METRIC_CELLS];
     uint64_t others; /* found no cell */
     uint64_t retries;

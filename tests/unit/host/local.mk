@@ -134,6 +134,10 @@ unit_tests += tests/unit/host/test_access
 tests_unit_host_test_access_SOURCES = tests/unit/host/test_access.c $(host_test)
 tests_unit_host_test_access_LDADD = $(HOST_TEST_LDADD)
 
+unit_tests += tests/unit/host/test_metrics
+tests_unit_host_test_metrics_SOURCES = tests/unit/host/test_metrics.c $(host_test)
+tests_unit_host_test_metrics_LDADD = $(HOST_TEST_LDADD)
+
 unit_tests += tests/unit/host/test_tls_watch
 tests_unit_host_test_tls_watch_SOURCES = tests/unit/host/test_tls_watch.c $(host_test)
 tests_unit_host_test_tls_watch_LDADD = $(HOST_TEST_LDADD)
