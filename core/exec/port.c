@@ -127,9 +127,9 @@ static int64_t look_at(struct exec_job *job, int64_t now)
     return INT64_MAX;
 }
 
-static weir_error *watch_fired(struct timer *timer)
+static weir_error *watch_fired(struct job *job)
 {
-    struct exec_port *port = container_of(timer, struct exec_port, watch);
+    struct exec_port *port = container_of(job, struct exec_port, watch.job);
     int64_t now = weir_now().ns, next = INT64_MAX;
 
     weir_list_foreach(job, &port->outstanding, struct exec_job, home) {
@@ -140,7 +140,7 @@ static weir_error *watch_fired(struct timer *timer)
     }
     if (next == INT64_MAX)
         return NULL;
-    return weir__timer_start(port->loop, timer,
+    return weir__timer_start(port->loop, &port->watch,
                              (weir_instant){weir__loop_now(port->loop) + (next - now)});
 }
 

@@ -5,11 +5,16 @@
 #include "core/io/common.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/base/alloc.h"
 #include "core/base/invariant.h"
 #include "core/base/text.h"
+
+/* Places that an array of files gets above what it needs now, and a quarter. */
+#define FILES_MORE 64
 
 /* The connection failed before it was accepted: accept(2) says to go on. */
 bool weir__io_accept_passes(int result)
@@ -41,6 +46,22 @@ int weir__io_accept(int fd, struct sockaddr_storage *ret_peer, socklen_t *ret_le
     if (accepted >= 0)
         return accepted;
     return -errno;
+}
+
+bool weir__io_files_reach(struct io_file ***files, size_t *count, int fd)
+{
+    size_t wanted = (size_t)fd + FILES_MORE + (size_t)fd / 4;
+    struct io_file **grown;
+
+    if ((size_t)fd < *count)
+        return true;
+    grown = weir__reallocarray(*files, wanted, sizeof(grown[0]));
+    if (!grown)
+        return false;
+    memset(grown + *count, 0, (wanted - *count) * sizeof(grown[0]));
+    *files = grown;
+    *count = wanted;
+    return true;
 }
 
 /* Whoever has the descriptor already. */

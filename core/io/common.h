@@ -24,6 +24,8 @@
         (current_) == (file_);                                      \
     }))
 
+/* Makes room for `fd` in an array of files by descriptor; false without memory. */
+bool weir__io_files_reach(struct io_file ***files, size_t *count, int fd);
 /* A new non-blocking, close-on-exec socket, or -errno: -EAGAIN when nobody waits. */
 int weir__io_accept(int fd, struct sockaddr_storage *ret_peer, socklen_t *ret_length);
 /* That connection failed before it was accepted; the next one may be better. One wake-up's worth of

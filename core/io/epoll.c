@@ -42,19 +42,14 @@
 #define EVENTS_MAX 256
 #define WAKE_DATA  UINT64_MAX
 
-struct slot {
-    struct io_file *file;
-    uint32_t generation;
-};
-
 struct epoll_backend {
     struct io_backend base;
     int epfd;
     int wakefd;
     bool has_pwait2;
     uint32_t generation;
-    struct slot *slots; /* by descriptor */
-    size_t nslots;
+    struct io_file **files; /* by descriptor; NULL: nobody's */
+    size_t nfiles;
     struct list ready;       /* files to be served without an event */
     struct list starved;     /* files that wait for a chunk, first come first served */
     struct io_file *current; /* whose callback runs; NULL once it was closed */
@@ -68,24 +63,6 @@ static struct epoll_backend *epoll_of(struct io_backend *backend)
 }
 
 /* Registration */
-
-static bool slots_reach(struct epoll_backend *ep, int fd)
-{
-    size_t count = ep->nslots ? ep->nslots : 64;
-    struct slot *slots;
-
-    if ((size_t)fd < ep->nslots)
-        return true;
-    while (count <= (size_t)fd)
-        count *= 2;
-    slots = weir__reallocarray(ep->slots, count, sizeof(slots[0]));
-    if (!slots)
-        return false;
-    memset(slots + ep->nslots, 0, (count - ep->nslots) * sizeof(slots[0]));
-    ep->slots = slots;
-    ep->nslots = count;
-    return true;
-}
 
 static uint64_t event_data(const struct io_file *file)
 {
@@ -102,7 +79,7 @@ static int control(struct epoll_backend *ep, int operation, const struct io_file
 
 static weir_error *register_error(struct epoll_backend *ep, int code, int fd)
 {
-    return weir__io_register_error(code, fd, (size_t)fd < ep->nslots ? ep->slots[fd].file : NULL);
+    return weir__io_register_error(code, fd, (size_t)fd < ep->nfiles ? ep->files[fd] : NULL);
 }
 
 static weir_error *file_register(struct epoll_backend *ep, struct io_file *file, uint32_t events)
@@ -111,23 +88,21 @@ static weir_error *file_register(struct epoll_backend *ep, struct io_file *file,
 
     if (file->fd < 0)
         return weir_raise(EBADF, "descriptor %d", file->fd);
-    if (!slots_reach(ep, file->fd))
+    if (!weir__io_files_reach(&ep->files, &ep->nfiles, file->fd))
         return weir_raise(WEIR_ENOMEM, " ");
     file->generation = ++ep->generation;
     code = control(ep, EPOLL_CTL_ADD, file, events);
     if (code)
         return register_error(ep, code, file->fd);
-    ep->slots[file->fd] = (struct slot){file, file->generation};
+    ep->files[file->fd] = file;
     file->registered = 1;
     return NULL;
 }
 
 static void file_forget(struct epoll_backend *ep, struct io_file *file)
 {
-    struct slot *slot = &ep->slots[file->fd];
-
-    if (file->registered && slot->file == file)
-        slot->file = NULL;
+    if (file->registered && ep->files[file->fd] == file)
+        ep->files[file->fd] = NULL;
     file->registered = 0;
 }
 
@@ -364,7 +339,7 @@ static ssize_t ep_send(struct io_backend *backend, struct io_file *file, const s
     }
     file->sending = 1;
     file->send_iov = iov;
-    file->send_count = count;
+    file->send_count = (unsigned)count & IO_SEND_MAX;
     return -EINPROGRESS;
 }
 
@@ -503,7 +478,7 @@ static weir_error *ep_poll(struct io_backend *backend, struct io_file *file, uns
         if (code)
             return register_error(ep, code, file->fd);
     }
-    file->poll_events = (unsigned short)events;
+    file->poll_events = events & IO_POLL_EVENTS;
     return NULL;
 }
 
@@ -561,8 +536,8 @@ static void deliver(struct epoll_backend *ep, const struct epoll_event *event)
 
     if (event->data.u64 == WAKE_DATA)
         return; /* edge-triggered: it need not be read */
-    file = ep->slots[fd].file;
-    if (!file || ep->slots[fd].generation != generation)
+    file = ep->files[fd];
+    if (!file || file->generation != generation)
         return;
     ep->current = file;
     if (file->poll_events)
@@ -664,8 +639,8 @@ static size_t ep_interests(const struct io_backend *backend)
         container_of((struct io_backend *)(uintptr_t)backend, struct epoll_backend, base);
     size_t count = 0;
 
-    for (size_t fd = 0; fd < ep->nslots; fd++) {
-        const struct io_file *file = ep->slots[fd].file;
+    for (size_t fd = 0; fd < ep->nfiles; fd++) {
+        const struct io_file *file = ep->files[fd];
 
         count += file && io_file_is_active(file);
     }
@@ -682,7 +657,7 @@ static void ep_destroy(struct io_backend *backend)
         close(ep->wakefd);
     if (ep->epfd >= 0)
         close(ep->epfd);
-    weir__free(ep->slots);
+    weir__free(ep->files);
     weir__free(ep);
 }
 

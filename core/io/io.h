@@ -79,6 +79,9 @@ struct io_file_ops {
     void (*usable)(struct io_file *file, unsigned events);
 };
 
+#define IO_POLL_EVENTS 0x7fu
+#define IO_SEND_MAX    0x7ffu
+
 /* Embedded in its user; fields belong to the backend. */
 struct io_file {
     const struct io_file_ops *ops;
@@ -92,14 +95,14 @@ struct io_file {
     unsigned accepting : 1;
     unsigned end_seen : 1; /* RDHUP or HUP reported */
     unsigned closed : 1;
-    unsigned no_socket : 1;     /* found out by ENOTSOCK: read and write instead of recv and send */
-    unsigned completed : 1;     /* epoll: `result` waits to be delivered to `connected` */
-    unsigned draining : 1;      /* `drained` is owed */
-    unsigned watch_in : 1;      /* `usable` is owed when it can be read */
-    unsigned watch_out : 1;     /* likewise, written */
-    unsigned short poll_events; /* io_poll(): what the owner wants */
+    unsigned no_socket : 1;   /* found out by ENOTSOCK: read and write instead of recv and send */
+    unsigned completed : 1;   /* epoll: `result` waits to be delivered to `connected` */
+    unsigned draining : 1;    /* `drained` is owed */
+    unsigned watch_in : 1;    /* `usable` is owed when it can be read */
+    unsigned watch_out : 1;   /* likewise, written */
+    unsigned poll_events : 7; /* io_poll(): what the owner wants */
+    unsigned send_count : 11; /* of send_iov; at most IOV_MAX */
     int result;
-    int send_count;
     uint32_t generation;          /* epoll: tells events of an earlier user of the descriptor */
     struct list ready;            /* epoll: queue of files to be served again this iteration */
     const struct iovec *send_iov; /* the pending send; the owner keeps it until `sent` */

@@ -99,24 +99,6 @@ void weir__uring_serve_later(struct uring_backend *ur, struct io_file *file)
 
 /* Registration */
 
-static bool files_reach(struct uring_backend *ur, int fd)
-{
-    size_t count = ur->nfiles ? ur->nfiles : 64;
-    struct io_file **files;
-
-    if ((size_t)fd < ur->nfiles)
-        return true;
-    while (count <= (size_t)fd)
-        count *= 2;
-    files = weir__reallocarray(ur->files, count, sizeof(files[0]));
-    if (!files)
-        return false;
-    memset(files + ur->nfiles, 0, (count - ur->nfiles) * sizeof(files[0]));
-    ur->files = files;
-    ur->nfiles = count;
-    return true;
-}
-
 /* Some devices are never "ready" (/dev/null), which only epoll says. */
 static int check_device(int fd)
 {
@@ -154,7 +136,7 @@ weir_error *weir__uring_register(struct uring_backend *ur, struct io_file *file)
     code = socket ? 0 : kind_of_descriptor(file->fd, &socket);
     if (code)
         return weir__io_register_error(code, file->fd, NULL);
-    if (!files_reach(ur, file->fd))
+    if (!weir__io_files_reach(&ur->files, &ur->nfiles, file->fd))
         return weir_raise(WEIR_ENOMEM, " ");
     if (ur->files[file->fd])
         return weir__io_register_error(EEXIST, file->fd, ur->files[file->fd]);

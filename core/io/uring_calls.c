@@ -104,7 +104,7 @@ ssize_t weir__uring_send(struct io_backend *backend, struct io_file *file, const
     }
     file->sending = 1;
     file->send_iov = iov;
-    file->send_count = count;
+    file->send_count = (unsigned)count & IO_SEND_MAX;
     if (file->no_socket)
         weir__uring_poll_plain(ur, file);
     else

@@ -95,7 +95,7 @@ weir_error *weir__uring_poll(struct io_backend *backend, struct io_file *file, u
             return NULL;
         WEIR_TRY(renew(ur, file));
     }
-    file->poll_events = (unsigned short)events;
+    file->poll_events = events & IO_POLL_EVENTS;
     arm(ur, uring_file_of(file), events);
     return NULL;
 }

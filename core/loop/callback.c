@@ -54,11 +54,11 @@ static weir_error *callback_run(struct job *job)
     return call(mine->loop, job, mine->name, mine->fn, mine->arg);
 }
 
-static weir_error *timer_fire(struct timer *timer)
+static weir_error *timer_fire(struct job *job)
 {
-    struct public_timer *mine = container_of(timer, struct public_timer, timer);
+    struct public_timer *mine = container_of(job, struct public_timer, timer.job);
 
-    return call(mine->loop, &timer->job, mine->name, mine->fn, mine->arg);
+    return call(mine->loop, job, mine->name, mine->fn, mine->arg);
 }
 
 void weir_callback_init_at(const weir_site *site, const char *name, weir_callback *callback,
@@ -154,7 +154,7 @@ static struct job_kind callback_kind = {
 };
 
 static struct job_kind timer_kind = {
-    .fire = timer_fire,
+    .run = timer_fire,
     .label = "Timer",
     .name = timer_name,
 };

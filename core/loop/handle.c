@@ -27,9 +27,7 @@ static weir_handle *handle_of(struct job *job)
 
 bool weir__job_is_handle(const struct job *job)
 {
-    if (job->run == weir__timer_run)
-        return container_of((struct job *)job, struct timer, job)->fire == weir__handle_fire;
-    return job->run == weir__handle_run;
+    return job->run == weir__handle_run || job->run == weir__handle_fire;
 }
 
 weir_handle *weir_handle_ref(weir_handle *handle)
@@ -171,9 +169,9 @@ weir_error *weir__handle_run(struct job *job)
     return handle_call(handle_of(job));
 }
 
-weir_error *weir__handle_fire(struct timer *timer)
+weir_error *weir__handle_fire(struct job *job)
 {
-    return handle_call(container_of(timer, weir_handle, timer));
+    return handle_call(container_of(job, weir_handle, timer.job));
 }
 
 void weir__handle_drop(weir_handle *handle)
@@ -341,7 +339,7 @@ static struct job_kind soon_kind = {
 };
 
 static struct job_kind timed_kind = {
-    .fire = weir__handle_fire,
+    .run = weir__handle_fire,
     .hold = job_hold,
     .release = job_release,
     .describe = job_describe,

@@ -22,7 +22,7 @@
 
 struct heap_entry {
     int64_t deadline;
-    uint64_t sequence;
+    uint32_t sequence;
     struct timer *timer;
 };
 
@@ -30,7 +30,7 @@ struct heap_entry {
 struct timer_heap {
     struct heap_entry *entries;
     size_t count, capacity;
-    uint64_t sequence;
+    uint32_t sequence;
 };
 
 enum handle_state { HANDLE_QUEUED, HANDLE_PARKED, HANDLE_RUNNING, HANDLE_RAN, HANDLE_CANCELLED };
@@ -177,13 +177,11 @@ void weir__timers_done(struct timer_heap *heap);
 /* Moves what is due at `now` to the list of due ones. */
 void weir__timers_due(weir_loop *loop, int64_t now);
 
-weir_error *weir__timer_run(struct job *job);
-
 /* handle.c */
 /* Whether this queued job is a handle, soon or timed. */
 bool weir__job_is_handle(const struct job *job);
 weir_error *weir__handle_run(struct job *job);
-weir_error *weir__handle_fire(struct timer *timer);
+weir_error *weir__handle_fire(struct job *job);
 
 void weir__handle_kinds_register(void);
 /* Ends a queued handle as cancelled, without running it; its drop function runs. */

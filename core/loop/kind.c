@@ -26,13 +26,9 @@ void weir__job_kind_register(struct job_kind *kind)
 
 const struct job_kind *weir__job_kind_of(const struct job *job)
 {
-    weir_error *(*fire)(struct timer *) = NULL;
-
-    if (job->run == weir__timer_run)
-        fire = container_of((struct job *)(uintptr_t)job, struct timer, job)->fire;
     for (const struct job_kind *kind = atomic_load_explicit(&kinds, memory_order_acquire); kind;
          kind = kind->next) {
-        if (fire ? kind->fire == fire : kind->run == job->run)
+        if (kind->run == job->run)
             return kind;
     }
     return NULL;

@@ -355,7 +355,7 @@ static void drop_timers(weir_loop *loop)
         struct timer *timer = loop->timers.entries[0].timer;
 
         weir__timer_stop(loop, timer);
-        if (timer->fire == weir__handle_fire)
+        if (timer->job.run == weir__handle_fire)
             weir__handle_drop(container_of(timer, weir_handle, timer));
     }
     weir__timers_done(&loop->timers);

@@ -23,11 +23,10 @@ struct job {
 /* An entry of the timer heap. Restarting with a later deadline is O(1): the entry moves when the
    old one is due. Equal deadlines fire in the order of their starts. */
 struct timer {
-    struct job job;    /* queued from the moment it is due until it fires */
+    struct job job;    /* what it does; queued from the moment it is due until it fires */
     int64_t deadline;  /* ns, what was asked for */
-    uint64_t sequence; /* of the last start */
-    size_t position;   /* in the heap, 1-based; 0: not in it */
-    weir_error *(*fire)(struct timer *timer);
+    uint32_t sequence; /* of the last start; it may wrap around */
+    uint32_t position; /* in the heap, 1-based; 0: not in it */
 };
 
 static inline void job_init(struct job *job, weir_error *(*run)(struct job *),
@@ -39,15 +38,14 @@ static inline void job_init(struct job *job, weir_error *(*run)(struct job *),
 }
 
 /*
- * How jobs are described in reports: looked up by `run` (or `fire`, of timers) when a report may be
- * due, so that a job carries nothing for it and runs at no cost. Either of
+ * How jobs are described in reports: looked up by `run` when a report may be due, so that a job
+ * carries nothing for it and runs at no cost. Either of
  *
  *   name                      "handler": of what will run, a string that outlives the job
  *   hold, describe, release   for objects with references: "<Task pending name='Task-2' …>"
  */
 struct job_kind {
     weir_error *(*run)(struct job *job);
-    weir_error *(*fire)(struct timer *timer); /* instead: timers of this `fire` */
     const char *label; /* "Callback": of the default "<Callback name() …>" */
     const char *(*name)(const struct job *job);
     void (*hold)(struct job *job); /* before it runs, in debug mode: keeps it describable */
@@ -88,8 +86,14 @@ static inline bool job_queued(const struct job *job)
     return !list_empty(&job->link);
 }
 
-void weir__timer_init(struct timer *timer, weir_error *(*fire)(struct timer *),
-                      const weir_site *site);
+/* `fire` gets the timer's job. */
+static inline void weir__timer_init(struct timer *timer, weir_error *(*fire)(struct job *job),
+                                    const weir_site *site)
+{
+    *timer = (struct timer){.position = 0};
+    job_init(&timer->job, fire, site);
+}
+
 /* Starts or restarts. WEIR_ENOMEM only when the heap cannot grow. */
 weir_error *weir__timer_start(weir_loop *loop, struct timer *timer,
                               weir_instant when) WEIR_MUST_USE;

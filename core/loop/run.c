@@ -204,9 +204,9 @@ static void collect(weir_loop *loop, int64_t max_ns)
     weir__signals_collect(loop);
 }
 
-static weir_error *trim_pool(struct timer *timer)
+static weir_error *trim_pool(struct job *job)
 {
-    weir_loop *loop = container_of(timer, weir_loop, trim);
+    weir_loop *loop = container_of(job, weir_loop, trim.job);
 
     weir__chunk_pool_trim(loop->pool);
     return NULL;

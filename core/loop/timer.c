@@ -20,13 +20,15 @@
 
 static bool before(const struct heap_entry *a, const struct heap_entry *b)
 {
-    return a->deadline != b->deadline ? a->deadline < b->deadline : a->sequence < b->sequence;
+    if (a->deadline != b->deadline)
+        return a->deadline < b->deadline;
+    return (int32_t)(a->sequence - b->sequence) < 0;
 }
 
 static void place(struct timer_heap *heap, size_t index, struct heap_entry entry)
 {
     heap->entries[index] = entry;
-    entry.timer->position = index + 1;
+    entry.timer->position = (uint32_t)index + 1;
 }
 
 static void sift_up(struct timer_heap *heap, size_t index, struct heap_entry entry)
@@ -78,7 +80,8 @@ static void heap_remove(struct timer_heap *heap, struct timer *timer)
 
 static bool heap_grow(struct timer_heap *heap)
 {
-    size_t capacity = heap->capacity ? heap->capacity * 2 : HEAP_MIN;
+    /* By a quarter: idle connections have a timer each, and what is not used is theirs to pay. */
+    size_t capacity = heap->capacity + (heap->capacity < HEAP_MIN ? HEAP_MIN : heap->capacity / 4);
     struct heap_entry *entries =
         weir__reallocarray(heap->entries, capacity, sizeof(heap->entries[0]));
 
@@ -87,20 +90,6 @@ static bool heap_grow(struct timer_heap *heap)
     heap->entries = entries;
     heap->capacity = capacity;
     return true;
-}
-
-weir_error *weir__timer_run(struct job *job)
-{
-    struct timer *timer = container_of(job, struct timer, job);
-
-    return timer->fire(timer);
-}
-
-void weir__timer_init(struct timer *timer, weir_error *(*fire)(struct timer *),
-                      const weir_site *site)
-{
-    *timer = (struct timer){.fire = fire};
-    job_init(&timer->job, weir__timer_run, site);
 }
 
 weir_error *weir__timer_start(weir_loop *loop, struct timer *timer, weir_instant when)
@@ -141,7 +130,7 @@ void weir__timers_due(weir_loop *loop, int64_t now)
         struct heap_entry top = heap->entries[0];
         struct timer *timer = top.timer;
 
-        if (timer->sequence != top.sequence) {
+        if (timer->sequence != top.sequence || timer->deadline != top.deadline) {
             /* Restarted since: to its new place, which is not before this one. */
             top.deadline = timer->deadline;
             top.sequence = timer->sequence;

@@ -126,9 +126,9 @@ static void fail(weir_connecting *c, weir_error *take_error)
     finish(c, NULL, weir_wrap(take_error, code, "connect to %s", c->target));
 }
 
-static weir_error *limit_fired(struct timer *timer)
+static weir_error *limit_fired(struct job *job)
 {
-    weir_connecting *c = container_of(timer, weir_connecting, limit);
+    weir_connecting *c = container_of(job, weir_connecting, limit.job);
     weir_error *error = weir_raise(ETIMEDOUT, "connect to %s: timed out after %lld ms", c->target,
                                    (long long)(c->timeout.ns / 1000000));
 
@@ -283,9 +283,9 @@ static void try_next(weir_connecting *c)
         start_stagger(c);
 }
 
-static weir_error *stagger_fired(struct timer *timer)
+static weir_error *stagger_fired(struct job *job)
 {
-    try_next(container_of(timer, weir_connecting, stagger));
+    try_next(container_of(job, weir_connecting, stagger.job));
     return NULL;
 }
 

@@ -77,9 +77,9 @@ void weir__datagram_leave(weir_datagram *d)
     weir__datagram_release(d);
 }
 
-static weir_error *limit_fired(struct timer *timer)
+static weir_error *limit_fired(struct job *job)
 {
-    weir__datagram_lose(container_of(timer, weir_datagram, limit),
+    weir__datagram_lose(container_of(job, weir_datagram, limit.job),
                         weir_raise(WEIR_ETIMEDOUT, "what was queued could not be sent"));
     return NULL;
 }

@@ -53,9 +53,9 @@ static void give_up(struct proxy_wait *wait, weir_error *take_error)
     wait_free(wait, false);
 }
 
-static weir_error *limit_fired(struct timer *timer)
+static weir_error *limit_fired(struct job *job)
 {
-    give_up(container_of(timer, struct proxy_wait, limit),
+    give_up(container_of(job, struct proxy_wait, limit.job),
             WEIR_RAISE_FAST(WEIR_ETIMEDOUT, "the PROXY header is late"));
     return NULL;
 }

@@ -154,9 +154,9 @@ static void on_socket_state(void *arg, int fd, int readable, int writable)
     list_append(&dns->closed, &socket->link);
 }
 
-static weir_error *timer_fired(struct timer *timer)
+static weir_error *timer_fired(struct job *job)
 {
-    struct dns *dns = container_of(timer, struct dns, timer);
+    struct dns *dns = container_of(job, struct dns, timer.job);
 
     enter(dns);
     ares_process_fd(dns->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);

@@ -91,9 +91,9 @@ static struct cache_entry *use_stale(struct lookup *lookup, int64_t now)
     return entry;
 }
 
-static weir_error *patience_ended(struct timer *timer)
+static weir_error *patience_ended(struct job *job)
 {
-    struct lookup *lookup = container_of(timer, struct lookup, patience);
+    struct lookup *lookup = container_of(job, struct lookup, patience.job);
     struct cache_entry *entry = use_stale(lookup, weir__loop_now(lookup->resolver->loop));
 
     if (entry)

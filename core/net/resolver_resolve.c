@@ -276,9 +276,9 @@ static void tell_some(struct weir_resolving *resolving)
     weir__loop_ready(resolving->wanting.resolver->loop, &resolving->wanting.job);
 }
 
-static weir_error *delay_ended(struct timer *timer)
+static weir_error *delay_ended(struct job *job)
 {
-    tell_some(container_of(timer, struct weir_resolving, delay));
+    tell_some(container_of(job, struct weir_resolving, delay.job));
     return NULL;
 }
 

@@ -273,9 +273,9 @@ static void leave_to_others(weir_server *server)
         io->ops->accept_stop(io, &server->file);
 }
 
-static weir_error *retry_fired(struct timer *timer)
+static weir_error *retry_fired(struct job *job)
 {
-    weir_server *server = container_of(timer, weir_server, retry);
+    weir_server *server = container_of(job, weir_server, retry.job);
 
     open_reserve(server);
     weir__server_update_accepting(server);

@@ -274,9 +274,9 @@ weir_error *weir__tls_write(struct tls_engine *e, const weir_slice *slices, size
 
 /* Life */
 
-static weir_error *timer_fired(struct timer *timer)
+static weir_error *timer_fired(struct job *job)
 {
-    struct tls_engine *e = container_of(timer, struct tls_engine, timer);
+    struct tls_engine *e = container_of(job, struct tls_engine, timer.job);
 
     if (weir__tls_close_expired(e))
         return NULL;

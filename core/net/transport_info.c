@@ -16,7 +16,7 @@
 #include "core/net/tls.h"
 #include "core/net/transport.h"
 
-static weir_error *idle_fired(struct timer *timer);
+static weir_error *idle_fired(struct job *job);
 
 struct transport_extra *weir__transport_extra(weir_transport *t)
 {
@@ -53,9 +53,9 @@ static void start_idle(weir_transport *t)
         weir__transport_lose(t, error);
 }
 
-static weir_error *idle_fired(struct timer *timer)
+static weir_error *idle_fired(struct job *job)
 {
-    struct transport_extra *extra = container_of(timer, struct transport_extra, idle);
+    struct transport_extra *extra = container_of(job, struct transport_extra, idle.job);
     weir_transport *t = extra->transport;
 
     if (weir__loop_now(t->net->loop) - t->last_activity >= extra->idle_limit.ns)

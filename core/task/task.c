@@ -168,9 +168,9 @@ struct job_kind weir__task_kind = {.run = step,
                                    .describe = describe_task,
                                    .source = task_source};
 
-static weir_error *deadline_passed(struct timer *timer)
+static weir_error *deadline_passed(struct job *job)
 {
-    weir_task *task = container_of(timer, weir_task, timer);
+    weir_task *task = container_of(job, weir_task, timer.job);
 
     if (task->state != TASK_WAITING)
         return NULL;

@@ -64,9 +64,9 @@ void weir__kit_schedule(struct kit_file *file)
 
 static const struct io_file_ops real_ops;
 
-static weir_error *held_due(struct timer *timer)
+static weir_error *held_due(struct job *job)
 {
-    weir__kit_schedule(container_of(timer, struct kit_file, timer));
+    weir__kit_schedule(container_of(job, struct kit_file, timer.job));
     return NULL;
 }
 
@@ -249,7 +249,7 @@ static weir_error *kit_poll(struct io_backend *backend, struct io_file *user, un
     struct kit_file *file = weir__kit_file(io, user);
 
     WEIR_TRY(io->real->ops->poll(io->real, &file->real, events));
-    user->poll_events = (unsigned short)events;
+    user->poll_events = events & IO_POLL_EVENTS;
     return NULL;
 }
 

@@ -37,7 +37,7 @@ typedef struct weir_callback {
 } weir_callback;
 
 typedef struct weir_timer {
-    uint64_t opaque[12];
+    uint64_t opaque[10];
 } weir_timer;
 
 /** `fn(arg)` will run by this loop each time it was scheduled. */

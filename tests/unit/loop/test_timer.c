@@ -40,9 +40,9 @@ static void at(int64_t ns)
     iterate(1);
 }
 
-static weir_error *note_timer(struct timer *timer)
+static weir_error *note_timer(struct job *job)
 {
-    note(container_of(timer, struct letter_timer, timer)->letter);
+    note(container_of(job, struct letter_timer, timer.job)->letter);
     return NULL;
 }
 
@@ -141,9 +141,9 @@ static void a_restarted_timer_is_behind_those_of_its_new_deadline(void **state)
     assert_string_equal(test.journal, "bac");
 }
 
-static weir_error *stops_other(struct timer *timer)
+static weir_error *stops_other(struct job *job)
 {
-    struct letter_timer *mine = container_of(timer, struct letter_timer, timer);
+    struct letter_timer *mine = container_of(job, struct letter_timer, timer.job);
 
     note(mine->letter);
     weir__timer_stop(test.loop, &mine->other->timer);
@@ -178,9 +178,9 @@ static void timer_stopped_in_its_own_callback_does_not_fire_again(void **state)
     assert_string_equal(test.journal, "a");
 }
 
-static weir_error *restarts_itself(struct timer *timer)
+static weir_error *restarts_itself(struct job *job)
 {
-    struct letter_timer *mine = container_of(timer, struct letter_timer, timer);
+    struct letter_timer *mine = container_of(job, struct letter_timer, timer.job);
 
     note(mine->letter);
     start(mine, now_ns);
@@ -202,10 +202,10 @@ static void a_timer_restarted_for_now_fires_once_per_iteration(void **state)
     assert_false(timer_running(&a.timer));
 }
 
-static weir_error *frees_itself(struct timer *timer)
+static weir_error *frees_itself(struct job *job)
 {
     note('f');
-    free(container_of(timer, struct letter_timer, timer));
+    free(container_of(job, struct letter_timer, timer.job));
     return NULL;
 }
 
@@ -233,9 +233,9 @@ static struct model_timer model[MANY];
 static int64_t last_when;
 static uint64_t last_order, fired, out_of_order;
 
-static weir_error *check_model(struct timer *timer)
+static weir_error *check_model(struct job *job)
 {
-    struct model_timer *mine = container_of(timer, struct model_timer, timer);
+    struct model_timer *mine = container_of(job, struct model_timer, timer.job);
 
     out_of_order += mine->when > now_ns || mine->when < last_when ||
                     (mine->when == last_when && mine->order < last_order);
