@@ -40,6 +40,9 @@ libweir_core_la_SOURCES += \
 	core/net/resolver_query.c \
 	core/net/resolver_resolve.c \
 	core/net/resolver_wire.c \
+	core/net/send_file.c \
+	core/net/send_file.h \
+	core/net/send_file_read.c \
 	core/net/server.c \
 	core/net/server.h \
 	core/net/server_accept.c \

@@ -37,7 +37,7 @@ static void net_cancel_all(weir_loop *loop, void *state)
 static void sweep_transports(struct list *transports, bool warn)
 {
     weir_list_foreach_safe(t, transports, weir_transport, link) {
-        if (warn && !t->attempt)
+        if (warn && (t->has_file || !t->attempt))
             weir__transport_warn_unclosed(t);
         weir_transport_abort(t, NULL);
     }

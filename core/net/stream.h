@@ -46,7 +46,6 @@ struct weir_stream {
     struct stream_wait *reader, *closer, *upgrader;
     struct list writers; /* of stream_wait */
     bool writing;        /* a write in parts is under way */
-    bool blocked;        /* it waits until the socket takes more */
     weir_error *upgrade_error;
     struct segment segments[STREAM_SEGMENTS];
 };
@@ -66,8 +65,6 @@ weir_error *weir__stream_wait_to_write(weir_stream *stream) WEIR_MUST_USE;
 weir_error *weir__stream_enter_write(weir_stream *stream, const char *operation) WEIR_MUST_USE;
 /* Until the transport wants more. */
 weir_error *weir__stream_wait_for_room(weir_stream *stream) WEIR_MUST_USE;
-/* Of io_backend_ops.watch. */
-void weir__stream_usable(weir_transport *t);
 void weir__stream_wake_writers(const weir_stream *stream);
 /* Why nothing can be read or written any more. */
 weir_error *weir__stream_lost(const weir_stream *stream) WEIR_MUST_USE;

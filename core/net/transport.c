@@ -18,6 +18,7 @@
 #include "core/base/error.h"
 #include "core/net/connect.h"
 #include "core/net/relay.h"
+#include "core/net/send_file.h"
 #include "core/net/server.h"
 #include "core/net/stream.h"
 #include "core/net/tls.h"
@@ -79,8 +80,8 @@ static void on_usable(struct io_file *file, unsigned events)
 {
     weir_transport *t = transport_of(file);
 
-    if (t->calls == &weir__stream_protocol)
-        weir__stream_usable(t);
+    if (t->has_file)
+        weir__file_usable(t);
     else
         weir__relay_usable(t, events);
 }
@@ -250,6 +251,8 @@ static void finish(weir_transport *t)
     weir__transport_set_state(t, TRANSPORT_DEAD);
     if (t->tls)
         weir__tls_lost(t->tls, t->reason);
+    if (t->has_file)
+        weir__file_lost(t);
     if (t->made && t->calls->connection_lost)
         t->calls->connection_lost(t, t->state, t->reason);
     weir__transport_cancel_tasks(t);
@@ -294,6 +297,8 @@ static void shut_down(weir_transport *t)
     struct io_backend *io = t->net->io;
 
     io->ops->close(io, &t->file, false);
+    if (t->has_file)
+        weir__file_stop(t);
     if (t->sending)
         weir__net_vector_free(t->net, WEIR_TAKE(t->sending));
     if (t->extra)
@@ -357,9 +362,11 @@ void weir_transport_close(weir_transport *t)
     weir__transport_drop_input(t);
     weir__transport_stop(t, 0);
     t->corks = 0;
-    if (t->tls)
+    if (t->tls && !t->has_file)
         weir__tls_close_notify(t->tls);
     weir__transport_flush(t);
+    if (t->has_file)
+        weir__file_room(t);
     if (t->status == TRANSPORT_CLOSING && (!t->extra || !timer_running(&t->extra->idle)))
         weir_transport_set_idle_timeout(t, CLOSE_FLUSH_LIMIT);
 }
@@ -439,6 +446,8 @@ void weir_transport_unref(weir_transport *t)
     if (t->context_drop)
         t->context_drop(t->context);
     weir_ignore(t->reason);
+    if (t->has_file)
+        weir__file_free(t);
     weir__tls_free(t->tls);
     free_states(t);
     weir__transport_extra_free(t);

@@ -65,6 +65,7 @@ void weir__input_append(struct input **list, struct input *input);
 
 struct tls_engine;
 struct connection_task;
+struct file_sending;
 
 /* What most connections never need. */
 struct transport_extra {
@@ -103,7 +104,12 @@ struct weir_transport {
     struct old_state *states; /* of protocols that set_protocol brought, newest first */
     struct peer_name *peer_name;
     weir_server *server;
-    struct attempt *attempt; /* while connecting */
+
+    union {
+        struct attempt *attempt;           /* while connecting */
+        struct file_sending *sending_file; /* while `has_file` */
+    };
+
     weir_instance *instance;
     void *context;
     weir_drop_fn context_drop;
@@ -131,6 +137,7 @@ struct weir_transport {
     bool write_only : 1;
     bool spliced : 1;  /* a relay moves its bytes inside the kernel, and sees its end */
     bool discards : 1; /* CLOSING: what comes is thrown away, up to the peer's end */
+    bool has_file : 1; /* weir_transport_send_file() is under way */
     bool owned : 1;    /* a process's pipe: the process is what is left unclosed */
     void *embedded_state[] __attribute__((aligned(16)));
 };
@@ -219,6 +226,11 @@ void weir__queue_consume(weir_transport *t, size_t n);
 int weir__queue_vector(const weir_transport *t, struct iovec *iov);
 /* After queueing and sending: calls pause_writing or resume_writing when a mark was passed. */
 void weir__transport_marks(weir_transport *t);
+/* Bytes of a file under way: as the public calls, but nothing is asked. */
+weir_error *weir__transport_put(weir_transport *t, const weir_slice *slices, size_t count,
+                                size_t total) WEIR_MUST_USE;
+weir_error *weir__transport_put_owned(weir_transport *t, weir_slice data, weir_drop_fn release,
+                                      void *owner) WEIR_MUST_USE;
 /* NULL: bytes may be written. `operation` is the public call. */
 weir_error *weir__transport_writable(const weir_transport *t, const char *operation) WEIR_MUST_USE;
 

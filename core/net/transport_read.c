@@ -331,6 +331,8 @@ weir_error *weir_transport_set_protocol(weir_transport *t, const weir_protocol *
     WEIR_TRY(weir__loop_check_thread(t->net->loop));
     if (t->status != TRANSPORT_OPEN)
         return WEIR_RAISE_FAST(WEIR_ECLOSED, "set_protocol on a closed connection");
+    if (t->has_file)
+        return WEIR_RAISE_FAST(WEIR_EBUSY, "set_protocol while a file is being sent");
     WEIR_TRY(weir__transport_put_back(t, rest));
     error = weir__transport_install(t, protocol, config);
     if (error) {

@@ -13,6 +13,7 @@
 #include <errno.h>
 
 #include "core/base/error.h"
+#include "core/net/send_file.h"
 #include "core/net/tls.h"
 #include "core/net/transport.h"
 
@@ -24,8 +25,10 @@ weir_error *weir__transport_writable(const weir_transport *t, const char *operat
     weir_check(t, TRANSPORT_MAGIC);
     if (t->net->loop)
         WEIR_TRY(weir__loop_check_call(t->net->loop, operation, NULL));
-    if (weir_likely(t->status == TRANSPORT_OPEN && !t->eof_queued && !t->reason))
+    if (weir_likely(t->status == TRANSPORT_OPEN && !t->eof_queued && !t->reason && !t->has_file))
         return NULL;
+    if (t->has_file && t->status == TRANSPORT_OPEN && !t->reason)
+        return WEIR_RAISE_FAST(WEIR_EBUSY, "write while a file is being sent");
     if (t->read_only)
         return WEIR_RAISE_FAST(WEIR_EUNSUPPORTED, "write on a pipe's reading side");
     if (t->status == TRANSPORT_OPEN && t->eof_queued)
@@ -46,6 +49,8 @@ static void send_failed(weir_transport *t, int code)
         return;
     }
     t->reason = error;
+    if (t->has_file)
+        weir__file_failed(t);
 }
 
 static void sent_bytes(weir_transport *t, size_t n)
@@ -57,6 +62,8 @@ static void sent_bytes(weir_transport *t, size_t n)
 /* The queue has been emptied: what was to come after it. */
 static void flushed(weir_transport *t)
 {
+    if (t->has_file && !t->reason)
+        return;
     if (t->eof_queued && !t->eof_sent) {
         t->eof_sent = true;
         t->net->io->ops->shutdown(t->net->io, &t->file);
@@ -105,6 +112,10 @@ void weir__transport_flush(weir_transport *t)
 
 void weir__transport_marks(weir_transport *t)
 {
+    if (weir_unlikely(t->has_file)) {
+        weir__file_room(t);
+        return;
+    }
     if (t->status != TRANSPORT_OPEN)
         return;
     if (!t->write_paused && t->queued > t->high) {
@@ -221,7 +232,7 @@ static weir_error *check_write(weir_transport *t, size_t total, const char *oper
 
     weir_check(t, TRANSPORT_MAGIC);
     if (weir_likely(t->net->loop == weir__thread_loop && t->status == TRANSPORT_OPEN &&
-                    !t->eof_queued && !t->reason && !t->queued && total <= t->hard))
+                    !t->eof_queued && !t->has_file && !t->reason && !t->queued && total <= t->hard))
         return NULL;
     error = weir__transport_writable(t, operation);
     if (weir_unlikely(error != NULL))
@@ -229,6 +240,25 @@ static weir_error *check_write(weir_transport *t, size_t total, const char *oper
     if (weir_unlikely(total > t->hard || t->queued > t->hard - total))
         return too_much(t, total);
     return NULL;
+}
+
+weir_error *weir__transport_put(weir_transport *t, const weir_slice *slices, size_t count,
+                                size_t total)
+{
+    weir_error *error = NULL;
+
+    if (t->tls)
+        return weir__tls_write(t->tls, slices, count, total);
+    if (weir_likely(!t->queue && !t->corks && !t->sending)) {
+        error = write_through(t, slices, count, total);
+    } else {
+        if (!queue_slices(t, slices, count, 0))
+            return lost_without_memory(t);
+        weir__transport_flush(t);
+    }
+    if (weir_unlikely(t->queued > t->high || t->write_paused))
+        weir__transport_marks(t);
+    return error;
 }
 
 weir_error *weir_transport_writev(weir_transport *t, const weir_slice *slices, size_t count)
@@ -243,18 +273,7 @@ weir_error *weir_transport_writev(weir_transport *t, const weir_slice *slices, s
     error = check_write(t, total, __func__);
     if (error || !total)
         return error;
-    if (t->tls)
-        return weir__tls_write(t->tls, slices, count, total);
-    if (weir_likely(!t->queue && !t->corks && !t->sending)) {
-        error = write_through(t, slices, count, total);
-    } else {
-        if (!queue_slices(t, slices, count, 0))
-            return lost_without_memory(t);
-        weir__transport_flush(t);
-    }
-    if (weir_unlikely(t->queued > t->high || t->write_paused))
-        weir__transport_marks(t);
-    return error;
+    return weir__transport_put(t, slices, count, total);
 }
 
 weir_error *weir_transport_write(weir_transport *t, weir_slice data)
@@ -311,15 +330,25 @@ static weir_error *write_owned(weir_transport *t, weir_slice data, weir_drop_fn 
     return NULL;
 }
 
+weir_error *weir__transport_put_owned(weir_transport *t, weir_slice data, weir_drop_fn release,
+                                      void *owner)
+{
+    weir_error *error;
+
+    if (!t->tls)
+        return write_owned(t, data, release, owner);
+    error = weir__tls_write(t->tls, &data, 1, data.len);
+    release(owner);
+    return error;
+}
+
 weir_error *weir_transport_write_owned(weir_transport *t, weir_slice data, weir_drop_fn release,
                                        void *owner)
 {
     weir_error *error = check_write(t, data.len, __func__);
 
-    if (!error && data.len && !t->tls)
-        return write_owned(t, data, release, owner);
     if (!error && data.len)
-        error = weir__tls_write(t->tls, &data, 1, data.len);
+        return weir__transport_put_owned(t, data, release, owner);
     release(owner);
     return error;
 }

@@ -143,6 +143,58 @@ WEIR_PUBLIC weir_error *weir_transport_writev(weir_transport *transport, const w
  *  on error. */
 WEIR_PUBLIC weir_error *weir_transport_write_owned(weir_transport *transport, weir_slice data,
                                                    weir_drop_fn release, void *owner) WEIR_MUST_USE;
+
+/** A file to be sent. */
+typedef struct weir_send_file_options {
+    size_t size;
+    int fd; /**< open for reading; stays the caller's, who keeps it open until `done` or a cancel */
+    uint64_t offset; /**< bytes from its beginning; its own position is neither used nor moved */
+    uint64_t length; /**< bytes; INT64_MAX - `offset`: up to its end */
+    /**
+     * Called exactly once, later, on the loop's thread and before connection_lost, when all has been
+     * sent or queued. `sent` counts those bytes: fewer than `length` without an error mean that the
+     * file is shorter. Writing is allowed again. Owns the error: the connection's (EPIPE, ECONNRESET,
+     * …, WEIR_ECLOSED), or of reading (EIO, EISDIR, …), after which the connection is still open, and
+     * a peer that was promised more has to be let know by an abort.
+     */
+    void (*done)(weir_transport *transport, uint64_t sent, weir_error *take_error, void *arg);
+    void *arg;
+} weir_send_file_options;
+
+/**
+ * Sends part of an open file behind what is queued, and calls `done`. Never waits for a disk on this
+ * thread: what is in memory goes by sendfile(2) or through chunks (over TLS always), the rest is read
+ * by the loop's executor for files. No more than the high water mark is queued.
+ *
+ * Until `done` nothing else is written (WEIR_EBUSY), and the protocol hears pause_writing, unless it
+ * is all done at once; resume_writing follows as ever. Reading goes on. weir_transport_close() sends
+ * the file to its end first. sendfile(2) raises SIGPIPE in programs that do not ignore it; there it
+ * is not used.
+ * Errors: WEIR_EBUSY a file is under way; WEIR_ECLOSED; WEIR_EINVAL no such place; WEIR_ENOMEM;
+ * WEIR_ETHREAD. `done` is not called then.
+ *
+ *     static void sent(weir_transport *transport, uint64_t sent, weir_error *take_error, void *arg)
+ *     {
+ *         struct reply *reply = arg;
+ *
+ *         close(reply->fd);
+ *         if (take_error || sent < reply->length)
+ *             weir_transport_abort(transport, take_error);
+ *         else
+ *             weir_transport_close(transport);
+ *     }
+ *
+ *     weir_send_file_options options = {WEIR_SIZED(weir_send_file_options), .fd = reply->fd,
+ *                                       .length = reply->length, .done = sent, .arg = reply};
+ *     WEIR_TRY(weir_transport_send_file(transport, &options));
+ */
+WEIR_PUBLIC weir_error *
+weir_transport_send_file(weir_transport *transport,
+                         const weir_send_file_options *options) WEIR_MUST_USE;
+/** Ends it where it is; `done` is not called. Gives how many bytes were sent or queued: if that is
+ *  not all, the peer has got part of it. May call resume_writing. Thread of the loop. Without a file
+ *  nothing happens. */
+WEIR_PUBLIC uint64_t weir_transport_cancel_file(weir_transport *transport);
 /** Half-close: no more writes; the peer sees the end after what is queued. */
 WEIR_PUBLIC weir_error *weir_transport_write_eof(weir_transport *transport) WEIR_MUST_USE;
 /** Holds writes back until the matching uncork, to send them together. Nests. */
