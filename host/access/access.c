@@ -22,6 +22,7 @@ struct access_change {
     struct access_program *program; /* NULL: off */
     int fd;
     char *path;
+    bool made; /* the file was not there before */
 };
 
 bool weir__access_on(void)
@@ -47,6 +48,7 @@ weir_error *weir__access_prepare(const struct access_config *config, struct acce
     change->fd = -1;
     if (config && !weir__access_is_off(config)) {
         error = weir__access_program_new(config, &change->program);
+        change->made = access(output_of(config), F_OK) != 0;
         if (!error)
             error = weir__access_output_open(output_of(config), &change->fd, &change->path);
     }
@@ -63,8 +65,12 @@ void weir__access_discard(struct access_change *take_change)
     if (!take_change)
         return;
     weir__access_program_free(take_change->program);
-    if (take_change->path && take_change->fd > STDERR_FILENO)
+    if (take_change->path && take_change->fd > STDERR_FILENO) {
         close(take_change->fd);
+        /* A dry run leaves nothing behind. */
+        if (take_change->made)
+            unlink(take_change->path);
+    }
     free(take_change->path);
     free(take_change);
 }

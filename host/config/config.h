@@ -173,6 +173,8 @@ struct config_changes weir__config_diff(weir_config_context *from, weir_config_c
                                         FILE *out);
 
 size_t weir__config_error_count(const weir_config_context *context);
+/* A configuration that was right is tried again: what the system refused the last time is past. */
+void weir__config_forget_errors(weir_config_context *context);
 size_t weir__config_warning_count(const weir_config_context *context);
 size_t weir__config_file_count(const weir_config_context *context);
 /* Diagnostics, sorted; colours only when asked for and NO_COLOR is not set. */

@@ -58,6 +58,18 @@ struct diagnostic *weir__diagnose_v(weir_config_context *c, int code, struct spa
     return d;
 }
 
+void weir__config_forget_errors(weir_config_context *c)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < c->n_diagnostics; i++)
+        if (c->diagnostics[i]->warning)
+            c->diagnostics[kept++] = c->diagnostics[i];
+    c->n_diagnostics = kept;
+    c->n_errors = c->n_cli_errors = 0;
+    c->last = NULL;
+}
+
 struct diagnostic *weir__diagnose(weir_config_context *c, int code, struct span span,
                                   const char *format, ...)
 {

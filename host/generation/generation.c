@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "host/access/access.h"
+
 static weir_error *init(struct generation *g, const struct config_settings *settings)
 {
     weir_host *host = g->host;
@@ -57,6 +59,7 @@ void weir__generation_unref(struct generation *g, struct hlist *dead)
     if (!g || --g->refs)
         return;
     weir__part_table_done(&g->parts, dead);
+    weir__access_discard(g->access);
     if (g->executor)
         weir_executor_unref(g->executor);
     if (g->top)

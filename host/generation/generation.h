@@ -22,6 +22,8 @@
 #include "host/plugin/plugin.h"
 #include "host/schema/schema.h"
 
+struct access_change;
+
 /* Counted by the control loop. What it points at in `origin` and in parts lives as long. */
 struct generation {
     unsigned refs;
@@ -48,7 +50,8 @@ struct generation {
     weir_upstream **upstreams; /* those without a name are last */
     struct upstream_config **upstream_configs;
     size_t n_upstreams, upstreams_room;
-    weir_executor *executor; /* the default one */
+    weir_executor *executor;      /* the default one */
+    struct access_change *access; /* prepared, until it is in force; NULL: as it was */
     size_t n_routes;
     unsigned n_loops;
     /* For the report of a reload. */
@@ -191,6 +194,8 @@ const weir_instance *weir__generation_replaced(const struct generation *g,
 void weir__generation_prepare(struct generation *g);
 /* Sockets only: binds what is not bound. */
 void weir__generation_prepare_sockets(struct generation *g);
+/* The access log, where what is said of it changed: the file is open, and g->access is to be committed. */
+void weir__generation_prepare_access(struct generation *g);
 /* tls.c: the contexts of listeners and upstreams. */
 void weir__generation_prepare_tls(struct generation *g);
 

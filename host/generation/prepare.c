@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host/access/access.h"
 #include "host/config/codes.h"
+#include "host/config/internal.h"
 #include "host/generation/generation.h"
 
 static void report(struct generation *g, const void *field, weir_error *take_error)
@@ -158,6 +160,34 @@ static void start_instances(struct generation *g)
     }
 }
 
+/* The value that says the file, or what stands for the whole block. */
+static const void *access_place(const struct generation *g)
+{
+    const struct access_config *access = g->top->log.access;
+
+    return weir__position_find(g->config, &access->output).source ? (const void *)&access->output
+                                                                  : (const void *)&access->format;
+}
+
+void weir__generation_prepare_access(struct generation *g)
+{
+    weir_error *error;
+    char text[600];
+
+    weir__access_discard(WEIR_TAKE(g->access));
+    /* The first one opens it when the process has become who it is to be. */
+    if (!g->from || weir__content_equal(&g->from->log, &g->log))
+        return;
+    error = weir__access_prepare(g->top->log.access, &g->access);
+    if (!error)
+        return;
+    weir_error_message(error, text, sizeof text);
+    weir_config_error(g->config, g->top->log.access ? access_place(g) : NULL, "%s: %s", text,
+                      weir_code_text(weir_error_code(error)));
+    weir_error_unref(error);
+    g->n_system_errors++;
+}
+
 void weir__generation_prepare(struct generation *g)
 {
     weir_config_context *c = g->config;
@@ -166,6 +196,7 @@ void weir__generation_prepare(struct generation *g)
     prepare_executors(g);
     weir__generation_prepare_tls(g);
     weir__generation_prepare_sockets(g);
+    weir__generation_prepare_access(g);
     /* Instances may touch files and start threads: only when everything else is right. */
     if (weir__config_error_count(c) == 0)
         start_instances(g);

@@ -155,10 +155,13 @@ static void prepare_back(struct reload *reload)
 {
     weir_instant began = weir_now();
 
+    weir__config_forget_errors(reload->to->config);
+    reload->to->n_system_errors = 0;
     reload->to->from = reload->from;
     reload->to->n_new_sockets = 0;
     reload->result.checked = true;
     weir__generation_prepare_sockets(reload->to);
+    weir__generation_prepare_access(reload->to);
     reload->to->from = NULL;
     reload->result.new_sockets = reload->to->n_new_sockets;
     reload->result.preparing = since(began);

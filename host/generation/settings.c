@@ -158,6 +158,19 @@ static weir_error *apply_debug(weir_host *host)
     return weir_watchdog_start(NULL);
 }
 
+/* Says where the file was asked for, as a rejected configuration does. */
+static weir_error *apply_access(const struct generation *g)
+{
+    const struct access_config *access = g->top->log.access;
+    weir_error *error = weir__access_apply(access);
+    char place[600];
+
+    if (!error)
+        return NULL;
+    return weir_wrap(error, weir_error_code(error), "%s",
+                     weir__config_where(g->config, &access->format, place, sizeof place));
+}
+
 weir_error *weir_host_apply(weir_host *host)
 {
     if (host->state < HOST_LOADED)
@@ -165,7 +178,7 @@ weir_error *weir_host_apply(weir_host *host)
     WEIR_TRY(weir__process_become(&host->generation->top->runtime));
     WEIR_TRY(weir__log_apply(&host->generation->top->log));
     weir__process_tell(&host->generation->top->runtime);
-    WEIR_TRY(weir__access_apply(host->generation->top->log.access));
+    WEIR_TRY(apply_access(host->generation));
     host->logs_access = true;
     weir__metrics_loaded(1, true);
     WEIR_TRY(apply_debug(host));
@@ -202,11 +215,12 @@ weir_error *weir__host_reapply(weir_host *host, const struct generation *from,
 {
     struct log_config log = to->top->log;
 
+    if (to->access)
+        weir__access_commit(WEIR_TAKE(to->access));
     log.output = from->top->log.output;
     if (!weir__content_equal(&from->log, &to->log)) {
         /* Levels for a while hold until the file says something else. */
         WEIR_TRY(weir__log_apply(&log));
-        WEIR_TRY(weir__access_apply(to->top->log.access));
     }
     if (!weir__content_equal(&from->debug, &to->debug)) {
         for (unsigned i = 0; i < host->n_threads; i++)

@@ -426,6 +426,72 @@ def test_reload_changes_format_and_file(env):
     assert [r["path"] for r in log.records(2)] == ["/1", "/4"] and other.lines(1)
 
 
+@cases(("no_folder", ("missing", "access.log"), "no such file or directory"),
+       ("folder", (".",), "is a directory"))
+def test_reload_with_a_file_that_cannot_be_opened_is_rejected(env, place, reason):
+    log, port = Log(env), env.port()
+    weir = Weir(env, chain(config({"web": http_listener(port, [respond(200, "old")])}), log.settings))
+    wait_until(weir.control.exists, "the control socket")
+    client = RawClient(env, port)
+    client.ask("GET", "/1")
+    bad = env.dir.joinpath(*place)
+    text = weir.path.read_text()
+    assert text.count(str(log.path)) == 1
+    changed = text.replace(str(log.path), str(bad)).replace("body: old", "body: new")
+    assert "body: new" in changed
+    weir.path.write_text(changed)
+    line = 1 + next(i for i, t in enumerate(changed.splitlines()) if str(bad) in t and "output" in t)
+    column = 1 + changed.splitlines()[line - 1].index(f'"{bad}')
+    for verb in (("reload",), ("reload", "--dry-run")):
+        status, out, err = weirctl(env, weir, *verb)
+        screen = out + err
+        assert status == 71, (status, screen)
+        assert f"{weir.path}:{line}:{column}" in screen or f"weir.yaml:{line}:{column}" in screen, (line, column, screen)
+        assert f"cannot open the access log {bad}: {reason}" in screen, screen
+        assert "still serving generation 1" in screen or "dry-run" in verb[-1], screen
+    assert client.ask("GET", "/2").body == b"old"
+    assert [r["path"] for r in log.records(2)] == ["/1", "/2"]
+    # What was wrong is mended in the file system: the same reload is taken, and the line goes to the new file.
+    good = Log(env, "good.log")
+    weir.path.write_text(changed.replace(str(bad), str(good.path)))
+    assert weirctl(env, weir, "reload")[0] == 0
+    assert client.ask("GET", "/3").body == b"new"
+    assert good.record()["path"] == "/3" and len(log.records(2)) == 2
+
+
+def test_dry_run_makes_no_file(env):
+    log, port = Log(env), env.port()
+    weir = Weir(env, chain(config({"web": http_listener(port, [respond(200)])}), log.settings))
+    wait_until(weir.control.exists, "the control socket")
+    other = env.dir / "other.log"
+    weir.path.write_text(weir.path.read_text().replace(str(log.path), str(other)))
+    assert weirctl(env, weir, "reload", "--dry-run")[0] == 0
+    assert not other.exists()
+    RawClient(env, port).ask("GET", "/1")
+    assert log.record()["path"] == "/1"
+
+
+def test_rollback_to_a_file_that_cannot_be_opened_is_rejected(env):
+    port, folder = env.port(), env.dir / "logs"
+    folder.mkdir()
+    old, new = Log(env, "logs/access.log"), Log(env, "new.log")
+    weir = Weir(env, chain(config({"web": http_listener(port, [respond(200, "x")])}), old.settings))
+    wait_until(weir.control.exists, "the control socket")
+    weir.path.write_text(weir.path.read_text().replace(str(old.path), str(new.path)))
+    assert weirctl(env, weir, "reload")[0] == 0
+    folder.rename(env.dir / "moved")
+    client = RawClient(env, port)
+    for n in range(2):
+        status, out, err = weirctl(env, weir, "rollback")
+        assert status == 71 and f"cannot open the access log {old.path}" in out + err, (status, out, err)
+        client.ask("GET", f"/{n}")
+    assert [r["path"] for r in new.records(2)] == ["/0", "/1"]
+    (env.dir / "moved").rename(folder)
+    assert weirctl(env, weir, "rollback")[0] == 0
+    client.ask("GET", "/back")
+    assert old.record()["path"] == "/back"
+
+
 def test_one_line_each_under_load(env):
     log, port = Log(env), env.port()
     weir = Weir(env, chain(config({"web": http_listener(port, [respond(200, "x")])}), log.settings))
