@@ -174,8 +174,10 @@ static void make_again(struct tls_watched *w)
     w->warned_at = 0;
     until = weir_tls_context_not_after(w->context);
     time_text(until, text);
-    weir_log(logger(), WEIR_LOG_INFO, "%s: certificates read again%s%s", w->what,
-             until == INT64_MAX ? "" : "; the first expires ", until == INT64_MAX ? "" : text);
+    weir_log_with(logger(), WEIR_LOG_INFO,
+                  WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_CERTIFICATE_READ}),
+                  "%s: certificates read again%s%s", w->what,
+                  until == INT64_MAX ? "" : "; the first expires ", until == INT64_MAX ? "" : text);
 }
 
 static void look_at(struct tls_watched *w)

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include <weir/event.h>
 #include <weir/log.h>
 
 #include "host/health/health.h"
@@ -18,8 +19,12 @@ static const char *by(const struct question *question)
 
 static void tell(const struct question *question, const struct server *server, const char *what)
 {
-    weir_log(weir_logger_get("weir.upstream"), WEIR_LOG_INFO, "server %s/%s %s, says %s",
-             server->upstream, server->address, what, by(question));
+    weir_log_with(weir_logger_get("weir.upstream"), WEIR_LOG_INFO,
+                  WEIR_LOG_FIELDS({"message_id", WEIR_EVENT_SERVER_OVERRIDDEN},
+                                  {"upstream", server->upstream}, {"server", server->address},
+                                  {"by", by(question)}),
+                  "server %s/%s %s, says %s", server->upstream, server->address, what,
+                  by(question));
 }
 
 static weir_error *find(struct question *question, weir_upstream **ret_upstream, size_t *ret_index)

@@ -8,7 +8,7 @@ import socket
 import struct
 import subprocess
 
-from harness import RawClient, Weir, app, chain, config, http_listener, respond, run, wait_until
+from harness import RawClient, Weir, app, chain, config, http_listener, respond, run, wait_until, weirctl
 from harness.config import to_yaml
 from harness.weir import command, variables
 
@@ -91,6 +91,29 @@ def test_records_have_their_fields(env):
     weir.stop()
     assert journal.wait("^stopped$")["MESSAGE_ID"] == event(env, "STOPPED")
     assert weir.text() == "", weir.text()
+
+
+def test_what_operators_say_of_a_server_is_an_event(env):
+    origin = env.port()
+    journal, weir = start(env, app(env.port(), origin))
+    journal.wait("^ready$")
+    name = f"app/127.0.0.1:{origin}"
+    for words, text in ((("drain", name), "is drained"), (("disable", name), "is disabled"),
+                        (("weight", name, "50"), "has weight 50"), (("enable", name), "is in use"),
+                        (("weight", name, "--reset"), "is as the configuration says")):
+        assert weirctl(env, weir, *words)[0] == 0
+        said = journal.wait(f"server {re.escape(name)} {text}, says ")
+        assert said["MESSAGE_ID"] == event(env, "SERVER_OVERRIDDEN") and said["PRIORITY"] == "6", said
+        assert said["WEIR_UPSTREAM"] == "app" and said["WEIR_SERVER"] == f"127.0.0.1:{origin}", said
+        assert said["MESSAGE"].endswith(", says " + said["WEIR_BY"]), said
+
+
+def test_every_event_is_sent_by_somebody(env):
+    header = (env.options.source / "include/weir/event.h").read_text()
+    sources = "".join(path.read_text() for folder in ("core", "http", "host", "daemon", "plugins")
+                      for path in (env.options.source / folder).rglob("*.c"))
+    names = re.findall(r'#define (WEIR_EVENT_\w+) "', header)
+    assert names and not [name for name in names if not re.search(name + r"\b", sources)]
 
 
 def test_error_has_its_number_and_its_lines(env):
