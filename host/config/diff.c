@@ -5,9 +5,14 @@
  * a list of single values loses and gains values.
  */
 #include <config.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "host/config/effective.h"
+
+#define SHOWN_MAX 80  /* bytes of a value */
+#define AROUND    20  /* of them before what changes */
+#define LIST_MAX  240 /* bytes of the values that a list gains and loses */
 
 struct differ {
     weir_config_context *c; /* of the second: for texts */
@@ -70,6 +75,91 @@ static void print_line(struct differ *d, char mark, const char *path, const char
     fprintf(d->out, "%*s  %s\n", strlen(what) < 32 ? (int)(32 - strlen(what)) : 0, "", effect);
 }
 
+/* The beginning of the character at that byte. */
+static size_t floor_of_character(const char *text, size_t at)
+{
+    while (at && ((unsigned char)text[at] & 0xc0) == 0x80)
+        at--;
+    return at;
+}
+
+static size_t put_escaped(char *out, unsigned char c)
+{
+    static const char letters[] = "\n\t\r\"\\", names[] = "ntr\"\\";
+    const char *known = c ? strchr(letters, c) : NULL;
+
+    if (known) {
+        out[0] = '\\';
+        out[1] = names[known - letters];
+        return 2;
+    }
+    if (c < 0x20 || c == 0x7f) {
+        (void)snprintf(out, 5, "\\x%02x", c);
+        return 4;
+    }
+    out[0] = (char)c;
+    return 1;
+}
+
+/* A value from there on, in one line: with control characters in quotes, as YAML writes it. */
+static const char *from_there(struct differ *d, const char *text, size_t from)
+{
+    char buffer[SHOWN_MAX * 4 + 1];
+    size_t len = 0, end = from + strnlen(text + from, SHOWN_MAX + 1);
+    bool cut = end - from > SHOWN_MAX, quoted = false;
+
+    if (cut)
+        end = floor_of_character(text, end - 1);
+    for (size_t i = from; i < end; i++)
+        quoted |= (unsigned char)text[i] < 0x20 || text[i] == 0x7f;
+    for (size_t i = from; i < end; i++) {
+        if (quoted)
+            len += put_escaped(buffer + len, (unsigned char)text[i]);
+        else
+            buffer[len++] = text[i];
+    }
+    return weir__arena_format(&d->c->arena, "%s%s%.*s%s%s", from ? "…" : "", quoted ? "\"" : "",
+                              (int)len, buffer, quoted ? "\"" : "", cut ? "…" : "");
+}
+
+static const char *value(struct differ *d, const char *text)
+{
+    return from_there(d, text, 0);
+}
+
+/* Two values that differ: of long ones what is behind the beginning that they share. */
+static const char *two_values(struct differ *d, const char *a, const char *b)
+{
+    size_t from = 0;
+
+    while (a[from] && a[from] == b[from])
+        from++;
+    from = from > SHOWN_MAX / 2 ? floor_of_character(a, from - AROUND) : 0;
+    return weir__arena_format(&d->c->arena, "%s → %s", from_there(d, a, from),
+                              from_there(d, b, from));
+}
+
+/* What a list gains and loses: "- a + b … and 7 more". */
+struct exchange {
+    const char *text;
+    size_t more;
+};
+
+static void exchange_add(struct differ *d, struct exchange *x, char mark, const char *text)
+{
+    if (strlen(x->text) > LIST_MAX)
+        x->more++;
+    else
+        x->text = weir__arena_format(&d->c->arena, "%s%s%c %s", x->text, *x->text ? " " : "", mark,
+                                     value(d, text));
+}
+
+static const char *exchange_end(struct differ *d, const struct exchange *x)
+{
+    return x->more ? weir__arena_format(&d->c->arena, "%s … and %zu more", x->text, x->more)
+                   : x->text;
+}
+
 /* A value in one line: "[a, b]", "bind *:8081", "3 settings". */
 static const char *shown(struct differ *d, const struct effective *e)
 {
@@ -77,7 +167,7 @@ static const char *shown(struct differ *d, const struct effective *e)
     const char *text = "";
 
     if (e->text)
-        return e->text;
+        return value(d, e->text);
     if (bind)
         return weir__arena_format(&d->c->arena, "bind %s", shown(d, bind));
     if (!e->is_list)
@@ -86,7 +176,7 @@ static const char *shown(struct differ *d, const struct effective *e)
                                                   e->count == 1 ? "" : "s");
     for (const struct effective *item = e->first; item && strlen(text) < 100; item = item->next)
         text = weir__arena_format(&d->c->arena, "%s%s%s", text, *text ? ", " : "",
-                                  item->text ? item->text : "{…}");
+                                  item->text ? value(d, item->text) : "{…}");
     return text;
 }
 
@@ -144,7 +234,7 @@ static void compare_lists(struct differ *d, const struct effective *a, const str
                           const struct place *place)
 {
     const struct effective *x = a->first, *y = b->first;
-    const char *what = "";
+    struct exchange exchange = {"", 0};
 
     while (x && y && same_text(x->text, y->text)) {
         x = x->next;
@@ -154,13 +244,13 @@ static void compare_lists(struct differ *d, const struct effective *a, const str
         return;
     for (x = a->first; x; x = x->next) {
         if (!has_value(b, x->text))
-            what = weir__arena_format(&d->c->arena, "%s%s- %s", what, *what ? " " : "", x->text);
+            exchange_add(d, &exchange, '-', x->text);
     }
     for (y = b->first; y; y = y->next) {
         if (!has_value(a, y->text))
-            what = weir__arena_format(&d->c->arena, "%s%s+ %s", what, *what ? " " : "", y->text);
+            exchange_add(d, &exchange, '+', y->text);
     }
-    changed(d, b, place, *what ? what : "another order");
+    changed(d, b, place, *exchange.text ? exchange_end(d, &exchange) : "another order");
 }
 
 static bool is_secret_change(const struct effective *a, const struct effective *b)
@@ -203,12 +293,11 @@ static const struct effective *same_in(const struct effective *list, const char 
 static void compare_identities(struct differ *d, const struct effective *a,
                                const struct effective *b, const struct place *place)
 {
-    const char *what = "";
+    struct exchange exchange = {"", 0};
 
     for (const struct effective *x = a->first; x; x = x->next) {
         if (!same_in(b, identity(x)))
-            what =
-                weir__arena_format(&d->c->arena, "%s%s- %s", what, *what ? " " : "", identity(x));
+            exchange_add(d, &exchange, '-', identity(x));
     }
     for (const struct effective *y = b->first; y; y = y->next) {
         const struct effective *x = same_in(a, identity(y));
@@ -216,11 +305,10 @@ static void compare_identities(struct differ *d, const struct effective *a,
         if (x)
             compare(d, x, y, &(struct place){place, identity(y), 0, true});
         else
-            what =
-                weir__arena_format(&d->c->arena, "%s%s+ %s", what, *what ? " " : "", identity(y));
+            exchange_add(d, &exchange, '+', identity(y));
     }
-    if (*what)
-        changed(d, b, place, what);
+    if (*exchange.text)
+        changed(d, b, place, exchange_end(d, &exchange));
 }
 
 /* The child of this name, which mostly is the one after that found before. */
@@ -283,7 +371,7 @@ static void compare(struct differ *d, const struct effective *a, const struct ef
         if (is_secret_change(a, b))
             changed(d, b, place, "another secret");
         else if (!same_text(a->text, b->text))
-            changed(d, b, place, weir__arena_format(&d->c->arena, "%s → %s", a->text, b->text));
+            changed(d, b, place, two_values(d, a->text, b->text));
     } else if (a->text || b->text || a->is_list != b->is_list) {
         changed(d, b, place, weir__arena_format(&d->c->arena, "%s → %s", shown(d, a), shown(d, b)));
     } else if (is_flat(a) && is_flat(b)) {

@@ -291,6 +291,27 @@ def test_dry_run_says_and_does_nothing(env):
     reload(env, weir, "version: 2\n", "--dry-run", expect=78)
 
 
+def test_diff_shows_a_value_in_one_line_and_no_more_of_it_than_changes(env):
+    port = env.port()
+    weir = start(env, site(port, "one\ntwo\t\"2\""))
+    screen = reload(env, weir, site(port, "one\nthree \\"), "--dry-run")
+    assert '"one\\ntwo\\t\\"2\\"" → "one\\nthree \\\\"' in screen, screen
+    screen = reload(env, weir, site(port, "back\\slash"), "--dry-run")
+    assert '"one\\ntwo\\t\\"2\\"" → back\\slash' in screen, screen
+    reload(env, weir, site(port, "é" * 300 + "\nold" + "x" * 300))
+    screen = reload(env, weir, site(port, "é" * 300 + "\nnew" + "x" * 300), "--dry-run")
+    line = next(line for line in screen.splitlines() if "body" in line)
+    assert 'é\\nold' in line and 'é\\nnew' in line and len(line) < 300, line
+    names = [f"s{i}.example.com:80" for i in range(100)]
+
+    def layout(servers):
+        return config({"web": http_listener(port, [proxy("app")])}, {"app": {"servers": servers}})
+    reload(env, weir, layout(names[:1]))
+    screen = reload(env, weir, layout(names), "--dry-run")
+    line = next(line for line in screen.splitlines() if "upstreams.app.servers" in line)
+    assert "+ s1.example.com:80 + s2" in line and "more" in line and len(line) < 400, line
+
+
 def test_unconfirmed_reload_goes_back_and_a_confirmed_one_stays(env):
     port = env.port()
     weir = start(env, site(port, "old"))
