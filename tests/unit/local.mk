@@ -42,6 +42,7 @@ fault_tests = \
 	tests/unit/net/test_buffered \
 	tests/unit/net/test_splice \
 	tests/unit/net/test_send_file \
+	tests/unit/net/test_transport_file \
 	tests/unit/net/test_resets \
 	tests/unit/net/test_proxy_protocol \
 	tests/unit/net/test_lifetime \

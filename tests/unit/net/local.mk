@@ -98,6 +98,10 @@ unit_tests += tests/unit/net/test_send_file
 tests_unit_net_test_send_file_SOURCES = tests/unit/net/test_send_file.c $(tls_support)
 tests_unit_net_test_send_file_LDADD = $(CORE_TEST_LDADD)
 
+unit_tests += tests/unit/net/test_transport_file
+tests_unit_net_test_transport_file_SOURCES = tests/unit/net/test_transport_file.c $(tls_support)
+tests_unit_net_test_transport_file_LDADD = $(CORE_TEST_LDADD)
+
 unit_tests += tests/unit/net/test_resets
 tests_unit_net_test_resets_SOURCES = tests/unit/net/test_resets.c $(tls_support)
 tests_unit_net_test_resets_LDADD = $(CORE_TEST_LDADD)

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -266,4 +267,25 @@ bool is_pattern(const void *buffer, size_t size, size_t offset)
             return false;
     }
     return true;
+}
+
+int pattern_file(size_t size)
+{
+    const char *folder = getenv("TMPDIR");
+    char path[256];
+    char *bytes = malloc(size + 1);
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/weir-file-XXXXXX", folder ? folder : "/tmp");
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0 || !bytes) {
+        free(bytes);
+        return -1;
+    }
+    unlink(path);
+    fill_pattern(bytes, size, 0);
+    if (write(fd, bytes, size) != (ssize_t)size)
+        fd = -1;
+    free(bytes);
+    return fd;
 }

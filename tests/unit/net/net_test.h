@@ -98,5 +98,7 @@ int refusing_port(char *name, size_t size);
 
 void fill_pattern(void *buffer, size_t size, size_t offset);
 bool is_pattern(const void *buffer, size_t size, size_t offset);
+/* An open file of such bytes, without a name; -1. */
+int pattern_file(size_t size);
 
 #endif

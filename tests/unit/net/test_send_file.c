@@ -15,26 +15,6 @@
 
 #define SIZE ((size_t)3 * 1024 * 1024 + 777)
 
-/* An open file with a pattern; -1. */
-static int pattern_file(size_t size)
-{
-    const char *folder = getenv("TMPDIR");
-    char path[256];
-    char *bytes = malloc(size + 1);
-    int fd;
-
-    snprintf(path, sizeof(path), "%s/weir-file-XXXXXX", folder ? folder : "/tmp");
-    fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0 || !bytes)
-        return -1;
-    unlink(path);
-    fill_pattern(bytes, size, 0);
-    if (write(fd, bytes, size) != (ssize_t)size)
-        fd = -1;
-    free(bytes);
-    return fd;
-}
-
 static weir_stream *stream_pair(int *ret_peer)
 {
     weir_transport *t = pair_transport(&weir__stream_protocol, NULL, ret_peer);
