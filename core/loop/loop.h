@@ -98,6 +98,10 @@ static inline void weir__timer_init(struct timer *timer, weir_error *(*fire)(str
 weir_error *weir__timer_start(weir_loop *loop, struct timer *timer,
                               weir_instant when) WEIR_MUST_USE;
 void weir__timer_stop(weir_loop *loop, struct timer *timer);
+/* For a timer whose job has other uses too: its job is left alone, and runs when the time has come
+   (`position` is 0 then) or when somebody queued it. */
+weir_error *weir__timer_arm(weir_loop *loop, struct timer *timer, weir_instant when) WEIR_MUST_USE;
+void weir__timer_disarm(weir_loop *loop, struct timer *timer);
 
 static inline bool timer_running(const struct timer *timer)
 {

@@ -92,7 +92,7 @@ static bool heap_grow(struct timer_heap *heap)
     return true;
 }
 
-weir_error *weir__timer_start(weir_loop *loop, struct timer *timer, weir_instant when)
+weir_error *weir__timer_arm(weir_loop *loop, struct timer *timer, weir_instant when)
 {
     struct timer_heap *heap = &loop->timers;
 
@@ -106,7 +106,6 @@ weir_error *weir__timer_start(weir_loop *loop, struct timer *timer, weir_instant
     }
     if (weir_unlikely(heap->count == heap->capacity) && !heap_grow(heap))
         return weir_raise(WEIR_ENOMEM, " ");
-    weir__job_cancel(&timer->job);
     timer->sequence = ++heap->sequence;
     timer->deadline = when.ns;
     heap->count++;
@@ -114,12 +113,23 @@ weir_error *weir__timer_start(weir_loop *loop, struct timer *timer, weir_instant
     return NULL;
 }
 
-void weir__timer_stop(weir_loop *loop, struct timer *timer)
+weir_error *weir__timer_start(weir_loop *loop, struct timer *timer, weir_instant when)
+{
+    WEIR_TRY(weir__timer_arm(loop, timer, when));
+    weir__job_cancel(&timer->job);
+    return NULL;
+}
+
+void weir__timer_disarm(weir_loop *loop, struct timer *timer)
 {
     if (timer->position)
         heap_remove(&loop->timers, timer);
-    else
-        weir__job_cancel(&timer->job);
+}
+
+void weir__timer_stop(weir_loop *loop, struct timer *timer)
+{
+    weir__timer_disarm(loop, timer);
+    weir__job_cancel(&timer->job);
 }
 
 void weir__timers_due(weir_loop *loop, int64_t now)
@@ -138,7 +148,8 @@ void weir__timers_due(weir_loop *loop, int64_t now)
             continue;
         }
         heap_remove(heap, timer);
-        list_append(&loop->due, &timer->job.link);
+        if (!job_queued(&timer->job))
+            list_append(&loop->due, &timer->job.link);
         loop->metrics.timers++;
         weir__loop_count(&loop->metrics.lag, now - top.deadline);
         loop->metrics.lag_total.ns += now - top.deadline;

@@ -151,7 +151,7 @@ void weir__datagram_warn_unclosed(const weir_datagram *d)
 
 static weir_transport *transport_of_job(const struct job *job)
 {
-    return container_of((struct job *)(uintptr_t)job, weir_transport, job);
+    return container_of((struct job *)(uintptr_t)job, weir_transport, timer.job);
 }
 
 static void hold_transport(struct job *job)

@@ -155,7 +155,7 @@ weir_error *weir__transport_new(const struct transport_new *options, weir_transp
     t->low = WRITE_HIGH_DEFAULT / 4;
     t->hard = WRITE_HARD_DEFAULT;
     t->status = (uint8_t)options->state;
-    job_init(&t->job, weir__transport_run_deferred, options->site);
+    weir__timer_init(&t->timer, weir__transport_run_deferred, options->site);
     list_init(&t->link);
     set_peer(t, options->peer, options->peer_length);
     io_file_init(&t->file, &transport_file_ops, options->fd, options->site);
@@ -193,6 +193,7 @@ weir_error *weir__transport_install(weir_transport *t, const weir_protocol *prot
     t->protocol = protocol;
     t->calls = calls_of(protocol);
     t->config = config;
+    weir__transport_stop_deadline(t);
     return NULL;
 }
 
@@ -266,14 +267,30 @@ static void finish(weir_transport *t)
     weir_transport_unref(t);
 }
 
+/* It was not put off or stopped by what ran before it. */
+static void reach_deadline(weir_transport *t)
+{
+    weir_error *error = NULL;
+
+    t->timed = false;
+    if (t->calls->deadline_reached)
+        error = t->calls->deadline_reached(t, t->state);
+    if (error)
+        weir__transport_callback_failed(t, error);
+}
+
 weir_error *weir__transport_run_deferred(struct job *job)
 {
-    weir_transport *t = container_of(job, weir_transport, job);
+    weir_transport *t = container_of(job, weir_transport, timer.job);
 
-    if (t->status == TRANSPORT_LOST)
+    if (t->status == TRANSPORT_LOST) {
         finish(t);
-    else if (t->status == TRANSPORT_OPEN || t->status == TRANSPORT_HANDSHAKE)
+        return NULL;
+    }
+    if (t->status == TRANSPORT_OPEN || t->status == TRANSPORT_HANDSHAKE)
         weir__transport_run_input(t);
+    if (t->timed && !t->timer.position)
+        reach_deadline(t);
     return NULL;
 }
 
@@ -301,6 +318,7 @@ static void shut_down(weir_transport *t)
         weir__file_stop(t);
     if (t->sending)
         weir__net_vector_free(t->net, WEIR_TAKE(t->sending));
+    weir__transport_stop_deadline(t);
     if (t->extra)
         weir__timer_stop(t->net->loop, &t->extra->idle);
     if (t->tls)
@@ -325,7 +343,7 @@ void weir__transport_lose(weir_transport *t, weir_error *take_reason)
     if (orderly && !t->reason)
         discard_unread(t);
     shut_down(t);
-    weir__loop_ready(t->net->loop, &t->job);
+    weir__loop_ready(t->net->loop, &t->timer.job);
 }
 
 void weir__transport_callback_failed(weir_transport *t, weir_error *take_error)
@@ -341,7 +359,7 @@ void weir__transport_leave(weir_transport *t)
 
     if (!lost)
         weir__transport_set_state(t, TRANSPORT_LOST);
-    weir__job_cancel(&t->job);
+    weir__job_cancel(&t->timer.job);
     if (!lost)
         shut_down(t);
     weir__transport_set_state(t, TRANSPORT_DEAD);

@@ -94,7 +94,9 @@ struct weir_transport {
     void *state;
     const void *config;
     struct list link; /* the server's or the loop's list */
-    struct job job;   /* what was put off: input to deliver, connection_lost */
+    /* What was put off: input to deliver, connection_lost; and the protocol's deadline, which has
+       come when `timed` and not in the heap. */
+    struct timer timer;
     struct write_entry *queue, **queue_end;
     size_t queued; /* bytes in the queue */
     struct send_vector *sending;
@@ -139,6 +141,7 @@ struct weir_transport {
     bool discards : 1; /* CLOSING: what comes is thrown away, up to the peer's end */
     bool has_file : 1; /* weir_transport_send_file() is under way */
     bool owned : 1;    /* a process's pipe: the process is what is left unclosed */
+    bool timed : 1;    /* a deadline is set */
     void *embedded_state[] __attribute__((aligned(16)));
 };
 
@@ -176,8 +179,9 @@ void weir__transport_leave(weir_transport *t);
 /* NULL: out of memory. */
 struct transport_extra *weir__transport_extra(weir_transport *t);
 void weir__transport_extra_free(weir_transport *t);
-/* What was put off: input to deliver, connection_lost. */
+/* What was put off: input to deliver, connection_lost; and the deadline. */
 weir_error *weir__transport_run_deferred(struct job *job);
+void weir__transport_stop_deadline(weir_transport *t);
 /* Says so, when nobody has closed it (repr.c). */
 void weir__transport_warn_unclosed(const weir_transport *t);
 

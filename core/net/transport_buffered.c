@@ -48,6 +48,6 @@ weir_error *weir__transport_fill(weir_transport *t, weir_slice data)
     WEIR_TRY(weir__transport_put_back(t, data));
     weir__transport_stop(t, STOP_HANDOVER);
     if (!(t->stops & (STOP_PROTOCOL | STOP_CHUNKS)))
-        weir__loop_ready(t->net->loop, &t->job);
+        weir__loop_ready(t->net->loop, &t->timer.job);
     return NULL;
 }

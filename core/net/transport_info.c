@@ -2,7 +2,8 @@
 /*
  * What can be asked of a transport and set on it, and its idle timeout. Names are made when first
  * asked for and kept. The timeout costs a store per byte burst: the timer looks at the time of the
- * last activity when it fires, and goes on for the rest.
+ * last activity when it fires, and goes on for the rest. The deadline is the protocol's: its timer is
+ * the one whose job does what a connection puts off, so that it needs next to no room of its own.
  */
 #include "config.h"
 
@@ -82,6 +83,37 @@ void weir_transport_set_idle_timeout(weir_transport *t, weir_duration limit)
     t->extra->idle_limit = limit;
     transport_active(t);
     start_idle(t);
+}
+
+/* The protocol's deadline */
+
+void weir__transport_stop_deadline(weir_transport *t)
+{
+    if (!t->timed)
+        return;
+    t->timed = false;
+    weir__timer_disarm(t->net->loop, &t->timer);
+}
+
+void weir_transport_set_deadline(weir_transport *t, weir_duration after)
+{
+    weir_loop *loop = t->net->loop;
+    weir_instant when;
+    weir_error *error;
+
+    weir_check(t, TRANSPORT_MAGIC);
+    if (!transport_allows(t) || t->status >= TRANSPORT_LOST)
+        return;
+    if (weir_is_forever(after)) {
+        weir__transport_stop_deadline(t);
+        return;
+    }
+    when = weir_instant_after((weir_instant){weir__loop_now(loop)}, after);
+    error = weir__timer_arm(loop, &t->timer, when);
+    if (weir_unlikely(error != NULL))
+        weir__transport_lose(t, error);
+    else
+        t->timed = true;
 }
 
 /* Names */

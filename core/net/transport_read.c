@@ -62,7 +62,7 @@ void weir__transport_unstop(weir_transport *t, enum read_stop reason)
         return;
     update_receiving(t);
     if (t->input || (t->eof_seen && !t->eof_told) || (t->tls && weir__tls_has_input(t->tls)))
-        weir__loop_ready(t->net->loop, &t->job);
+        weir__loop_ready(t->net->loop, &t->timer.job);
 }
 
 void weir__transport_deliver(weir_transport *t, weir_slice data)
@@ -164,7 +164,7 @@ void weir__transport_run_input(weir_transport *t)
     if (!t->input && t->tls && t->status < TRANSPORT_CLOSING) {
         weir__tls_run(t->tls);
         if (t->input) /* a callback gave the connection to another protocol, with the rest */
-            weir__loop_ready(t->net->loop, &t->job);
+            weir__loop_ready(t->net->loop, &t->timer.job);
     }
     if (t->eof_seen && !t->eof_told && !t->input && weir__transport_may_deliver(t))
         tell_eof(t);
@@ -353,6 +353,6 @@ weir_error *weir_transport_set_protocol(weir_transport *t, const weir_protocol *
     t->write_paused = false;
     weir__transport_marks(t);
     if (!t->delivering && (t->input || (t->eof_seen && !t->eof_told)))
-        weir__loop_ready(t->net->loop, &t->job);
+        weir__loop_ready(t->net->loop, &t->timer.job);
     return NULL;
 }

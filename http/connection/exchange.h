@@ -102,6 +102,7 @@ struct exchange {
     bool continued;        /* it has got one */
     bool close_after;
     bool failed, aborted, tunnel;
+    bool file; /* its response's body is a file under way */
     int status;
     weir_outcome outcome;
     weir_error *reason;
@@ -127,14 +128,13 @@ struct server {
     const weir_http_server_events *events;
     void *arg;
     struct exchange *exchange;
-    weir_buffer *pending; /* received, not looked at yet; NULL: nothing */
-    weir_timer timer;
-    uint64_t sent_at_check; /* bytes sent when writing was last seen to stall */
+    weir_buffer *pending;   /* received, not looked at yet; NULL: nothing */
+    uint32_t sent_at_check; /* bytes sent, modulo 2^32, when writing was last seen to stall */
     uint32_t lingered;      /* bytes dropped since the answer */
     uint16_t depth;
-    bool eof, draining, lingering, write_paused, lost, reading_paused;
-    bool need_more;  /* what is pending makes sense only with more bytes behind it */
-    bool processing; /* received bytes are being looked at */
+    bool eof : 1, draining : 1, lingering : 1, write_paused : 1, lost : 1, reading_paused : 1;
+    bool need_more : 1;  /* what is pending makes sense only with more bytes behind it */
+    bool processing : 1; /* received bytes are being looked at */
 };
 
 /* Life (server.c) */
@@ -174,6 +174,9 @@ void weir__http_exchange_end(struct exchange *exchange, const weir_error *reason
 weir_error *weir__http_exchange_body(struct exchange *exchange, weir_slice data, bool last);
 /* Both sides have ended, and nobody works on it any more. */
 bool weir__http_exchange_finished(const struct exchange *exchange);
+
+/* The file under way is no longer sent (file.c); there may be none. */
+void weir__http_file_stop(struct exchange *exchange);
 
 /* It has not ended, and is not being ended. */
 static inline bool exchange_is_live(const struct exchange *exchange)

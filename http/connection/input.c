@@ -48,7 +48,8 @@ bool weir__http_canonicalise(struct exchange *exchange)
 
 void weir__http_server_arm_body(struct server *server)
 {
-    weir_timer_start(&server->timer, http_or_default(server->options->body_timeout, WEIR_S(30)));
+    weir_transport_set_deadline(server->transport,
+                                http_or_default(server->options->body_timeout, WEIR_S(30)));
 }
 
 /* Hands body on; an error is the action's. */
@@ -107,7 +108,8 @@ static weir_http_result keep_first_piece(struct server *server, struct exchange 
     weir_http_head *head = &exchange->head;
     weir_http_limits limits = weir__http_limits(server->options);
 
-    weir_timer_start(&server->timer, http_or_default(server->options->header_timeout, WEIR_S(10)));
+    weir_transport_set_deadline(server->transport,
+                                http_or_default(server->options->header_timeout, WEIR_S(10)));
     weir_http_head_init(head, exchange->fields, head->field_capacity, &limits);
     return weir__http_collect(&exchange->collected, data) ? parse_collected(exchange)
                                                           : WEIR_HTTP_BAD;

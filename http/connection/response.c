@@ -407,7 +407,7 @@ weir_error *weir_http_upgrade(weir_http *x, const weir_http_head *head, weir_tra
         return weir_error_trace(error, WEIR_HERE);
     }
     exchange->tunnel = true;
-    weir_timer_stop(&server->timer);
+    weir_transport_set_deadline(server->transport, WEIR_FOREVER);
     weir_callback_cancel(&exchange->settle);
     weir__http_server_drop_pending(server);
     return NULL;

@@ -7,8 +7,8 @@
  *                          └─ refused or answered early ──▶ linger: the answer is flushed, what
  *                             still comes is dropped for a while, then the connection closes
  *
- * One timer serves all deadlines; it is restarted, never stopped, so that a steady connection does
- * not touch the heap. Whether the transport reads is not switched here and there but follows from
+ * One deadline, the connection's, serves for all; it is put off, never stopped, so that a steady
+ * connection does not touch the heap. Whether the transport reads is not switched here and there but follows from
  * the state, in weir__http_server_update_reading().
  */
 #include "config.h"
@@ -19,13 +19,15 @@ static const weir_protocol server_protocol;
 
 static void arm_idle(struct server *server)
 {
-    weir_timer_start(&server->timer, http_or_default(server->options->idle_timeout, WEIR_S(75)));
+    weir_transport_set_deadline(server->transport,
+                                http_or_default(server->options->idle_timeout, WEIR_S(75)));
 }
 
 static void arm_write(struct server *server)
 {
-    server->sent_at_check = weir_transport_bytes_sent(server->transport);
-    weir_timer_start(&server->timer, http_or_default(server->options->write_timeout, WEIR_S(30)));
+    server->sent_at_check = (uint32_t)weir_transport_bytes_sent(server->transport);
+    weir_transport_set_deadline(server->transport,
+                                http_or_default(server->options->write_timeout, WEIR_S(30)));
 }
 
 void weir__http_server_enter(struct server *server)
@@ -75,14 +77,15 @@ static void finish_connection(struct server *server, bool request_complete)
     server->lingering = true;
     weir__http_server_drop_pending(server);
     weir_ignore(weir_transport_write_eof(server->transport));
-    server->sent_at_check = weir_transport_bytes_sent(server->transport);
-    weir_timer_start(&server->timer, WEIR_S(LINGER_SECONDS));
+    server->sent_at_check = (uint32_t)weir_transport_bytes_sent(server->transport);
+    weir_transport_set_deadline(server->transport, WEIR_S(LINGER_SECONDS));
 }
 
 /* Ends a connection whose response cannot be completed, so that the client notices: where only the
    end of the connection would end the body, by a reset. */
 static void give_up(struct server *server, struct exchange *exchange)
 {
+    weir__http_file_stop(exchange);
     if (exchange->response_framing == AS_CLOSE)
         weir_transport_abort(server->transport, weir_raise(WEIR_EINCOMPLETE, "response cut short"));
     else
@@ -213,7 +216,6 @@ static void server_connection_lost(weir_transport *transport, void *state, const
     weir_error *left = NULL;
 
     server->lost = true;
-    weir_timer_stop(&server->timer);
     if (exchange && !weir__http_exchange_finished(exchange)) {
         if (exchange->outcome == WEIR_OUTCOME_OK)
             exchange->outcome = WEIR_OUTCOME_CLIENT_GONE;
@@ -244,7 +246,7 @@ static void write_stalls(struct server *server)
 {
     struct exchange *exchange = server->exchange;
 
-    if (weir_transport_bytes_sent(server->transport) != server->sent_at_check) {
+    if ((uint32_t)weir_transport_bytes_sent(server->transport) != server->sent_at_check) {
         arm_write(server);
         return;
     }
@@ -254,11 +256,12 @@ static void write_stalls(struct server *server)
                          weir_raise(WEIR_ETIMEDOUT, "the client does not take its response"));
 }
 
-static weir_error *server_timer(void *arg)
+static weir_error *server_deadline_reached(weir_transport *transport, void *state)
 {
-    struct server *server = arg;
+    struct server *server = state;
     struct exchange *exchange = server->exchange;
 
+    (void)transport;
     if (server->write_paused ||
         (server->lingering && weir_transport_write_buffer_size(server->transport))) {
         write_stalls(server);
@@ -284,12 +287,12 @@ static const weir_protocol server_protocol = {
     .pause_writing = server_pause_writing,
     .resume_writing = server_resume_writing,
     .connection_lost = server_connection_lost,
+    .deadline_reached = server_deadline_reached,
 };
 
 weir_error *weir_http_serve(weir_transport *transport, const weir_http_server_options *options,
                             const weir_http_server_events *events, void *arg, weir_slice rest)
 {
-    weir_loop *loop = weir_transport_loop(transport);
     struct server *server;
     void *state;
 
@@ -300,7 +303,6 @@ weir_error *weir_http_serve(weir_transport *transport, const weir_http_server_op
     server->options = options;
     server->events = events;
     server->arg = arg;
-    weir_timer_init(&server->timer, loop, server_timer, server);
     arm_idle(server);
     weir_transport_resume_reading(transport);
     if (rest.len)

@@ -122,6 +122,9 @@ typedef struct weir_protocol {
     weir_error *(*get_buffer)(weir_transport *transport, void *state, size_t hint,
                               void **ret_buffer, size_t *ret_size);
     weir_error *(*buffer_updated)(weir_transport *transport, void *state, size_t n);
+
+    /** The time of weir_transport_set_deadline() has come. */
+    weir_error *(*deadline_reached)(weir_transport *transport, void *state);
 } weir_protocol;
 
 WEIR_PUBLIC weir_transport *weir_transport_ref(weir_transport *transport);
@@ -222,6 +225,13 @@ WEIR_PUBLIC void weir_transport_set_write_limits(weir_transport *transport, size
 WEIR_PUBLIC size_t weir_transport_write_buffer_size(const weir_transport *transport);
 /** Aborts with WEIR_ETIMEDOUT after this long without a byte in either direction. */
 WEIR_PUBLIC void weir_transport_set_idle_timeout(weir_transport *transport, weir_duration limit);
+/**
+ * The protocol's own timer: its `deadline_reached` is called after this long, once, between other
+ * callbacks. Set again it counts from now, which costs O(1) for a later deadline. WEIR_FOREVER, another
+ * protocol and the loss of the connection end it. A connection has one; it takes no memory of its own,
+ * where a weir_timer takes 80 bytes.
+ */
+WEIR_PUBLIC void weir_transport_set_deadline(weir_transport *transport, weir_duration after);
 
 /**
  * Gives the connection to another protocol, whose connection_made is called at once and which then

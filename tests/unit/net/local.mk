@@ -82,6 +82,10 @@ unit_tests += tests/unit/net/test_buffered
 tests_unit_net_test_buffered_SOURCES = tests/unit/net/test_buffered.c $(net_support)
 tests_unit_net_test_buffered_LDADD = $(CORE_TEST_LDADD)
 
+unit_tests += tests/unit/net/test_deadline
+tests_unit_net_test_deadline_SOURCES = tests/unit/net/test_deadline.c $(net_support)
+tests_unit_net_test_deadline_LDADD = $(CORE_TEST_LDADD)
+
 unit_tests += tests/unit/net/test_splice
 tests_unit_net_test_splice_SOURCES = tests/unit/net/test_splice.c $(net_support)
 tests_unit_net_test_splice_LDADD = $(CORE_TEST_LDADD)
