@@ -7,6 +7,7 @@ libweir_http_core_la_SOURCES = \
 	http/connection/client.c \
 	http/connection/exchange.c \
 	http/connection/exchange.h \
+	http/connection/file.c \
 	http/connection/input.c \
 	http/connection/reader.c \
 	http/connection/response.c \

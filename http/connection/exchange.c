@@ -67,6 +67,7 @@ void weir__http_exchange_end(struct exchange *exchange, const weir_error *reason
 
     if (!reason)
         reason = exchange->reason;
+    weir__http_file_stop(exchange);
     server->exchange = NULL;
     weir_callback_cancel(&exchange->settle);
     if (exchange->begun) {

@@ -164,6 +164,15 @@ WEIR_PUBLIC weir_error *weir_http_respond_message(weir_http *x, const weir_http_
                                                   weir_slice first_body) WEIR_MUST_USE;
 /** Errors: WEIR_EINCOMPLETE fewer bytes were passed than announced (the connection is closed). */
 WEIR_PUBLIC weir_error *weir_http_respond_end(weir_http *x) WEIR_MUST_USE;
+/**
+ * After respond_head() with a length: so many bytes of an open file from `offset` on, then the end, as
+ * by respond_end(), all without a wait for a disk (weir_transport_send_file()). `fd` stays the
+ * caller's, who keeps it open until `ended`. Nothing else is passed. A file that cannot be read, or is
+ * shorter, fails the exchange (WEIR_OUTCOME_PLUGIN_ERROR); the client sees fewer bytes than announced.
+ * Errors: WEIR_EINVAL the response has no length, or the file no such place; WEIR_ECLOSED;
+ * WEIR_EINVALSTATE before the head; WEIR_ENOMEM.
+ */
+WEIR_PUBLIC weir_error *weir_http_respond_file(weir_http *x, int fd, uint64_t offset) WEIR_MUST_USE;
 /** An interim response (100, 103) of `head`; dropped for clients that cannot take one. `head` NULL:
  *  100, if the client waits for it; weir_http_read() does so by itself. */
 WEIR_PUBLIC weir_error *weir_http_respond_interim(weir_http *x,

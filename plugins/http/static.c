@@ -3,8 +3,7 @@
  * The action `static`: files of a folder.
  *
  *   request ──▶ path below the root ──▶ open file of this loop's cache, or a look-up in an executor
- *           ──▶ conditions, range ──▶ head ──▶ body: what the page cache holds is read on the
- *               loop (RWF_NOWAIT), the rest by an executor
+ *           ──▶ conditions, range ──▶ head ──▶ body: weir_http_respond_file()
  *
  * So no request waits on a disk that another one uses, and no path leads out of the root.
  */
@@ -14,16 +13,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <weir/config.h>
 
 #include "plugins/http/http.h"
-
-#define READ_SIZE      WEIR_CHUNK_SIZE
-#define READS_PER_TURN 16
 
 struct static_config {
     const char *root;
@@ -48,12 +43,10 @@ struct static_state {
 /* Of an exchange. */
 struct transfer {
     weir_http *x;
-    weir_future *waiting; /* of an executor's job; NULL: none */
+    weir_future *waiting; /* of the look-up in an executor; NULL: none */
     struct file *file;
-    uint64_t at, left; /* of the body to be sent */
-    weir_callback go_on;
-    bool paused, sending;
-    char *path; /* below the root */
+    uint64_t at, length; /* of the body: the part of the file */
+    char *path;          /* below the root */
 };
 
 /* A job that may outlive its exchange, and its instance too: has everything of its own. */
@@ -62,20 +55,6 @@ struct look_up {
     const char *index; /* behind the path */
     char path[];
 };
-
-/* Bytes that an executor read. */
-struct bytes {
-    size_t len;
-    char data[READ_SIZE];
-};
-
-struct read_job {
-    int fd;
-    uint64_t at;
-    size_t len;
-};
-
-static void pump(struct transfer *transfer);
 
 static weir_error *plain_answer(weir_http *x, int status)
 {
@@ -90,159 +69,10 @@ static void fail(struct transfer *transfer, weir_error *take_error)
     weir_http_fail(transfer->x, 500, WEIR_OUTCOME_PLUGIN_ERROR, take_error);
 }
 
-/* Waits for a job; `fn` is called with its future, which the transfer owns. */
-static weir_error *run_job(struct transfer *transfer, weir_fn job, void *take_arg,
-                           weir_drop_fn drop, weir_error *(*fn)(weir_future *, void *))
-{
-    weir_executor *executor = weir_instance_executor(weir_http_instance(transfer->x));
-    weir_error *error = weir_executor_submit(executor, job, take_arg, drop, &transfer->waiting);
-
-    if (error) {
-        drop(take_arg);
-        return weir_error_trace(error, WEIR_HERE);
-    }
-    WEIR_TRY(weir_future_add_done_callback(transfer->waiting, fn, transfer));
-    return NULL;
-}
-
 static void job_ended(struct transfer *transfer)
 {
     weir_future_unref(transfer->waiting);
     transfer->waiting = NULL;
-}
-
-/* Body. */
-
-static weir_error *read_now(void *arg)
-{
-    const struct read_job *job = arg;
-    struct bytes *bytes = malloc(sizeof *bytes);
-    ssize_t n;
-
-    if (!bytes)
-        return weir_raise(WEIR_ENOMEM, "file read");
-    do {
-        n = pread(job->fd, bytes->data, job->len, (off_t)job->at);
-    } while (n < 0 && errno == EINTR);
-    if (n <= 0) {
-        free(bytes);
-        return n < 0 ? weir_raise(errno, "read of a file")
-                     : weir_raise(WEIR_EINCOMPLETE, "a file became shorter while it was sent");
-    }
-    bytes->len = (size_t)n;
-    weir_job_set_result(bytes, free);
-    return NULL;
-}
-
-/* Passes bytes of the file on; false when the exchange is over with. */
-static bool send_piece(struct transfer *transfer, weir_slice data)
-{
-    weir_error *error;
-
-    transfer->at += data.len;
-    transfer->left -= data.len;
-    error = weir_http_pass(transfer->x, WEIR_HTTP_RESPONSE, data);
-    if (error)
-        fail(transfer, error);
-    return !error;
-}
-
-static weir_error *read_done(weir_future *future, void *arg)
-{
-    struct transfer *transfer = arg;
-    void *value;
-    weir_error *error = weir_future_get_result(future, &value);
-
-    if (error) {
-        job_ended(transfer);
-        fail(transfer, error);
-        return NULL;
-    }
-    {
-        const struct bytes *bytes = value;
-        bool good = send_piece(transfer, weir_slice_of(bytes->data, bytes->len));
-
-        job_ended(transfer);
-        if (good)
-            pump(transfer);
-    }
-    return NULL;
-}
-
-static void drop_read_job(void *arg)
-{
-    struct read_job *job = arg;
-
-    if (job->fd >= 0)
-        close(job->fd);
-    free(job);
-}
-
-static void read_elsewhere(struct transfer *transfer, size_t len)
-{
-    struct read_job *job = malloc(sizeof *job);
-    weir_error *error;
-
-    if (!job) {
-        fail(transfer, weir_raise(WEIR_ENOMEM, "file read"));
-        return;
-    }
-    /* A descriptor of its own: the exchange may end, and close the file, before the job does. */
-    *job = (struct read_job){
-        .fd = fcntl(transfer->file->fd, F_DUPFD_CLOEXEC, 0), .at = transfer->at, .len = len};
-    error = run_job(transfer, read_now, job, drop_read_job, read_done);
-    if (error)
-        fail(transfer, error);
-}
-
-/* Reads what is in memory into a chunk and passes it; false: not in memory, or over. */
-static bool send_resident(struct transfer *transfer, size_t len, bool *ret_over)
-{
-    weir_auto(weir_chunk) chunk = NULL;
-    weir_error *error = weir_chunk_new(len, &chunk);
-    struct iovec iov;
-    ssize_t n;
-
-    *ret_over = false;
-    if (error) {
-        weir_ignore(error);
-        return false;
-    }
-    iov = (struct iovec){.iov_base = weir_chunk_data(chunk), .iov_len = len};
-    n = preadv2(transfer->file->fd, &iov, 1, (off_t)transfer->at, RWF_NOWAIT);
-    if (n <= 0)
-        return false;
-    *ret_over = !send_piece(transfer, weir_slice_of(iov.iov_base, (size_t)n));
-    return !*ret_over;
-}
-
-static void pump(struct transfer *transfer)
-{
-    bool over = false;
-
-    for (int turn = 0; transfer->left && !transfer->paused; turn++) {
-        size_t len = transfer->left < READ_SIZE ? (size_t)transfer->left : READ_SIZE;
-
-        if (turn == READS_PER_TURN) {
-            weir_callback_schedule(&transfer->go_on);
-            return;
-        }
-        if (!send_resident(transfer, len, &over)) {
-            if (!over)
-                read_elsewhere(transfer, len);
-            return;
-        }
-    }
-    if (!transfer->left && transfer->sending) {
-        transfer->sending = false;
-        weir_ignore(weir_http_respond_end(transfer->x));
-    }
-}
-
-static weir_error *go_on(void *arg)
-{
-    pump(arg);
-    return NULL;
 }
 
 /* Head. */
@@ -317,7 +147,7 @@ static weir_error *choose_range(struct transfer *transfer, int *ret_status)
 
     *ret_status = 200;
     transfer->at = 0;
-    transfer->left = size;
+    transfer->length = size;
     if (!field || head->method != WEIR_HTTP_GET || !if_range_holds(head, transfer->file))
         return NULL;
     switch (weir_http_range_parse(weir_http_field_value(field), size, &range, 1, &count)) {
@@ -331,7 +161,7 @@ static weir_error *choose_range(struct transfer *transfer, int *ret_status)
     default:
         *ret_status = 206;
         transfer->at = range.first;
-        transfer->left = range.last - range.first + 1;
+        transfer->length = range.last - range.first + 1;
         len = snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)range.first,
                        (unsigned long long)range.last, (unsigned long long)size);
         break;
@@ -341,13 +171,10 @@ static weir_error *choose_range(struct transfer *transfer, int *ret_status)
     return NULL;
 }
 
-static weir_error *begin_body(struct transfer *transfer, int status)
+static weir_error *send_part(const struct transfer *transfer, int status)
 {
-    WEIR_TRY(weir_http_respond_head(transfer->x, status, (int64_t)transfer->left));
-    if (weir_http_request_head(transfer->x)->method == WEIR_HTTP_HEAD)
-        transfer->left = 0;
-    transfer->sending = true;
-    pump(transfer);
+    WEIR_TRY(weir_http_respond_head(transfer->x, status, (int64_t)transfer->length));
+    WEIR_TRY(weir_http_respond_file(transfer->x, transfer->file->fd, transfer->at));
     return NULL;
 }
 
@@ -376,7 +203,7 @@ static weir_error *send_file(struct transfer *transfer)
     WEIR_TRY(weir_http_set_header(x, WEIR_HTTP_RESPONSE, "Accept-Ranges", WEIR_SLICE("bytes")));
     /* The head goes with the first bytes of the body. */
     weir_transport_cork(transport);
-    error = begin_body(transfer, status);
+    error = send_part(transfer, status);
     weir_transport_uncork(transport);
     return error;
 }
@@ -470,6 +297,7 @@ static weir_error *look_up(struct transfer *transfer, const struct static_config
 {
     size_t path = strlen(transfer->path) + 1, index = strlen(config->index) + 1;
     struct look_up *job = malloc(sizeof *job + path + index);
+    weir_error *error;
 
     if (!job)
         return weir_raise(WEIR_ENOMEM, "look-up of a file");
@@ -481,7 +309,13 @@ static weir_error *look_up(struct transfer *transfer, const struct static_config
         free(job);
         return plain_answer(transfer->x, 503);
     }
-    WEIR_TRY(run_job(transfer, look_up_now, job, drop_look_up, look_up_done));
+    error = weir_executor_submit(weir_instance_executor(weir_http_instance(transfer->x)),
+                                 look_up_now, job, drop_look_up, &transfer->waiting);
+    if (error) {
+        drop_look_up(job);
+        return weir_error_trace(error, WEIR_HERE);
+    }
+    WEIR_TRY(weir_future_add_done_callback(transfer->waiting, look_up_done, transfer));
     return NULL;
 }
 
@@ -524,7 +358,6 @@ static weir_error *static_start(weir_http *x)
     weir_http_method method = (weir_http_method)weir_http_request_head(x)->method;
 
     transfer->x = x;
-    weir_callback_init(&transfer->go_on, loop, go_on, transfer);
     if (method != WEIR_HTTP_GET && method != WEIR_HTTP_HEAD) {
         WEIR_TRY(weir_http_set_header(x, WEIR_HTTP_RESPONSE, "Allow", WEIR_SLICE("GET, HEAD")));
         return plain_answer(x, 405);
@@ -539,25 +372,6 @@ static weir_error *static_start(weir_http *x)
     return answer(transfer);
 }
 
-static void static_pause(weir_http *x, weir_http_side side)
-{
-    struct transfer *transfer = weir_http_state(x);
-
-    if (side == WEIR_HTTP_RESPONSE)
-        transfer->paused = true;
-}
-
-static void static_unpause(weir_http *x, weir_http_side side)
-{
-    struct transfer *transfer = weir_http_state(x);
-
-    if (side != WEIR_HTTP_RESPONSE || !transfer->paused)
-        return;
-    transfer->paused = false;
-    if (transfer->sending && !transfer->waiting)
-        weir_callback_schedule(&transfer->go_on);
-}
-
 static void static_ended(weir_http *x, const weir_error *reason)
 {
     struct transfer *transfer = weir_http_state(x);
@@ -565,10 +379,8 @@ static void static_ended(weir_http *x, const weir_error *reason)
     (void)reason;
     if (!transfer->x)
         return;
-    weir_callback_cancel(&transfer->go_on);
     if (transfer->waiting) {
         weir_future_remove_done_callback(transfer->waiting, look_up_done, transfer);
-        weir_future_remove_done_callback(transfer->waiting, read_done, transfer);
         (void)weir_future_cancel(transfer->waiting);
         job_ended(transfer);
     }
@@ -636,7 +448,5 @@ const weir_http_action http_static = {
     .instance = &static_instance,
     .shorthand = "root",
     .start = static_start,
-    .pause = static_pause,
-    .unpause = static_unpause,
     .ended = static_ended,
 };
