@@ -137,7 +137,7 @@ bool weir__access_is_off(const struct access_config *config);
 enum access_style { ACCESS_STYLE_JSON, ACCESS_STYLE_LOGFMT, ACCESS_STYLE_TEMPLATE };
 
 struct access_part {
-    weir_slice literal;      /* before the value; JSON and logfmt: the key */
+    weir_slice literal; /* before the value; JSON and logfmt: the key, a comma or space first */
     enum access_field field; /* ACCESS_FIELD_COUNT: only the literal */
 };
 

@@ -152,6 +152,13 @@ static struct access_value vhost_of(struct access_entry *entry)
     return text_of(weir_slice_of(entry->scratch, (size_t)(line.at - entry->scratch)));
 }
 
+static struct access_value client_of(weir_transport *transport)
+{
+    weir_slice ip = weir_transport_peer_ip(transport);
+
+    return text_of(ip.len ? ip : WEIR_SLICE("unix"));
+}
+
 static struct access_value of_connection(struct access_entry *entry, enum access_field field)
 {
     const weir_access_record *record = entry->record;
@@ -160,9 +167,7 @@ static struct access_value of_connection(struct access_entry *entry, enum access
     case ACCESS_CLIENT_IP:
         if (!entry->transport)
             return text_of(record->client_ip);
-        return text_of(weir_transport_peer_ip(entry->transport).len
-                           ? weir_transport_peer_ip(entry->transport)
-                           : WEIR_SLICE("unix"));
+        return client_of(entry->transport);
     case ACCESS_SNI:
         return record->sni.len ? text_of(record->sni) : string_of(entry->tls.server_name);
     case ACCESS_ALPN:

@@ -48,11 +48,12 @@ static void put_template(struct line *line, const struct access_value *value)
     }
 }
 
-/* `literal` of the first value has no comma or space in front. */
+/* `literal` begins with a comma or space, which the first value has not. */
 static void put_keys(const struct access_program *program, struct access_entry *entry,
                      struct line *line)
 {
-    bool json = program->style == ACCESS_STYLE_JSON, first = true;
+    bool json = program->style == ACCESS_STYLE_JSON;
+    size_t between = 1;
 
     if (json)
         line_char(line, '{');
@@ -62,10 +63,9 @@ static void put_keys(const struct access_program *program, struct access_entry *
 
         if (value.kind == ACCESS_NOTHING)
             continue;
-        if (!first)
-            line_char(line, json ? ',' : ' ');
-        first = false;
-        line_put(line, part->literal.data, part->literal.len);
+        line_put_short(line, (const char *)part->literal.data + between,
+                       part->literal.len - between);
+        between = 0;
         if (json)
             put_json(line, &value);
         else

@@ -1,35 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Escapes. Most values are printable ASCII without quotes: runs of such bytes are copied at once, and
- * only what is else is looked at closely.
+ * Escapes. Most values are printable ASCII without quotes: such a value is copied and looked at in one
+ * go, sixteen bytes at a time where there is SSE2, and only what is else is looked at closely.
  */
 #include "config.h"
 
 #include "host/access/line.h"
 
 #include <stdbool.h>
+#ifdef __SSE2__
+#    include <emmintrin.h>
+#endif
 
 static const char hex[] = "0123456789abcdef";
 
+/* Up to before `end`; where they begin. */
+static char *write_digits(char *end, uint64_t number)
+{
+    do
+        *--end = (char)('0' + number % 10);
+    while ((number /= 10));
+    return end;
+}
+
 void line_number(struct line *line, uint64_t number)
 {
-    char digits[20];
-    size_t n = sizeof digits;
+    char digits[20 + LINE_SHORT];
+    const char *start = write_digits(digits + 20, number);
 
-    do
-        digits[--n] = (char)('0' + number % 10);
-    while ((number /= 10));
-    line_put(line, digits + n, sizeof digits - n);
+    line_put_short(line, start, (size_t)(digits + 20 - start));
 }
 
 void line_milliseconds(struct line *line, uint64_t ns)
 {
-    uint64_t us = ns / 1000, rest = us % 1000;
-    char decimals[4] = {'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10),
-                        (char)('0' + rest % 10)};
+    char text[24 + LINE_SHORT], *start;
+    uint64_t us = ns / 1000;
+    unsigned rest = (unsigned)(us % 1000);
 
-    line_number(line, us / 1000);
-    line_put(line, decimals, sizeof decimals);
+    text[20] = '.';
+    text[21] = (char)('0' + rest / 100);
+    text[22] = (char)('0' + rest / 10 % 10);
+    text[23] = (char)('0' + rest % 10);
+    start = write_digits(text + 20, us / 1000);
+    line_put_short(line, start, (size_t)(text + 24 - start));
 }
 
 size_t weir__access_utf8(const unsigned char *p, size_t len)
@@ -58,17 +71,94 @@ size_t weir__access_utf8(const unsigned char *p, size_t len)
     return need;
 }
 
-/* Bytes that need no look in any style. */
-static bool is_plain(unsigned char c)
+enum { PLAIN = 1, BARE = 2 };
+
+/* Plain: needs no look in any style, printable ASCII but `"` and `\`. Bare: neither space nor `=` either. */
+static const unsigned char kinds[256] = {
+    [' '] = PLAIN, ['!'] = PLAIN | BARE,         ['#' ... '<'] = PLAIN | BARE,
+    ['='] = PLAIN, ['>' ... '['] = PLAIN | BARE, [']' ... '~'] = PLAIN | BARE,
+};
+
+#ifdef __SSE2__
+static inline __m128i any_of(__m128i bytes, char c)
 {
-    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+    return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(c));
+}
+
+/* A bit for each byte that is not of the kind. */
+static inline unsigned others(__m128i bytes, int kind)
+{
+    /* unsigned bytes <= 0x1f are those that min() leaves alone */
+    __m128i bad = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+
+    bad = _mm_or_si128(bad, bytes); /* above 0x7f: the highest bit is what is asked below */
+    bad = _mm_or_si128(bad, _mm_or_si128(any_of(bytes, '"'), any_of(bytes, '\\')));
+    bad = _mm_or_si128(bad, any_of(bytes, 0x7f));
+    if (kind == BARE)
+        bad = _mm_or_si128(bad, _mm_or_si128(any_of(bytes, ' '), any_of(bytes, '=')));
+    return (unsigned)_mm_movemask_epi8(bad);
+}
+
+static inline unsigned copy_16(char *to, const unsigned char *from, int kind)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)from);
+
+    _mm_storeu_si128((__m128i *)(void *)to, bytes);
+    return others(bytes, kind);
+}
+
+static inline unsigned copy_8(char *to, const unsigned char *from, int kind)
+{
+    __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)from);
+
+    _mm_storel_epi64((__m128i *)(void *)to, bytes);
+    return others(bytes, kind) & 0xff;
+}
+
+/* The last bytes are looked at together with some before them. */
+static inline bool copy_long(char *to, const unsigned char *bytes, size_t len, int kind)
+{
+    size_t i = 0;
+
+    if (len < 16)
+        return !(copy_8(to, bytes, kind) | copy_8(to + len - 8, bytes + len - 8, kind));
+    for (; len - i >= 16; i += 16)
+        if (copy_16(to + i, bytes + i, kind))
+            return false;
+    return i == len || !copy_16(to + len - 16, bytes + len - 16, kind);
+}
+#endif
+
+/* Copies and looks in one go. False: not all is of the kind, or it does not fit, and nothing is put. */
+static inline bool put_kind(struct line *line, weir_slice value, size_t max, int kind)
+{
+    const unsigned char *bytes = value.data;
+    char *to = line->at;
+    size_t i = 0;
+
+    if (value.len > max || value.len > (size_t)(line->end - to))
+        return false;
+#ifdef __SSE2__
+    if (value.len >= 8) {
+        if (!copy_long(to, bytes, value.len, kind))
+            return false;
+        i = value.len;
+    }
+#endif
+    for (; i < value.len; i++) {
+        if (!(kinds[bytes[i]] & kind))
+            return false;
+        to[i] = (char)bytes[i];
+    }
+    line->at += value.len;
+    return true;
 }
 
 static size_t plain_run(const unsigned char *bytes, size_t len)
 {
     size_t n = 0;
 
-    while (n < len && is_plain(bytes[n]))
+    while (n < len && kinds[bytes[n]] & PLAIN)
         n++;
     return n;
 }
@@ -138,6 +228,8 @@ static void put_escaped(struct line *line, weir_slice value, size_t max, bool js
     const unsigned char *bytes = value.data;
     size_t room = (size_t)(line->end - line->at), written = 0;
 
+    if (put_kind(line, value, max, PLAIN))
+        return;
     max = max < room ? max : room;
     for (size_t i = 0; i < value.len;) {
         size_t run = plain_run(bytes + i, value.len - i), len;
@@ -147,7 +239,7 @@ static void put_escaped(struct line *line, weir_slice value, size_t max, bool js
         line_put(line, bytes + i, run);
         written += run;
         i += run;
-        if (i >= value.len || is_plain(bytes[i]))
+        if (i >= value.len || kinds[bytes[i]] & PLAIN)
             return; /* done, or full */
         i += escape_one(bytes + i, value.len - i, json, out, &len);
         if (written + len > max)
@@ -171,14 +263,8 @@ void line_escaped(struct line *line, weir_slice value, size_t max)
 
 void line_logfmt(struct line *line, weir_slice value, size_t max)
 {
-    const unsigned char *bytes = value.data;
-    bool plain = value.len > 0 && value.len <= max && plain_run(bytes, value.len) == value.len &&
-                 !memchr(bytes, ' ', value.len) && !memchr(bytes, '=', value.len);
-
-    if (plain) {
-        line_put(line, bytes, value.len);
+    if (value.len && put_kind(line, value, max, BARE))
         return;
-    }
     line_char(line, '"');
     put_escaped(line, value, max, false);
     line_char(line, '"');

@@ -11,11 +11,15 @@
 
 #include <weir/slice.h>
 
+#define LINE_SHORT 24
+
 struct line {
     char *at, *end; /* `end` is the place of the newline */
 };
 
 static inline void line_put(struct line *line, const void *bytes, size_t len);
+/* At most LINE_SHORT bytes, out of memory of which so many can be read: without a call. */
+static inline void line_put_short(struct line *line, const char *bytes, size_t len);
 static inline void line_char(struct line *line, char c);
 void line_number(struct line *line, uint64_t number);
 /* Nanoseconds as milliseconds with three decimals: "12.345". */
@@ -36,6 +40,16 @@ static inline void line_put(struct line *line, const void *bytes, size_t len)
 
     memcpy(line->at, bytes, n);
     line->at += n;
+}
+
+static inline void line_put_short(struct line *line, const char *bytes, size_t len)
+{
+    if (len > LINE_SHORT || (size_t)(line->end - line->at) < LINE_SHORT) {
+        line_put(line, bytes, len);
+        return;
+    }
+    memcpy(line->at, bytes, LINE_SHORT);
+    line->at += len;
 }
 
 static inline void line_char(struct line *line, char c)

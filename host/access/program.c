@@ -77,18 +77,18 @@ static weir_error *compile_template(struct access_program *program, const char *
 static weir_error *compile_keys(struct access_program *program, const int *fields, size_t n)
 {
     bool json = program->style == ACCESS_STYLE_JSON;
-    size_t room = 0, used = 0;
+    size_t room = LINE_SHORT, used = 0;
 
     for (size_t i = 0; i < n; i++)
         room += strlen(weir__access_field_names[fields[i]]) + 4;
-    program->text = malloc(room + 1);
+    program->text = calloc(room + 1, 1);
     program->parts = calloc(n + 1, sizeof *program->parts);
     if (!program->text || !program->parts)
         return weir_raise(WEIR_ENOMEM, "access log");
     for (size_t i = 0; i < n; i++) {
         char *key = program->text + used;
         int len = snprintf(key, room + 1 - used,
-                           json ? "\"%s\":" : "%s=", weir__access_field_names[fields[i]]);
+                           json ? ",\"%s\":" : " %s=", weir__access_field_names[fields[i]]);
 
         program->parts[i] = (struct access_part){.literal = weir_slice_of(key, (size_t)len),
                                                  .field = (enum access_field)fields[i]};

@@ -449,6 +449,76 @@ static void an_output_that_cannot_be_opened_changes_nothing(void **state)
     assert_int_equal(lines_in(path), 1);
 }
 
+enum escape { ESCAPE_JSON, ESCAPE_TEXT, ESCAPE_LOGFMT };
+
+/* The value alone, without the quotes of JSON; `room` is all that there is of the line. */
+static size_t escaped(enum escape escape, const char *value, size_t len, char *out, size_t room)
+{
+    struct line line = {out, out + room};
+
+    if (escape == ESCAPE_JSON)
+        line_json(&line, weir_slice_of(value, len), ACCESS_VALUE_MAX);
+    else if (escape == ESCAPE_TEXT)
+        line_escaped(&line, weir_slice_of(value, len), ACCESS_VALUE_MAX);
+    else
+        line_logfmt(&line, weir_slice_of(value, len), ACCESS_VALUE_MAX);
+    assert_true(line.at <= line.end);
+    return (size_t)(line.at - out);
+}
+
+/* Long values are looked at many bytes at a time: what a byte becomes must not depend on its place. */
+static void a_byte_is_escaped_alike_wherever_it_stands(void **state)
+{
+    char alone[16], value[40], out[120], expected[120];
+
+    (void)state;
+    for (int escape = ESCAPE_JSON; escape <= ESCAPE_LOGFMT; escape++) {
+        for (int byte = 0; byte < 256; byte++) {
+            char one = (char)byte;
+            size_t n = escaped(escape, &one, 1, alone, sizeof alone);
+            size_t quotes = alone[0] == '"' && n >= 2; /* JSON always, logfmt where it must */
+
+            for (size_t len = 1; len <= sizeof value; len++) {
+                for (size_t at = 0; at < len; at++) {
+                    size_t total = n + len - 1, got;
+
+                    memset(value, 'a', len);
+                    value[at] = one;
+                    memset(expected, 'a', total);
+                    if (quotes)
+                        expected[0] = expected[total - 1] = '"';
+                    memcpy(expected + quotes + at, alone + quotes, n - 2 * quotes);
+                    got = escaped(escape, value, len, out, sizeof out);
+                    assert_int_equal(got, total);
+                    assert_memory_equal(out, expected, total);
+                }
+            }
+        }
+    }
+}
+
+static void a_line_that_is_too_short_is_never_overrun(void **state)
+{
+    char value[40], *out;
+
+    (void)state;
+    memset(value, 'a', sizeof value);
+    for (int escape = ESCAPE_JSON; escape <= ESCAPE_LOGFMT; escape++) {
+        for (size_t room = 0; room < 2 * sizeof value; room++) {
+            struct line line;
+
+            out = malloc(room + 1); /* its end is the sanitizer's to watch */
+            assert_true(escaped(escape, value, sizeof value, out, room) <= room);
+            line = (struct line){out, out + room};
+            line_number(&line, UINT64_MAX);
+            line_milliseconds(&line, UINT64_MAX);
+            line_put_short(&line, "\"first_byte_ms\":\0\0\0\0\0\0\0\0", 16);
+            assert_true(line.at <= line.end);
+            free(out);
+        }
+    }
+}
+
 static int set_up(void **state)
 {
     *state = new_folder();
@@ -472,6 +542,8 @@ int main(void)
         cmocka_unit_test(logfmt_quotes_only_what_needs_it),
         cmocka_unit_test(connections_have_what_applies_to_them),
         cmocka_unit_test(the_longest_values_still_make_whole_json),
+        cmocka_unit_test(a_byte_is_escaped_alike_wherever_it_stands),
+        cmocka_unit_test(a_line_that_is_too_short_is_never_overrun),
         cmocka_unit_test(conditions_hold_together),
         cmocka_unit_test(what_is_no_condition_is_told),
         cmocka_unit_test_setup_teardown(every_record_is_written_once, set_up, take_down),

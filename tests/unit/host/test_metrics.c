@@ -237,7 +237,7 @@ static void many_routes_keep_their_own_counts(void **state)
 {
     enum { ROUTES = 1000 };
     struct counted *counted = *state;
-    static char names[ROUTES][12];
+    static char names[ROUTES][24];
 
     for (int i = 0; i < ROUTES; i++)
         (void)snprintf(names[i], sizeof names[i], "route %d", i);
