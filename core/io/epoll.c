@@ -41,6 +41,7 @@
 
 #define EVENTS_MAX 256
 #define WAKE_DATA  UINT64_MAX
+#define DELIVERIES 64 /* after so many, what waited for them is sent */
 
 struct epoll_backend {
     struct io_backend base;
@@ -605,8 +606,12 @@ static void ep_dispatch(struct io_backend *backend)
 
     list_init(&serving);
     list_splice(&serving, &ep->ready);
-    while (ep->next_event < ep->nevents)
+    while (ep->next_event < ep->nevents) {
+        backend->undelivered = (unsigned)(ep->nevents - ep->next_event - 1);
         deliver(ep, &ep->events[ep->next_event++]);
+        if (backend->undelivered % DELIVERIES == 0 && backend->delivered)
+            backend->delivered(backend->delivered_arg);
+    }
     while (!list_empty(&serving)) {
         struct io_file *file = container_of(serving.next, struct io_file, ready);
 

@@ -189,6 +189,11 @@ struct io_backend {
     struct chunk_pool *pool;            /* where received bytes go; set by the loop */
     const struct io_observer *observer; /* NULL: none */
     void *observer_arg;
+    /* Completions that dispatch() has yet to deliver, where sends do not go together anyway: who has
+       little to send may wait for `delivered`, which follows the last, and now and then one before. */
+    unsigned undelivered;
+    void (*delivered)(void *arg); /* NULL: nobody waits */
+    void *delivered_arg;
     struct step *step; /* published around each completion; set by the loop */
     const char *why;   /* this backend was chosen; static */
 };

@@ -60,6 +60,7 @@ libweir_core_la_SOURCES += \
 	core/net/transport_info.c \
 	core/net/transport_read.c \
 	core/net/transport_task.c \
+	core/net/transport_soon.c \
 	core/net/transport_write.c \
 	core/net/unix_path.c \
 	core/net/unix_path.h \

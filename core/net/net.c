@@ -125,6 +125,8 @@ static void net_destroy(weir_loop *loop, void *state)
     weir_list_foreach_safe(d, &net->datagrams, weir_datagram, link)
         weir__datagram_leave(d);
     net->loop = NULL;
+    if (net->io)
+        net->io->delivered = NULL;
     net->io = NULL;
     weir__net_unref(net);
 }
@@ -150,6 +152,8 @@ weir_error *weir__net_of(weir_loop *loop, struct net **ret)
             return weir_raise(WEIR_ENOMEM, "net");
         net->loop = loop;
         net->io = weir__loop_io(loop);
+        net->io->delivered = weir__net_send_soon;
+        net->io->delivered_arg = net;
         net->refs = 1;
         weir__net_kinds_register();
         net->logger = weir_logger_get("weir.net");

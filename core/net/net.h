@@ -21,6 +21,10 @@
 /* Connection ids that a loop takes at a time from the process. */
 #define NET_ID_BATCH 4096
 
+/* Writes up to this size, of so many transports at a time, may wait for the end of a dispatch. */
+#define SOON_SIZE ((size_t)2048)
+#define SOON_MAX  64
+
 struct send_vector {
     struct send_vector *next; /* free */
     struct iovec iov[SEND_VECTORS];
@@ -38,9 +42,18 @@ struct write_entry {
     weir_transport *origin; /* whose chunk limit it counts against; a reference */
 };
 
+/* Transports whose small writes wait for the end of the dispatch (transport_soon.c). */
+struct soon {
+    unsigned count;
+    size_t used;                          /* of the chunk */
+    weir_chunk *chunk;                    /* where their bytes are; NULL: none yet */
+    weir_transport *transports[SOON_MAX]; /* NULL: it was lost */
+};
+
 struct net {
     weir_loop *loop;
     struct io_backend *io;
+    struct soon soon;
     struct list transports; /* of no server */
     struct list servers;
     struct list datagrams;

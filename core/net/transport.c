@@ -314,6 +314,7 @@ static void shut_down(weir_transport *t)
     struct io_backend *io = t->net->io;
 
     io->ops->close(io, &t->file, false);
+    weir__transport_not_soon(t);
     if (t->has_file)
         weir__file_stop(t);
     if (t->sending)

@@ -142,6 +142,7 @@ struct weir_transport {
     bool has_file : 1; /* weir_transport_send_file() is under way */
     bool owned : 1;    /* a process's pipe: the process is what is left unclosed */
     bool timed : 1;    /* a deadline is set */
+    bool soon : 1;     /* its queue goes when the loop has delivered what has come */
     void *embedded_state[] __attribute__((aligned(16)));
 };
 
@@ -223,6 +224,8 @@ void weir__queue_drop(weir_transport *t);
 /* Where the bytes now lie, contiguous, until they are sent; NULL without memory. A slice of the pool
    is referenced, others copied. */
 const void *weir__queue_add(weir_transport *t, weir_slice data);
+/* `data` lies in `chunk`; false: out of memory. */
+bool weir__queue_add_shared(weir_transport *t, weir_chunk *chunk, weir_slice data);
 weir_error *weir__queue_add_owned(weir_transport *t, weir_slice data, weir_drop_fn release,
                                   void *owner) WEIR_MUST_USE;
 bool weir__queue_copy(weir_transport *t, const void *data, size_t len);
@@ -237,6 +240,19 @@ weir_error *weir__transport_put_owned(weir_transport *t, weir_slice data, weir_d
                                       void *owner) WEIR_MUST_USE;
 /* NULL: bytes may be written. `operation` is the public call. */
 weir_error *weir__transport_writable(const weir_transport *t, const char *operation) WEIR_MUST_USE;
+
+/* Small writes that wait for the end of a dispatch (transport_soon.c) */
+
+/* Whether a write of so many bytes, or a queue, should. */
+bool weir__transport_waits(const weir_transport *t, size_t total);
+/* Queues a copy; false: no memory, and nothing has been queued. */
+bool weir__queue_add_soon(weir_transport *t, const weir_slice *slices, size_t count, size_t total);
+/* As weir__transport_flush(), now or when the loop has delivered what has come. */
+void weir__transport_flush_soon(weir_transport *t);
+/* It is lost: nothing of it waits any more. */
+void weir__transport_not_soon(weir_transport *t);
+/* The backend's `delivered`; `arg` is the struct net. */
+void weir__net_send_soon(void *arg);
 
 /* For calls that cannot say no: whether this is the thread of the transport's loop; reported. */
 #define transport_allows(t) (!(t)->net->loop || weir__loop_allows((t)->net->loop))

@@ -249,7 +249,10 @@ weir_error *weir__transport_put(weir_transport *t, const weir_slice *slices, siz
 
     if (t->tls)
         return weir__tls_write(t->tls, slices, count, total);
-    if (weir_likely(!t->queue && !t->corks && !t->sending)) {
+    if (weir__transport_waits(t, total) && !t->corks && !t->sending &&
+        weir__queue_add_soon(t, slices, count, total)) {
+        weir__transport_flush_soon(t);
+    } else if (weir_likely(!t->queue && !t->corks && !t->sending)) {
         error = write_through(t, slices, count, total);
     } else {
         if (!queue_slices(t, slices, count, 0))

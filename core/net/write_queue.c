@@ -94,6 +94,26 @@ static const void *add_chunk(weir_transport *t, weir_chunk *chunk, weir_slice da
     return data.data;
 }
 
+bool weir__queue_add_shared(weir_transport *t, weir_chunk *chunk, weir_slice data)
+{
+    struct write_entry *last = t->queue ? last_entry(t) : NULL;
+    struct write_entry *entry;
+
+    if (last && last->chunk == chunk && last->data + last->len == (const char *)data.data) {
+        last->len += data.len;
+        t->queued += data.len;
+        return true;
+    }
+    entry = weir__net_entry(t->net);
+    if (!entry)
+        return false;
+    entry->data = data.data;
+    entry->len = data.len;
+    entry->chunk = weir_chunk_ref(chunk);
+    append(t, entry);
+    return true;
+}
+
 static const void *add_heap_copy(weir_transport *t, weir_slice data)
 {
     struct write_entry *entry = weir__net_entry(t->net);

@@ -211,9 +211,10 @@ class Stage:
         if name == "haproxy":
             return ["haproxy", "-db", "-f", path]
         if "WEIR_BACKEND" not in os.environ:
-            variables["WEIR_BACKEND"] = "io_uring" if name == "weir-uring" else "epoll"
-        self.weir_environment(variables)
-        argv = [self.options.weir, "run", "-f", path, "--set", f"admin.control.socket={self.control(port)}"]
+            variables["WEIR_BACKEND"] = "io_uring" if name.startswith("weir-uring") else "epoll"
+        weir = self.options.before if name.endswith("-before") else self.options.weir
+        self.weir_environment(variables, weir)
+        argv = [weir, "run", "-f", path, "--set", f"admin.control.socket={self.control(port)}"]
         for setting in self.options.set:
             argv += ["--set", setting]
         return argv
@@ -221,11 +222,14 @@ class Stage:
     def control(self, port):
         return self.dir / f"{port}.sock"
 
-    def weir_environment(self, variables):
-        prefix = self.options.weir.parent.parent
-        variables["LD_LIBRARY_PATH"] = str(self.options.libdir or prefix / "lib")
-        variables["WEIR_PLUGIN_DIR"] = str(self.options.plugin_dir or
-                                           Path(variables["LD_LIBRARY_PATH"]) / "weir" / "plugins")
+    def weir_environment(self, variables, weir=None):
+        """Libraries and plugins of that weir; the folders that options name are of the one under test."""
+        libdir, plugins = self.options.libdir, self.options.plugin_dir
+        if weir and weir != self.options.weir:
+            libdir = plugins = None
+        prefix = (weir or self.options.weir).parent.parent
+        variables["LD_LIBRARY_PATH"] = str(libdir or prefix / "lib")
+        variables["WEIR_PLUGIN_DIR"] = str(plugins or Path(variables["LD_LIBRARY_PATH"]) / "weir" / "plugins")
         return variables
 
     def why_absent(self, name, row):

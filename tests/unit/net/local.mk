@@ -13,6 +13,10 @@ unit_tests += tests/unit/net/test_write
 tests_unit_net_test_write_SOURCES = tests/unit/net/test_write.c $(net_support)
 tests_unit_net_test_write_LDADD = $(CORE_TEST_LDADD)
 
+unit_tests += tests/unit/net/test_write_soon
+tests_unit_net_test_write_soon_SOURCES = tests/unit/net/test_write_soon.c $(net_support)
+tests_unit_net_test_write_soon_LDADD = $(CORE_TEST_LDADD)
+
 unit_tests += tests/unit/net/test_stream
 tests_unit_net_test_stream_SOURCES = tests/unit/net/test_stream.c $(net_support)
 tests_unit_net_test_stream_LDADD = $(CORE_TEST_LDADD)
