@@ -73,6 +73,7 @@ struct weir_tls_context {
     struct tls_names names;
     unsigned char *alpn; /* as on the wire: length, bytes, … */
     unsigned alpn_len;
+    char *alpn_names; /* the same in the same order, each with its NUL */
     weir_duration shutdown_timeout;
     int64_t not_after; /* of the first that expires */
     weir_tls_tickets *tickets;
@@ -85,6 +86,9 @@ struct weir_tls_context {
 
 /* What a handshake that begins now shall use: a reference. */
 weir_tls_context *weir__tls_context_current(weir_tls_context *context);
+
+/* The protocol that was agreed on, one of the context's names; NULL: none. */
+const char *weir__tls_alpn_selected(const weir_tls_context *context, const SSL *ssl);
 
 /* Versions, ciphers and groups of a profile (tls_profile.c). */
 weir_error *weir__tls_profile_use(SSL_CTX *ctx, const weir_tls_options *options) WEIR_MUST_USE;

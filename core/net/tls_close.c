@@ -36,17 +36,6 @@ void weir__tls_close_notify(struct tls_engine *e)
         ERR_clear_error();
 }
 
-static bool set_limit(struct tls_engine *e, weir_duration limit)
-{
-    weir_loop *loop = e->transport->net->loop;
-    weir_error *error;
-
-    weir__timer_stop(loop, &e->timer);
-    error = weir__timer_start(loop, &e->timer, weir_instant_after(weir_loop_time(loop), limit));
-    weir_ignore(error);
-    return !error;
-}
-
 /* From here on what comes is thrown away; the queue is empty. */
 static bool begin_wait(struct tls_engine *e)
 {
@@ -70,7 +59,7 @@ bool weir__tls_waits_for_end(struct tls_engine *e)
         return false;
     if (e->failed)
         return begin_wait(e);
-    return e->notified && set_limit(e, e->context->shutdown_timeout) && begin_wait(e);
+    return e->notified && weir__tls_wait_start(e, e->context->shutdown_timeout) && begin_wait(e);
 }
 
 bool weir__tls_close_expired(struct tls_engine *e)
@@ -90,7 +79,8 @@ void weir__tls_fail(struct tls_engine *e, weir_error *take_error)
 {
     weir_transport *t = e->transport;
 
-    if (!e->wrote || e->ended || t->status > TRANSPORT_OPEN || !set_limit(e, ALERT_LINGER)) {
+    if (!e->wrote || e->ended || t->status > TRANSPORT_OPEN ||
+        !weir__tls_wait_start(e, ALERT_LINGER)) {
         weir__transport_lose(t, take_error);
         return;
     }

@@ -268,14 +268,29 @@ static weir_error *wire_alpn(weir_tls_context *context, const char *const *proto
     if (!len)
         return NULL;
     context->alpn = weir__malloc(len);
-    if (!context->alpn)
+    context->alpn_names = weir__malloc(len);
+    if (!context->alpn || !context->alpn_names)
         return weir_raise(WEIR_ENOMEM, "TLS");
     for (size_t i = 0; protocols[i]; i++) {
         size_t n = strlen(protocols[i]);
 
+        memcpy(context->alpn_names + context->alpn_len, protocols[i], n + 1);
         context->alpn[context->alpn_len++] = (unsigned char)n;
         memcpy(context->alpn + context->alpn_len, protocols[i], n);
         context->alpn_len += (unsigned)n;
+    }
+    return NULL;
+}
+
+const char *weir__tls_alpn_selected(const weir_tls_context *context, const SSL *ssl)
+{
+    const unsigned char *name;
+    unsigned len;
+
+    SSL_get0_alpn_selected(ssl, &name, &len);
+    for (unsigned at = 0; len && at < context->alpn_len; at += 1u + context->alpn[at]) {
+        if (context->alpn[at] == len && memcmp(context->alpn + at + 1, name, len) == 0)
+            return context->alpn_names + at;
     }
     return NULL;
 }
@@ -400,6 +415,7 @@ void weir_tls_context_unref(weir_tls_context *context)
     weir__free(context->ca_name);
     weir__free(context->identities);
     weir__free(context->alpn);
+    weir__free(context->alpn_names);
     weir_magic_clear(context);
     weir__free(context);
 }

@@ -31,33 +31,82 @@ static weir_error *tls_error(struct tls_engine *e, const char *what)
     char reason[600];
 
     if (e->handshaking)
-        e->result = weir__tls_classify();
+        e->wait->result = weir__tls_classify();
     weir__tls_reason(e->ssl, reason, sizeof(reason));
-    weir__free(e->problem);
-    e->problem = NULL;
     return weir_raise(WEIR_ETLS, "%s: %s", what, reason);
+}
+
+/* Waiting */
+
+static weir_error *timer_fired(struct job *job)
+{
+    struct tls_wait *wait = container_of(job, struct tls_wait, timer.job);
+    struct tls_engine *e = wait->engine;
+
+    if (weir__tls_close_expired(e))
+        return NULL;
+    if (!e->handshaking) {
+        weir__tls_run(e);
+        return NULL;
+    }
+    wait->result = WEIR_TLS_TIMEOUT;
+    weir__tls_fail(e, weir_raise(ETIMEDOUT, "TLS handshake: not done after %lld ms",
+                                 (long long)(wait->limit.ns / 1000000)));
+    return NULL;
+}
+
+static bool wait_new(struct tls_engine *e)
+{
+    struct tls_wait *wait = weir__calloc(1, sizeof(*wait));
+
+    if (!wait)
+        return false;
+    wait->engine = e;
+    list_init(&wait->link);
+    weir__timer_init(&wait->timer, timer_fired, e->transport->file.site);
+    e->wait = wait;
+    return true;
+}
+
+static void wait_free(struct tls_engine *e)
+{
+    struct tls_wait *wait = WEIR_TAKE(e->wait);
+
+    if (!wait)
+        return;
+    list_remove(&wait->link);
+    weir__free(wait->problem);
+    weir__free(wait);
+}
+
+bool weir__tls_wait_start(struct tls_engine *e, weir_duration limit)
+{
+    weir_loop *loop = e->transport->net->loop;
+    weir_error *error;
+
+    if (!e->wait && !wait_new(e))
+        return false;
+    weir__timer_stop(loop, &e->wait->timer);
+    error =
+        weir__timer_start(loop, &e->wait->timer, weir_instant_after(weir_loop_time(loop), limit));
+    weir_ignore(error);
+    return !error;
 }
 
 /* Handshake */
 
-static void note_agreement(struct tls_engine *e)
+static weir_tls_info agreement(const struct tls_engine *e)
 {
-    const char *name = SSL_get_servername(e->ssl, TLSEXT_NAMETYPE_host_name);
-    const unsigned char *alpn;
-    unsigned len;
+    weir_tls_info info = {
+        .version = SSL_get_version(e->ssl),
+        .cipher = SSL_get_cipher_name(e->ssl),
+        .alpn = weir__tls_alpn_selected(e->context, e->ssl),
+        .resumed = SSL_session_reused(e->ssl) != 0,
+    };
 
-    e->info.version = SSL_get_version(e->ssl);
-    e->info.cipher = SSL_get_cipher_name(e->ssl);
-    e->info.resumed = SSL_session_reused(e->ssl) != 0;
-    if (e->context->server && name)
-        e->info.server_name = e->server_name = weir__strdup(name);
-    SSL_get0_alpn_selected(e->ssl, &alpn, &len);
-    if (len) {
-        e->alpn = weir__calloc(1, (size_t)len + 1);
-        if (e->alpn)
-            memcpy(e->alpn, alpn, len);
-        e->info.alpn = e->alpn;
-    }
+    if (e->context->server)
+        info.server_name = SSL_get_servername(e->ssl, TLSEXT_NAMETYPE_host_name);
+    return info;
 }
 
 static void trace_handshake(const struct tls_engine *e)
@@ -72,25 +121,34 @@ static void trace_handshake(const struct tls_engine *e)
         return;
     weir_transport_repr(e->transport, repr, sizeof(repr));
     weir_log(logger, WEIR_LOG_DEBUG, "%s TLS handshake took %.1f ms: %s, %s", repr,
-             (double)(weir_now().ns - e->started) / 1e6, e->info.version, e->info.cipher);
+             (double)(weir_now().ns - e->wait->started) / 1e6, SSL_get_version(e->ssl),
+             SSL_get_cipher_name(e->ssl));
 }
 
 static void handshake_complete(struct tls_engine *e)
 {
     weir_transport *t = e->transport;
-    tls_done_fn done = e->done;
+    struct tls_wait *wait = e->wait;
+    tls_done_fn done = wait->done;
 
     e->handshaking = false;
-    e->done = NULL;
-    e->result = WEIR_TLS_DONE;
-    weir__timer_stop(t->net->loop, &e->timer);
-    note_agreement(e);
+    wait->done = NULL;
+    wait->result = WEIR_TLS_DONE;
+    weir__timer_stop(t->net->loop, &wait->timer);
     trace_handshake(e);
-    if (e->upgrade) {
+    if (wait->upgrade) {
         weir__transport_set_state(t, TRANSPORT_OPEN);
         weir__transport_unstop(t, 0);
     }
-    done(t, NULL, e->arg);
+    done(t, NULL, wait->arg);
+    if (!timer_running(&wait->timer)) /* it may have been closed */
+        wait_free(e);
+}
+
+/* They can wait for what the protocol has to say, and be sent with it. */
+static bool only_tickets_are_queued(const struct tls_engine *e)
+{
+    return e->context->server && SSL_version(e->ssl) == TLS1_3_VERSION;
 }
 
 static void handshake(struct tls_engine *e)
@@ -101,14 +159,15 @@ static void handshake(struct tls_engine *e)
     e->wrote = false;
     result = SSL_do_handshake(e->ssl);
     if (result == 1) {
-        weir__transport_flush(e->transport);
+        if (!only_tickets_are_queued(e))
+            weir__transport_flush(e->transport);
         if (e->transport->status == TRANSPORT_HANDSHAKE)
             handshake_complete(e);
         return;
     }
     error = SSL_get_error(e->ssl, result);
     if (e->ended && (error == SSL_ERROR_WANT_READ || !e->input)) {
-        e->result = WEIR_TLS_LEFT;
+        e->wait->result = WEIR_TLS_LEFT;
         weir__tls_fail(e, weir_raise(WEIR_ETLS, "TLS handshake: the peer left"));
     } else if (error != SSL_ERROR_WANT_READ) {
         weir__tls_fail(e, tls_error(e, "TLS handshake"));
@@ -121,12 +180,8 @@ static void handshake(struct tls_engine *e)
 
 static void starved(struct tls_engine *e)
 {
-    weir_loop *loop = e->transport->net->loop;
-    weir_error *error =
-        weir__timer_start(loop, &e->timer, weir_instant_after(weir_loop_time(loop), STARVED_RETRY));
-
-    if (error)
-        weir__tls_fail(e, error);
+    if (!weir__tls_wait_start(e, STARVED_RETRY))
+        weir__tls_fail(e, weir_raise(WEIR_ENOMEM, "TLS"));
 }
 
 /* SSL_read gave nothing: why. */
@@ -267,28 +322,12 @@ weir_error *weir__tls_write(struct tls_engine *e, const weir_slice *slices, size
         return error;
     }
     if (!e->running)
-        weir__transport_flush_soon(t);
+        weir__transport_flush(t);
     weir__transport_marks(t);
     return NULL;
 }
 
 /* Life */
-
-static weir_error *timer_fired(struct job *job)
-{
-    struct tls_engine *e = container_of(job, struct tls_engine, timer.job);
-
-    if (weir__tls_close_expired(e))
-        return NULL;
-    if (!e->handshaking) {
-        weir__tls_run(e);
-        return NULL;
-    }
-    e->result = WEIR_TLS_TIMEOUT;
-    weir__tls_fail(e, weir_raise(ETIMEDOUT, "TLS handshake: not done after %lld ms",
-                                 (long long)(e->limit.ns / 1000000)));
-    return NULL;
-}
 
 static weir_error *set_verification(struct tls_engine *e, const char *server_name)
 {
@@ -315,7 +354,6 @@ static weir_error *set_verification(struct tls_engine *e, const char *server_nam
 
 static weir_error *engine_setup(struct tls_engine *e, const struct tls_start *start)
 {
-    weir_loop *loop = e->transport->net->loop;
     BIO *bio;
 
     e->ssl = SSL_new(e->context->identities[0].ctx);
@@ -325,7 +363,6 @@ static weir_error *engine_setup(struct tls_engine *e, const struct tls_start *st
         return weir_raise(WEIR_ENOMEM, "TLS");
     }
     SSL_set_bio(e->ssl, bio, bio);
-    SSL_set_app_data(e->ssl, e);
     if (start->context->server) {
         SSL_set_accept_state(e->ssl);
     } else {
@@ -335,9 +372,8 @@ static weir_error *engine_setup(struct tls_engine *e, const struct tls_start *st
         if (e->context->sessions && e->server_name)
             weir__tls_sessions_offer(e->context->sessions, e->ssl);
     }
-    if (!weir_is_forever(start->timeout))
-        WEIR_TRY(weir__timer_start(loop, &e->timer,
-                                   weir_instant_after(weir_loop_time(loop), start->timeout)));
+    if (!weir_is_forever(start->timeout) && !weir__tls_wait_start(e, start->timeout))
+        return weir_raise(WEIR_ENOMEM, "TLS");
     return NULL;
 }
 
@@ -350,13 +386,15 @@ weir_error *weir__tls_start(weir_transport *t, const struct tls_start *start)
         return weir_raise(WEIR_ENOMEM, "TLS");
     e->transport = t;
     e->context = weir__tls_context_current(start->context);
-    e->done = start->done;
-    e->arg = start->arg;
-    e->limit = start->timeout;
     e->handshaking = true;
-    list_init(&e->link);
-    e->started = weir_loop_time(t->net->loop).ns;
-    weir__timer_init(&e->timer, timer_fired, t->file.site);
+    if (!wait_new(e)) {
+        weir__tls_free(e);
+        return weir_raise(WEIR_ENOMEM, "TLS");
+    }
+    e->wait->done = start->done;
+    e->wait->arg = start->arg;
+    e->wait->limit = start->timeout;
+    e->wait->started = weir_loop_time(t->net->loop).ns;
     error = engine_setup(e, start);
     if (error) {
         weir__tls_free(e);
@@ -369,56 +407,51 @@ weir_error *weir__tls_start(weir_transport *t, const struct tls_start *start)
     return NULL;
 }
 
-weir_error *weir__transport_start_tls(weir_transport *t, weir_tls_context *context,
-                                      const char *server_name, tls_done_fn done, void *arg)
-{
-    struct tls_start start = {
-        .context = context,
-        .server_name = server_name,
-        .timeout = TLS_HANDSHAKE_TIMEOUT,
-        .done = done,
-        .arg = arg,
-    };
-    weir_error *error;
-
-    WEIR_TRY(weir__transport_writable(t, __func__));
-    if (t->tls)
-        return weir_raise(WEIR_EINVALSTATE, "TLS is on already");
-    if (t->input)
-        return weir_raise(WEIR_EPROTOCOL, "plaintext arrived before TLS started");
-    weir__transport_set_state(t, TRANSPORT_HANDSHAKE);
-    error = weir__tls_start(t, &start);
-    if (error) {
-        weir__transport_set_state(t, TRANSPORT_OPEN);
-        return weir_error_trace(error, WEIR_HERE);
-    }
-    t->tls->upgrade = true;
-    return NULL;
-}
-
 void weir__tls_stop(struct tls_engine *e)
 {
-    weir__timer_stop(e->transport->net->loop, &e->timer);
+    if (e->wait)
+        weir__timer_stop(e->transport->net->loop, &e->wait->timer);
     weir__tls_drop_input(e);
+}
+
+/* For who asks later. Without memory there is nothing to be told. */
+static void remember(struct tls_engine *e)
+{
+    weir_tls_info info = agreement(e);
+    size_t len = info.server_name ? strlen(info.server_name) + 1 : 0;
+
+    e->past = weir__malloc(sizeof(*e->past) + len);
+    if (!e->past)
+        return;
+    e->past->info = info;
+    if (len)
+        e->past->info.server_name = memcpy(e->past->server_name, info.server_name, len);
+}
+
+static void tell_of_loss(struct tls_engine *e, const weir_error *reason)
+{
+    struct tls_wait *wait = e->wait;
+    tls_done_fn done = WEIR_TAKE(wait->done);
+    weir_error *error;
+
+    if (wait->result == WEIR_TLS_DONE) /* the transport ended, with or without an error */
+        wait->result = reason ? WEIR_TLS_LEFT : WEIR_TLS_ABORTED;
+    error =
+        reason ? weir_error_share(reason) : weir_raise(WEIR_ETLS, "closed during the handshake");
+    done(e->transport, error, wait->arg);
 }
 
 void weir__tls_lost(struct tls_engine *e, const weir_error *reason)
 {
-    tls_done_fn done = e->done;
-    weir_error *error;
-
+    if (!e->handshaking)
+        remember(e);
     /* A session stays resumable however its connection ended (RFC 5246, 7.2.1). */
     SSL_set_shutdown(e->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(e->ssl);
     e->ssl = NULL;
-    e->done = NULL;
-    if (!done)
-        return;
-    if (e->result == WEIR_TLS_DONE) /* the transport ended, with or without an error */
-        e->result = reason ? WEIR_TLS_LEFT : WEIR_TLS_ABORTED;
-    error =
-        reason ? weir_error_share(reason) : weir_raise(WEIR_ETLS, "closed during the handshake");
-    done(e->transport, error, e->arg);
+    if (e->wait && e->wait->done)
+        tell_of_loss(e, reason);
+    wait_free(e);
 }
 
 void weir__tls_free(struct tls_engine *e)
@@ -427,23 +460,22 @@ void weir__tls_free(struct tls_engine *e)
         return;
     SSL_free(e->ssl);
     weir_tls_context_unref(e->context);
+    wait_free(e);
+    weir__free(e->past);
     weir__free(e->server_name);
-    weir__free(e->alpn);
-    weir__free(e->problem);
-    list_remove(&e->link);
     weir__free(e);
 }
 
 bool weir__tls_info(const struct tls_engine *e, weir_tls_info *ret)
 {
-    if (e->handshaking)
+    if (e->handshaking || (!e->ssl && !e->past))
         return false;
-    *ret = e->info;
+    *ret = e->ssl ? agreement(e) : e->past->info;
     return true;
 }
 
 weir_tls_result weir__tls_result(const struct tls_engine *e, weir_duration *ret_took)
 {
-    *ret_took = WEIR_NS(weir_loop_time(e->transport->net->loop).ns - e->started);
-    return e->result;
+    *ret_took = WEIR_NS(weir_loop_time(e->transport->net->loop).ns - e->wait->started);
+    return e->wait->result;
 }

@@ -6,23 +6,36 @@
 #include "core/net/tls.h"
 #include "core/net/transport.h"
 
-struct tls_engine {
-    weir_transport *transport; /* whose `tls` this is */
-    struct list link;          /* handshakes of its server that are under way */
-    SSL *ssl;                  /* NULL once the connection is lost */
-    weir_tls_context *context;
-    struct input *input; /* received ciphertext */
-    struct timer timer;  /* the handshake's limit; later: no chunk was free */
-    int64_t started;     /* when the handshake began, by the loop's time */
+/* What is needed while the peer is waited for: during the handshake, and at the end. */
+struct tls_wait {
+    struct tls_engine *engine;
+    struct timer timer; /* the limit; of an open connection: no chunk was free */
+    struct list link;   /* handshakes of its server that are under way */
+    int64_t started;    /* when the handshake began, by the loop's time */
     weir_duration limit;
     tls_done_fn done; /* NULL once called */
     void *arg;
+    char *problem;          /* why the peer's certificate did not verify */
+    weir_tls_result result; /* of the handshake */
+    bool upgrade;           /* started on an open connection */
+};
+
+/* What a lost connection had agreed on. */
+struct tls_past {
     weir_tls_info info;
-    weir_tls_result result;   /* of the handshake */
-    char *server_name, *alpn; /* what info points at */
-    char *problem;            /* why the peer's certificate did not verify */
+    char server_name[];
+};
+
+/* What an idle connection holds, beside OpenSSL's. */
+struct tls_engine {
+    weir_transport *transport; /* whose `tls` this is */
+    SSL *ssl;                  /* NULL once the connection is lost */
+    weir_tls_context *context;
+    struct input *input;   /* received ciphertext */
+    struct tls_wait *wait; /* NULL: none */
+    struct tls_past *past; /* once lost, if the handshake was done */
+    char *server_name;     /* of a client: what its session is good for */
     bool handshaking;
-    bool upgrade;     /* started on an open connection */
     bool running;     /* inside weir__tls_run() */
     bool ended;       /* the TCP stream has ended */
     bool peer_closed; /* close_notify has come */
@@ -32,6 +45,14 @@ struct tls_engine {
     bool waits;       /* for the peer's end; what comes is thrown away */
 };
 
+/* OpenSSL's callbacks get no more than this; a place among its "ex data" costs twice the memory. */
+static inline struct tls_engine *tls_engine_of(const SSL *ssl)
+{
+    return BIO_get_data(SSL_get_rbio(ssl));
+}
+
+/* The limit of a wait that begins now; false: no memory. */
+bool weir__tls_wait_start(struct tls_engine *e, weir_duration limit);
 /* What the last failure of this thread means for the handshake; leaves OpenSSL's queue as it is. */
 weir_tls_result weir__tls_classify(void);
 /* Ends the connection for this reason; what OpenSSL wrote in this call, the alert, is sent first. */

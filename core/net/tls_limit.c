@@ -64,8 +64,8 @@ weir_error *weir__tls_limit_check(const weir_server *server, const weir_transpor
 
     if (!server->handshakes || !max || !key)
         return NULL;
-    weir_list_foreach(e, bucket_of(server->handshakes, key), struct tls_engine, link)
-        count += key_of(e->transport) == key;
+    weir_list_foreach(wait, bucket_of(server->handshakes, key), struct tls_wait, link)
+        count += key_of(wait->engine->transport) == key;
     if (count < max)
         return NULL;
     return WEIR_RAISE_FAST(WEIR_ELIMIT, "%lld TLS handshakes of this address are under way",
@@ -77,7 +77,7 @@ void weir__tls_limit_enter(weir_server *server, weir_transport *t)
     if (!server->handshakes)
         return;
     server->handshakes->count++;
-    list_append(bucket_of(server->handshakes, key_of(t)), &t->tls->link);
+    list_append(bucket_of(server->handshakes, key_of(t)), &t->tls->wait->link);
 }
 
 void weir__tls_limit_leave(weir_server *server, weir_transport *t)
@@ -85,6 +85,6 @@ void weir__tls_limit_leave(weir_server *server, weir_transport *t)
     if (!server->handshakes)
         return;
     server->handshakes->count--;
-    list_remove(&t->tls->link);
+    list_remove(&t->tls->wait->link);
     weir__server_update_accepting(server);
 }

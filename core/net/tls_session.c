@@ -35,6 +35,7 @@ struct weir_tls_tickets {
     int64_t interval, rotated;
     struct ticket_key keys[2]; /* the newest first */
     bool has_old;
+    EVP_CIPHER *sealer; /* looked up once: that is two locks and a string each time */
 };
 
 /* Under the lock. */
@@ -62,9 +63,10 @@ weir_error *weir_tls_tickets_new(weir_duration interval, weir_tls_tickets **ret)
     atomic_init(&tickets->refs, 1);
     tickets->interval = interval.ns ? interval.ns : ROTATE_INTERVAL.ns;
     pthread_mutex_init(&tickets->lock, NULL);
-    if (!rotate(tickets)) {
+    tickets->sealer = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+    if (!tickets->sealer || !rotate(tickets)) {
         weir_tls_tickets_unref(tickets);
-        return weir_raise(WEIR_ETLS, "TLS: no random bytes for the keys of tickets");
+        return weir_raise(WEIR_ETLS, "TLS: no cipher or no random bytes for tickets");
     }
     *ret = tickets;
     return NULL;
@@ -86,6 +88,7 @@ void weir_tls_tickets_unref(weir_tls_tickets *tickets)
     weir_check(tickets, TICKETS_MAGIC);
     if (atomic_fetch_sub_explicit(&tickets->refs, 1, memory_order_acq_rel) != 1)
         return;
+    EVP_CIPHER_free(tickets->sealer);
     pthread_mutex_destroy(&tickets->lock);
     OPENSSL_cleanse(tickets->keys, sizeof(tickets->keys));
     weir_magic_clear(tickets);
@@ -139,20 +142,20 @@ static bool set_mac(EVP_MAC_CTX *mac, struct ticket_key *key)
 static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                       EVP_MAC_CTX *mac, int sealing)
 {
-    const struct tls_engine *e = SSL_get_app_data(ssl);
+    weir_tls_tickets *tickets = tls_engine_of(ssl)->context->tickets;
     struct ticket_key key;
     bool old = false;
     int result = -1;
 
-    if (!key_of(e->context->tickets, sealing ? NULL : name, &key, &old))
+    if (!key_of(tickets, sealing ? NULL : name, &key, &old))
         return 0;
     if (sealing) {
         memcpy(name, key.name, NAME_SIZE);
         if (RAND_bytes(iv, EVP_MAX_IV_LENGTH) == 1 &&
-            EVP_EncryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key.cipher, iv) == 1 &&
+            EVP_EncryptInit_ex(cipher, tickets->sealer, NULL, key.cipher, iv) == 1 &&
             set_mac(mac, &key))
             result = 1;
-    } else if (EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key.cipher, iv) == 1 &&
+    } else if (EVP_DecryptInit_ex(cipher, tickets->sealer, NULL, key.cipher, iv) == 1 &&
                set_mac(mac, &key)) {
         /* Clients use a ticket of TLS 1.3 once: without the next one each second handshake is full. */
         result = old || SSL_version(ssl) == TLS1_3_VERSION ? 2 : 1;
@@ -188,7 +191,7 @@ struct tls_sessions {
 /* What was verified is what a session is good for. */
 static const char *session_name(SSL *ssl)
 {
-    const struct tls_engine *e = SSL_get_app_data(ssl);
+    const struct tls_engine *e = tls_engine_of(ssl);
 
     return e->server_name ? e->server_name : "";
 }
@@ -224,7 +227,7 @@ static struct session *add(struct tls_sessions *sessions, const char *name)
 /* OpenSSL's callback: 1 keeps the reference. */
 static int session_came(SSL *ssl, SSL_SESSION *take)
 {
-    const struct tls_engine *e = SSL_get_app_data(ssl);
+    const struct tls_engine *e = tls_engine_of(ssl);
     struct tls_sessions *sessions = e->context->sessions;
     const char *name = session_name(ssl);
     SSL_SESSION *old = NULL;

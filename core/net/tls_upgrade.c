@@ -1,13 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS of a server on a connection whose first bytes were looked at and handed on untouched: they are
- * the beginning of the handshake. (Where plaintext was spoken before, as with STARTTLS, a byte that
- * came before TLS is an error: weir__transport_start_tls().)
+ * TLS on a connection that is open. Either plaintext was spoken before, as with STARTTLS: then a byte
+ * that came before TLS is an error. Or its first bytes were looked at and handed on untouched: they are
+ * the beginning of the handshake.
  */
 #include "config.h"
 
 #include "core/base/error.h"
 #include "core/net/tls_engine.h"
+
+weir_error *weir__transport_start_tls(weir_transport *t, weir_tls_context *context,
+                                      const char *server_name, tls_done_fn done, void *arg)
+{
+    struct tls_start start = {
+        .context = context,
+        .server_name = server_name,
+        .timeout = TLS_HANDSHAKE_TIMEOUT,
+        .done = done,
+        .arg = arg,
+    };
+    weir_error *error;
+
+    WEIR_TRY(weir__transport_writable(t, __func__));
+    if (t->tls)
+        return weir_raise(WEIR_EINVALSTATE, "TLS is on already");
+    if (t->input)
+        return weir_raise(WEIR_EPROTOCOL, "plaintext arrived before TLS started");
+    weir__transport_set_state(t, TRANSPORT_HANDSHAKE);
+    error = weir__tls_start(t, &start);
+    if (error) {
+        weir__transport_set_state(t, TRANSPORT_OPEN);
+        return weir_error_trace(error, WEIR_HERE);
+    }
+    t->tls->wait->upgrade = true;
+    return NULL;
+}
 
 weir_error *weir_transport_accept_tls(
     weir_transport *t, weir_tls_context *context, weir_duration timeout,
@@ -32,7 +59,7 @@ weir_error *weir_transport_accept_tls(
         weir__transport_set_state(t, TRANSPORT_OPEN);
         return weir_error_trace(error, WEIR_HERE);
     }
-    t->tls->upgrade = true;
+    t->tls->wait->upgrade = true;
     t->tls->input = WEIR_TAKE(t->input);
     if (t->eof_seen) { /* the engine finds it again */
         t->eof_seen = t->eof_told = false;

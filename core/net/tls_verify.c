@@ -22,23 +22,24 @@
 int weir__tls_verify(int good, X509_STORE_CTX *store)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    struct tls_engine *e = ssl ? SSL_get_app_data(ssl) : NULL;
+    struct tls_wait *wait = ssl ? tls_engine_of(ssl)->wait : NULL;
     const X509 *x509 = X509_STORE_CTX_get_current_cert(store);
     char subject[128] = "none", issuer[128] = "none";
+    const char *ca_name;
 
-    if (good || !e || e->problem)
+    if (good || !wait || wait->problem)
         return good;
     if (x509) {
         weir__tls_name_text(X509_get_subject_name(x509), subject, sizeof(subject));
         weir__tls_name_text(X509_get_issuer_name(x509), issuer, sizeof(issuer));
     }
-    e->problem = weir__malloc(PROBLEM_SIZE);
-    if (e->problem)
-        snprintf(e->problem, PROBLEM_SIZE,
+    ca_name = wait->engine->context->ca_name;
+    wait->problem = weir__malloc(PROBLEM_SIZE);
+    if (wait->problem)
+        snprintf(wait->problem, PROBLEM_SIZE,
                  "%s (certificate %s, issued by %s, depth %d; CA file %s)",
                  X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)), subject, issuer,
-                 X509_STORE_CTX_get_error_depth(store),
-                 e->context->ca_name ? e->context->ca_name : "of the system");
+                 X509_STORE_CTX_get_error_depth(store), ca_name ? ca_name : "of the system");
     return good;
 }
 
@@ -103,10 +104,10 @@ void weir__tls_reason(const SSL *ssl, char *buffer, size_t size)
 {
     unsigned long code = ERR_peek_last_error();
     const char *text = code ? ERR_reason_error_string(code) : NULL;
-    const struct tls_engine *e = ssl ? SSL_get_app_data(ssl) : NULL;
+    const struct tls_wait *wait = ssl ? tls_engine_of(ssl)->wait : NULL;
 
-    if (e && e->problem && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
-        snprintf(buffer, size, "certificate verify failed: %s", e->problem);
+    if (wait && wait->problem && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+        snprintf(buffer, size, "certificate verify failed: %s", wait->problem);
     else if (ssl && ERR_GET_LIB(code) == ERR_LIB_SSL && is_alert(ERR_GET_REASON(code)))
         snprintf(buffer, size, "the peer refused with the alert \"%s\"", alert_text(code));
     else if (text)
@@ -139,10 +140,10 @@ int weir__tls_staple(SSL *ssl, void *arg)
 
 void weir__tls_log_key(const SSL *ssl, const char *line)
 {
-    const struct tls_engine *e = SSL_get_app_data(ssl);
+    const weir_tls_context *context = tls_engine_of(ssl)->context;
     char text[512];
     int n = snprintf(text, sizeof(text), "%s\n", line);
 
-    if (e && n > 0 && (size_t)n < sizeof(text) && write(e->context->key_log, text, (size_t)n) < 0)
+    if (n > 0 && (size_t)n < sizeof(text) && write(context->key_log, text, (size_t)n) < 0)
         return; /* a debugging aid: no reason to lose the connection */
 }

@@ -21,8 +21,9 @@
 
 #define WARM_UP 40
 #define COUNT   200
-/* Of an idle connection, beside what OpenSSL holds (architecture.md, 5). */
-#define WEIR_MAX  1024
+/* Of an idle connection, beside what OpenSSL holds. With what HTTP and its listener need it may be
+   1024 (architecture.md, 5). */
+#define WEIR_MAX  600
 #define PLAIN_MAX 600
 
 /* OpenSSL's memory; a block costs 8 bytes more than it offers. */

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where sessions are good: servers that share the keys of tickets, and do not ask the same of clients. */
+/* Where sessions are good: servers that share the keys of tickets, and do not ask the same of clients.
+   And when tickets are sent. */
 #include "config.h"
+
+#include <linux/tcp.h>
+#include <sys/socket.h>
 
 #include "tests/unit/net/tls_test.h"
 
@@ -117,12 +121,61 @@ static weir_error *a_session_of_another_authority_does_not_open(void *arg)
 }
 IN_LOOP(a_session_of_another_authority_does_not_open)
 
+/* When */
+
+static weir_error *say_again(weir_transport *t, void *state, weir_slice data)
+{
+    (void)state;
+    return weir_transport_write(t, data);
+}
+
+static const weir_protocol echo_at_once = {WEIR_SIZED(weir_protocol), .name = "echo",
+                                           .data_received = say_again};
+
+/* TCP segments with data that have come. */
+static unsigned segments(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof(info);
+
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 ? info.tcpi_data_segs_in : 0;
+}
+
+/* The end of the handshake and the first bytes come together, as clients send them. */
+static weir_error *tickets_travel_with_the_first_answer(void *arg)
+{
+    weir_tls_context *context;
+    struct raw_tls raw;
+    weir_server *server;
+    unsigned before;
+    char byte = 'x';
+
+    (void)arg;
+    CHECK_OK(server_context(&ec, &context));
+    CHECK_OK(serve_tls(context, &echo_at_once, NULL, &server));
+    CHECK(raw_tls_begin(&raw, weir_server_name(server), TLS1_3_VERSION));
+    CHECK(raw_tls_send(&raw, 0));
+    UNTIL(raw_tls_receive(&raw) && SSL_do_handshake(raw.ssl) == 1);
+    before = segments(raw.fd);
+    CHECK(before > 0 && SSL_write(raw.ssl, &byte, 1) == 1 && raw_tls_send(&raw, 0));
+    byte = 0;
+    UNTIL(raw_tls_receive(&raw) && SSL_read(raw.ssl, &byte, 1) == 1);
+    CHECK(byte == 'x' && SSL_SESSION_has_ticket(SSL_get_session(raw.ssl)));
+    CHECK(faults_wanted() || segments(raw.fd) == before + 1);
+    raw_tls_end(&raw);
+    CHECK_OK(end_server(server));
+    weir_tls_context_unref(context);
+    return NULL;
+}
+IN_LOOP(tickets_travel_with_the_first_answer)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_LOOP_TEST(servers_that_ask_the_same_take_each_others_sessions),
         IN_LOOP_TEST(a_session_without_a_certificate_does_not_open_where_one_is_required),
         IN_LOOP_TEST(a_session_of_another_authority_does_not_open),
+        IN_LOOP_TEST(tickets_travel_with_the_first_answer),
     };
 
     return cmocka_run_group_tests_name("tls_sessions", tests, tls_test_begin, tls_test_end);
