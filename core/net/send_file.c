@@ -344,12 +344,18 @@ static void forget(weir_transport *t)
     t->has_file = false;
 }
 
+/* An orderly close that waited for the file would make less of it look whole. */
+static bool must_abort(const struct file_sending *f)
+{
+    return f->transport->status == TRANSPORT_CLOSING && (f->error || f->left);
+}
+
 /* What was put off until the file is sent. */
-static void go_on_without(weir_transport *t, bool whole)
+static void go_on_without(weir_transport *t, bool abort)
 {
     if (t->status == TRANSPORT_OPEN) {
         weir__transport_marks(t);
-    } else if (t->status == TRANSPORT_CLOSING && !t->has_file && !whole) {
+    } else if (t->status == TRANSPORT_CLOSING && abort) {
         weir_transport_abort(t, NULL);
     } else if (t->status == TRANSPORT_CLOSING && !t->has_file) {
         if (t->tls)
@@ -362,11 +368,11 @@ static void tell(struct file_sending *f)
 {
     weir_transport *t = weir_transport_ref(f->transport);
     struct file_sending told = *f;
-    bool whole = !f->error && !f->left;
+    bool abort = must_abort(f);
 
     forget(t);
     told.done(t, told.sent, told.error, told.arg);
-    go_on_without(t, whole);
+    go_on_without(t, abort);
     weir_transport_unref(t);
 }
 
@@ -448,17 +454,17 @@ uint64_t weir_transport_cancel_file(weir_transport *t)
 {
     struct file_sending *f;
     uint64_t sent;
-    bool whole;
+    bool abort;
 
     weir_check(t, TRANSPORT_MAGIC);
     if (!transport_allows(t) || !t->has_file)
         return 0;
     f = t->sending_file;
     sent = f->sent;
-    whole = !f->left;
+    abort = must_abort(f);
     if (t->status < TRANSPORT_LOST)
         stop(f);
     weir__file_free(t);
-    go_on_without(t, whole);
+    go_on_without(t, abort);
     return sent;
 }

@@ -56,6 +56,11 @@ tests_unit_http_test_connection_handle_SOURCES = tests/unit/http/test_connection
 	$(http_serving_sources)
 tests_unit_http_test_connection_handle_LDADD = $(HTTP_TEST_LDADD)
 
+unit_tests += tests/unit/http/test_connection_file
+tests_unit_http_test_connection_file_SOURCES = tests/unit/http/test_connection_file.c \
+	$(http_serving_sources)
+tests_unit_http_test_connection_file_LDADD = $(HTTP_TEST_LDADD)
+
 unit_tests += tests/unit/http/test_connection_client
 tests_unit_http_test_connection_client_SOURCES = tests/unit/http/test_connection_client.c \
 	$(http_wire_sources)
