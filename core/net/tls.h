@@ -99,7 +99,9 @@ const struct tls_identity *weir__tls_names_find(const struct tls_names *names, c
 void weir__tls_names_free(struct tls_names *names);
 
 /* Sessions (tls_session.c). */
-weir_error *weir__tls_tickets_use(weir_tls_context *context, SSL_CTX *ctx) WEIR_MUST_USE;
+/* Without sealing, what tickets would hold is kept here. */
+weir_error *weir__tls_tickets_use(weir_tls_context *context, bool seals,
+                                  SSL_CTX *ctx) WEIR_MUST_USE;
 weir_error *weir__tls_sessions_new(weir_tls_context *context, SSL_CTX *ctx) WEIR_MUST_USE;
 void weir__tls_sessions_free(struct tls_sessions *sessions);
 /* Before the handshake: offers the session that the name had last. */

@@ -2,6 +2,7 @@
 libweir_core_la_SOURCES += \
 	core/net/tls.h \
 	core/net/tls_bio.c \
+	core/net/tls_cache.c \
 	core/net/tls_certificate.c \
 	core/net/tls_certificate.h \
 	core/net/tls_close.c \
@@ -12,5 +13,6 @@ libweir_core_la_SOURCES += \
 	core/net/tls_names.c \
 	core/net/tls_profile.c \
 	core/net/tls_session.c \
+	core/net/tls_session.h \
 	core/net/tls_upgrade.c \
 	core/net/tls_verify.c

@@ -21,9 +21,6 @@
 #include "core/base/alloc.h"
 #include "core/net/tls_certificate.h"
 
-/* Sessions of TLS 1.2 clients that are kept for those without tickets. */
-#define SESSION_CACHE_SIZE 4096
-
 /* Choosing */
 
 static int choose_identity(SSL *ssl, int *alert, void *arg)
@@ -90,17 +87,21 @@ static weir_error *new_ctx(const weir_tls_context *context, const weir_tls_optio
 /*
  * A session is good for contexts that ask the same of clients: the one of a client that needed no
  * certificate, or showed one of an authority that is trusted no more, must not open the door elsewhere.
+ * And that allow the same: one of TLS 1.2 keeps its cipher, which OpenSSL compares with nothing of ours.
  */
 static weir_error *set_session_context(const weir_tls_options *options, SSL_CTX *ctx)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     char asks = !options->verify_client ? 'n' : options->verify_client_if_given ? 'o' : 'r';
+    bool lists = options->profile == WEIR_TLS_CUSTOM && options->ciphers;
+    const char *ciphers = lists ? options->ciphers : "";
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     weir_error *error = NULL;
     unsigned len = 0;
     bool ok;
 
-    ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) && EVP_DigestUpdate(md, &asks, 1);
+    ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) &&
+         EVP_DigestUpdate(md, ciphers, strlen(ciphers) + 1) && EVP_DigestUpdate(md, &asks, 1);
     if (ok && options->verify_client)
         error = weir__tls_trust_digest(options->ca_file, md);
     ok = ok && EVP_DigestFinal_ex(md, digest, &len) == 1 &&
@@ -119,12 +120,7 @@ static weir_error *set_server_callbacks(weir_tls_context *context, const weir_tl
     if (options->verify_client && !options->ca_file)
         return weir_raise(WEIR_EINVAL, "TLS: verify_client needs a ca_file");
     WEIR_TRY(set_session_context(options, ctx));
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_SERVER);
-    SSL_CTX_sess_set_cache_size(ctx, SESSION_CACHE_SIZE);
-    if (options->no_tickets)
-        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
-    else
-        WEIR_TRY(weir__tls_tickets_use(context, ctx));
+    WEIR_TRY(weir__tls_tickets_use(context, !options->no_tickets, ctx));
     if (!options->verify_client)
         return NULL;
     SSL_CTX_set_verify(ctx,

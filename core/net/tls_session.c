@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Resuming sessions. Servers seal them into tickets with keys that all their contexts, and so all
- * threads, may share: the newest seals, the one before it still opens, and a ticket that it opened is
+ * Resuming sessions. Servers seal them into tickets (or keep them: tls_cache.c) with keys that all
+ * their contexts, and so all threads, may share: the newest seals, the one before it still opens, and a ticket that it opened is
  * replaced. Keys are made here, never written anywhere, and age by the clock of their users: whoever
  * needs one when its time is over makes the next.
  *
  * Clients keep the last session of each name they verified, and offer it the next time.
  */
 #include "config.h"
+
+#include "core/net/tls_session.h"
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -35,6 +37,7 @@ struct weir_tls_tickets {
     int64_t interval, rotated;
     struct ticket_key keys[2]; /* the newest first */
     bool has_old;
+    struct tls_cache *cache;
     EVP_CIPHER *sealer; /* looked up once: that is two locks and a string each time */
 };
 
@@ -64,9 +67,10 @@ weir_error *weir_tls_tickets_new(weir_duration interval, weir_tls_tickets **ret)
     tickets->interval = interval.ns ? interval.ns : ROTATE_INTERVAL.ns;
     pthread_mutex_init(&tickets->lock, NULL);
     tickets->sealer = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
-    if (!tickets->sealer || !rotate(tickets)) {
+    tickets->cache = weir__tls_cache_new();
+    if (!tickets->cache || !tickets->sealer || !rotate(tickets)) {
         weir_tls_tickets_unref(tickets);
-        return weir_raise(WEIR_ETLS, "TLS: no cipher or no random bytes for tickets");
+        return weir_raise(WEIR_ETLS, "TLS: no memory, cipher or random bytes for tickets");
     }
     *ret = tickets;
     return NULL;
@@ -89,6 +93,7 @@ void weir_tls_tickets_unref(weir_tls_tickets *tickets)
     if (atomic_fetch_sub_explicit(&tickets->refs, 1, memory_order_acq_rel) != 1)
         return;
     EVP_CIPHER_free(tickets->sealer);
+    weir__tls_cache_free(tickets->cache);
     pthread_mutex_destroy(&tickets->lock);
     OPENSSL_cleanse(tickets->keys, sizeof(tickets->keys));
     weir_magic_clear(tickets);
@@ -104,6 +109,11 @@ weir_error *weir_tls_tickets_rotate(weir_tls_tickets *tickets)
     ok = rotate(tickets);
     pthread_mutex_unlock(&tickets->lock);
     return ok ? NULL : weir_raise(WEIR_ETLS, "TLS: no random bytes for the keys of tickets");
+}
+
+struct tls_cache *weir__tls_tickets_cache(const weir_tls_tickets *tickets)
+{
+    return tickets->cache;
 }
 
 /* The key to seal with (`name` NULL), or the one of this name; false: there is none. */
@@ -164,14 +174,17 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
     return result;
 }
 
-weir_error *weir__tls_tickets_use(weir_tls_context *context, SSL_CTX *ctx)
+weir_error *weir__tls_tickets_use(weir_tls_context *context, bool seals, SSL_CTX *ctx)
 {
     if (!context->tickets)
         WEIR_TRY(weir_tls_tickets_new(WEIR_NS(0), &context->tickets));
-    if (SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key) != 1)
-        return weir_raise(WEIR_ETLS, "TLS: tickets");
+    weir__tls_cache_use(context->tickets->cache, ctx);
     /* One is enough for who comes back once; a resumed handshake brings the next. */
     SSL_CTX_set_num_tickets(ctx, 1);
+    if (!seals)
+        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+    else if (SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key) != 1)
+        return weir_raise(WEIR_ETLS, "TLS: tickets");
     return NULL;
 }
 

@@ -65,7 +65,9 @@ weir_tls_certificate_check(const weir_tls_certificate *certificate,
 /**
  * Keys of session tickets, for all contexts that shall take each other's sessions. A new key is made
  * each `interval` (0: 12 hours); the one before it is accepted still, and replaced at the client.
- * Any thread; reference counts are atomic.
+ * With them are kept sessions by id, of clients of TLS 1.2 that take no tickets and of contexts with
+ * no_tickets: 4,096, the oldest make room. So sessions outlive a context that is replaced when the newer
+ * one shares this. Any thread; reference counts are atomic.
  */
 typedef struct weir_tls_tickets weir_tls_tickets;
 WEIR_PUBLIC weir_error *weir_tls_tickets_new(weir_duration interval,
@@ -87,9 +89,9 @@ typedef struct weir_tls_options {
     bool no_verify;          /**< client: accept any certificate */
     weir_duration shutdown_timeout; /**< how long a close waits for the peer's end; 0: 5 s */
     bool verify_client_if_given;    /**< server: likewise, but a client may have none */
-    bool no_tickets;                /**< server: sessions are kept here only, TLS 1.2 by id */
+    bool no_tickets;                /**< server: sessions are kept here only, by id */
     bool no_resumption;             /**< client: each handshake is a full one */
-    weir_tls_tickets *tickets;      /**< server: shared keys, referenced; NULL: keys of its own */
+    weir_tls_tickets *tickets;      /**< server: shared, referenced; NULL: of its own */
     const char *key_log; /**< for debugging: secrets of each session are appended to this file, as
                               SSLKEYLOGFILE of browsers; whoever reads it reads the traffic. NULL */
     /* Of WEIR_TLS_CUSTOM; lists as OpenSSL writes them, "A:B:C", by preference; of a server its own
