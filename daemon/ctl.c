@@ -138,8 +138,9 @@ static bool take_answer(const struct ctl_verb *verb, const struct ctl_arguments 
                     : result ? (int)json_integer_value(json_object_get(result, "exit"))
                              : EXIT_OK;
     } else if (record) {
-        *ret_code = json_object_get(record, "waited") ? ctl_print_waiting(record)
-                                                      : ctl_print_record(record);
+        *ret_code = json_object_get(record, "waited")     ? ctl_print_waiting(record)
+                    : strcmp(verb->method, "access") == 0 ? ctl_print_access(record)
+                                                          : ctl_print_record(record);
     } else if (result && verb->print) {
         *ret_code = verb->print(arguments, result);
     }
@@ -205,6 +206,7 @@ static const struct flag {
     {"--top", NULL, offsetof(struct ctl_arguments, top), true, false},
     {"--limit", NULL, offsetof(struct ctl_arguments, limit), true, false},
     {"--level", NULL, offsetof(struct ctl_arguments, level), true, false},
+    {"--filter", NULL, offsetof(struct ctl_arguments, filter), true, false},
     {"--from", NULL, offsetof(struct ctl_arguments, from), true, false},
     {"--header", "-H", offsetof(struct ctl_arguments, fields), true, false},
     {"--wait", NULL, offsetof(struct ctl_arguments, wait), true, false},
@@ -255,7 +257,7 @@ static bool take_flag(const struct ctl_verb *verb, struct ctl_arguments *into, i
     const char *text = argv[*at], *equals = strchr(text, '=');
     const struct flag *flag = find_flag(text, equals ? (size_t)(equals - text) : strlen(text));
 
-    if (verb && strcmp(verb->name, "logs") == 0 && strcmp(text, "-f") == 0)
+    if (verb && strcmp(text, "-f") == 0 && takes(verb, find_flag("--follow", 8)))
         flag = find_flag("--follow", 8);
     if (!flag || (verb && !takes(verb, flag))) {
         fprintf(stderr, "weirctl: %s%s%s has no flag %s\nTry: weirctl help%s%s\n", verb ? "`" : "",

@@ -11,7 +11,7 @@
 struct ctl_arguments {
     const char *words[8]; /* what is not a flag */
     int n_words;
-    const char *socket, *config, *time, *top, *limit, *level, *from;
+    const char *socket, *config, *time, *top, *limit, *level, *from, *filter;
     const char *fields[32]; /* of -H */
     size_t n_fields;
     const char *verb, *wait; /* the verb's name; --wait */
@@ -69,6 +69,7 @@ int ctl_print_status(const struct ctl_arguments *arguments, const json_t *answer
 int ctl_print_tasks(const struct ctl_arguments *arguments, const json_t *answer);
 int ctl_print_memory(const struct ctl_arguments *arguments, const json_t *answer);
 int ctl_print_record(const json_t *record);
+int ctl_print_access(const json_t *record);
 int ctl_print_tls(const struct ctl_arguments *arguments, const json_t *answer);
 
 /* ctl_reload.c */

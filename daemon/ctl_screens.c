@@ -265,15 +265,51 @@ int ctl_print_memory(const struct ctl_arguments *arguments, const json_t *answer
     return EXIT_OK;
 }
 
+static const char *word_of(const json_t *record, const char *key, char *buffer, size_t size)
+{
+    const json_t *value = json_object_get(record, key);
+
+    return value ? ctl_cell(value, CELL_TEXT, buffer, size) : "-";
+}
+
+static int print_dropped(const json_t *dropped)
+{
+    printf("… %lld records were not read in time\n", (long long)json_integer_value(dropped));
+    return EXIT_OK;
+}
+
+/* "08:00:00.123 192.0.2.7 GET example.org/a 200 upstream.reset 12.3 ms app 10.0.0.1:80" */
+int ctl_print_access(const json_t *record)
+{
+    const json_t *dropped = json_object_get(record, "dropped");
+    char time[60], client[140], method[40], host[300], path[1000], outcome[60], up[200],
+        server[200];
+
+    if (dropped)
+        return print_dropped(dropped);
+    (void)word_of(record, "ts", time, sizeof time);
+    printf("%.12s %s %s %s%s", strlen(time) > 11 ? time + 11 : "-",
+           word_of(record, "client_ip", client, sizeof client),
+           json_object_get(record, "method") ? word_of(record, "method", method, sizeof method)
+                                             : "connection",
+           json_object_get(record, "host") ? word_of(record, "host", host, sizeof host) : "",
+           json_object_get(record, "path") ? word_of(record, "path", path, sizeof path) : "");
+    if (json_object_get(record, "status"))
+        printf(" %lld", (long long)json_integer_value(json_object_get(record, "status")));
+    printf(" %s %.1f ms %s %s\n", word_of(record, "outcome", outcome, sizeof outcome),
+           json_number_value(json_object_get(record, "duration_ms")),
+           word_of(record, "upstream", up, sizeof up),
+           word_of(record, "server", server, sizeof server));
+    return fflush(stdout) ? EXIT_OSERR : EXIT_OK;
+}
+
 int ctl_print_record(const json_t *record)
 {
     const json_t *dropped = json_object_get(record, "dropped");
     char time[60], level[30], logger[200], message[2000];
 
-    if (dropped) {
-        printf("… %lld records were not read in time\n", (long long)json_integer_value(dropped));
-        return EXIT_OK;
-    }
+    if (dropped)
+        return print_dropped(dropped);
     ctl_cell(json_object_get(record, "time"), CELL_TEXT, time, sizeof time);
     ctl_cell(json_object_get(record, "level"), CELL_TEXT, level, sizeof level);
     ctl_cell(json_object_get(record, "logger"), CELL_TEXT, logger, sizeof logger);

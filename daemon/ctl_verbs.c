@@ -179,6 +179,15 @@ static bool logs_params(const struct ctl_arguments *arguments, json_t *into)
     return true;
 }
 
+static bool access_params(const struct ctl_arguments *arguments, json_t *into)
+{
+    if (!arguments->follow)
+        return fprintf(stderr, "weirctl: usage: weirctl access -f [--filter CONDITIONS]\n"), false;
+    if (arguments->filter)
+        json_object_set_new(into, "filter", json_string(arguments->filter));
+    return true;
+}
+
 /* The rest. */
 
 static bool tasks_params(const struct ctl_arguments *arguments, json_t *into)
@@ -286,6 +295,12 @@ const struct ctl_verb ctl_verbs[] = {
     {"logs", NULL, "-f [--level LEVEL]", "reads the log along",
      "  weirctl logs -f --level warning\nWhat is not read in time is dropped and counted.\n", 0, 0,
      " follow level ", "logs", logs_params, NULL},
+    {"access", NULL, "-f [--filter CONDITIONS]", "reads requests and connections along",
+     "  weirctl access -f --filter 'status>=500 route=app'\n"
+     "  weirctl access -f --filter 'path=/api/* duration_ms>250' --json\n"
+     "Conditions are those of log.access.exclude, and hold together; no file is needed, and the\n"
+     "access log may be off. What is not read in time is dropped and counted.\n",
+     0, 0, " follow filter ", "access", access_params, NULL},
     {"debug", NULL, "on|off [--for TIME]", "debug mode of all loops",
      "  weirctl debug on --for 10m\n", 1, 1, " for ", "debug", debug_params, print_debug},
     {"tasks", "ps", "[--tree] [--stack]", "tasks: who waits where",

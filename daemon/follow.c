@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `logs -f`: records go from the log's writer thread to clients that read along.
+ * `logs -f` and `access -f`: records go from the log's writer thread, or from the traffic loops that have
+ * them, to clients that read along.
  *
- *     writer thread ──▶ queue (bounded, a mutex) ──▶ control loop ──▶ each follower's socket
+ *     writer thread, loops ──▶ queue (bounded, a mutex) ──▶ control loop ──▶ each follower's socket
  *
  * Neither the log nor a loop waits for a follower: what does not fit is dropped and counted, and the
- * follower is told how much it missed. The sink stays for the life of the daemon once it was needed.
+ * follower is told how much it missed. The mutex is held for a few stores only. The log's sink stays for
+ * the life of the daemon once it was needed.
  */
 #include "config.h"
 
@@ -20,6 +22,7 @@
 struct record {
     struct record *next;
     int level;
+    uint64_t only; /* for the follower of this number; 0: whose level it has */
     size_t len;
     char text[];
 };
@@ -31,13 +34,18 @@ struct follower {
     json_t *id;
     int level;
     unsigned long long dropped;
+    /* Of the access log: */
+    uint64_t number; /* 0: of the log */
+    weir_access_follower *tap;
+    unsigned long long missed; /* atomic: what found no room in the queue */
 };
 
 struct follow {
     struct daemon *daemon;
     weir_log_sink *sink;
     struct follower *followers; /* control loop */
-    unsigned n_followers;       /* atomic */
+    unsigned n_followers;       /* of the log; atomic */
+    uint64_t last_number;
     pthread_mutex_t mutex;
     struct record *first, **last;
     size_t bytes;
@@ -67,8 +75,9 @@ static void tell(struct follower *follower, const struct record *record)
     char text[80];
     int n;
 
-    if (record->level < follower->level)
+    if (record->only != follower->number || record->level < follower->level)
         return;
+    follower->dropped += __atomic_exchange_n(&follower->missed, 0, __ATOMIC_RELAXED);
     if (follower->dropped) {
         n = snprintf(text, sizeof text, "{\"dropped\":%llu}", follower->dropped);
         if (!send_to(follower, text, (size_t)n))
@@ -94,7 +103,7 @@ static weir_error *hand_out(void *arg)
     follow->dropped = 0;
     pthread_mutex_unlock(&follow->mutex);
     for (struct follower *f = follow->followers; f; f = f->next)
-        f->dropped += dropped;
+        f->dropped += f->number ? 0 : dropped;
     for (; record; record = next) {
         struct follower *after;
 
@@ -108,36 +117,66 @@ static weir_error *hand_out(void *arg)
     return NULL;
 }
 
-/* The writer's thread: one record a call, as a line of JSON. */
-static void take(void *arg, int level, const char *lines, size_t len)
+/* Any thread. False: there was no room. */
+static bool put(struct follow *follow, struct record *record)
 {
-    struct follow *follow = arg;
-    struct record *record;
-    bool post = false;
+    bool fits, post = false;
 
-    if (!__atomic_load_n(&follow->n_followers, __ATOMIC_RELAXED))
-        return;
-    while (len && lines[len - 1] == '\n')
-        len--;
-    record = len ? malloc(sizeof *record + len) : NULL;
     pthread_mutex_lock(&follow->mutex);
-    if (!record || follow->bytes + len > QUEUE_BYTES) {
-        follow->dropped++;
-        free(record);
-    } else {
-        record->next = NULL;
-        record->level = level;
-        record->len = len;
-        memcpy(record->text, lines, len);
+    fits = follow->bytes + record->len <= QUEUE_BYTES;
+    if (fits) {
         *follow->last = record;
         follow->last = &record->next;
-        follow->bytes += len;
+        follow->bytes += record->len;
         post = !follow->posted;
         follow->posted = true;
     }
     pthread_mutex_unlock(&follow->mutex);
     if (post)
         weir_ignore(weir_loop_call_soon_threadsafe(follow->daemon->loop, hand_out, follow, NULL));
+    return fits;
+}
+
+static bool put_line(struct follow *follow, uint64_t only, int level, const char *line, size_t len)
+{
+    struct record *record = malloc(sizeof *record + len);
+
+    if (!record)
+        return false;
+    record->next = NULL;
+    record->level = level;
+    record->only = only;
+    record->len = len;
+    memcpy(record->text, line, len);
+    if (put(follow, record))
+        return true;
+    free(record);
+    return false;
+}
+
+/* The writer's thread: one record a call, as a line of JSON. */
+static void take(void *arg, int level, const char *lines, size_t len)
+{
+    struct follow *follow = arg;
+
+    if (!__atomic_load_n(&follow->n_followers, __ATOMIC_RELAXED))
+        return;
+    while (len && lines[len - 1] == '\n')
+        len--;
+    if (!len || put_line(follow, 0, level, lines, len))
+        return;
+    pthread_mutex_lock(&follow->mutex);
+    follow->dropped++;
+    pthread_mutex_unlock(&follow->mutex);
+}
+
+/* A traffic loop. */
+static void take_access(void *arg, const char *line, size_t len)
+{
+    struct follower *follower = arg;
+
+    if (!put_line(follower->follow, follower->number, WEIR_LOG_CRITICAL, line, len))
+        __atomic_add_fetch(&follower->missed, 1, __ATOMIC_RELAXED);
 }
 
 static weir_error *begin(struct daemon *daemon)
@@ -152,13 +191,6 @@ static weir_error *begin(struct daemon *daemon)
     follow->daemon = daemon;
     follow->last = &follow->first;
     pthread_mutex_init(&follow->mutex, NULL);
-    weir_error *error = weir_log_add_sink(take, follow, WEIR_LOG_JSON, &follow->sink);
-
-    if (error) {
-        pthread_mutex_destroy(&follow->mutex);
-        free(follow);
-        return error;
-    }
     the_follow = follow;
     return NULL;
 }
@@ -168,40 +200,83 @@ static void gone(void *arg)
     struct follower *follower = arg;
     struct follower **at = &follower->follow->followers;
 
+    if (follower->tap)
+        weir_host_unfollow_access(WEIR_TAKE(follower->tap));
     while (*at != follower)
         at = &(*at)->next;
     *at = follower->next;
-    __atomic_sub_fetch(&follower->follow->n_followers, 1, __ATOMIC_RELAXED);
+    if (!follower->number)
+        __atomic_sub_fetch(&follower->follow->n_followers, 1, __ATOMIC_RELAXED);
     json_decref(follower->id);
     control_release(follower->client);
     free(follower);
+}
+
+static weir_error *follower_new(struct daemon *daemon, struct control_client *client,
+                                struct follower **ret)
+{
+    struct follower *follower;
+
+    if (control_is_followed(client))
+        return weir_raise(WEIR_EBUSY, "this connection follows something already");
+    WEIR_TRY(begin(daemon));
+    follower = calloc(1, sizeof *follower);
+    if (!follower)
+        return weir_raise(WEIR_ENOMEM, "follower");
+    follower->follow = the_follow;
+    follower->client = client;
+    *ret = follower;
+    return NULL;
+}
+
+static void follower_join(struct follower *follower, json_t *take_id)
+{
+    follower->id = take_id;
+    follower->next = the_follow->followers;
+    the_follow->followers = follower;
+    control_on_gone(follower->client, gone, follower);
 }
 
 weir_error *follow_start(struct daemon *daemon, struct control_client *client, json_t *take_id,
                          int level)
 {
     struct follower *follower;
+    weir_error *error;
 
-    if (control_is_followed(client))
-        return weir_raise(WEIR_EBUSY, "this connection follows the log already");
-    WEIR_TRY(begin(daemon));
-    follower = calloc(1, sizeof *follower);
-    if (!follower)
-        return weir_raise(WEIR_ENOMEM, "follower");
-    *follower = (struct follower){.next = the_follow->followers,
-                                  .follow = the_follow,
-                                  .client = client,
-                                  .id = take_id,
-                                  .level = level};
-    the_follow->followers = follower;
+    WEIR_TRY(follower_new(daemon, client, &follower));
+    error = the_follow->sink
+                ? NULL
+                : weir_log_add_sink(take, the_follow, WEIR_LOG_JSON, &the_follow->sink);
+    if (error) {
+        free(follower);
+        return error;
+    }
+    follower->level = level;
     __atomic_add_fetch(&the_follow->n_followers, 1, __ATOMIC_RELAXED);
-    control_on_gone(client, gone, follower);
+    follower_join(follower, take_id);
+    return NULL;
+}
+
+weir_error *follow_access(struct daemon *daemon, struct control_client *client, json_t *take_id,
+                          const char *filter)
+{
+    struct follower *follower;
+    weir_error *error;
+
+    WEIR_TRY(follower_new(daemon, client, &follower));
+    follower->number = ++the_follow->last_number;
+    error = weir_host_follow_access(filter, take_access, follower, &follower->tap);
+    if (error) {
+        free(follower);
+        return error;
+    }
+    follower_join(follower, take_id);
     return NULL;
 }
 
 void follow_end(void)
 {
-    if (the_follow)
+    if (the_follow && the_follow->sink)
         weir_log_remove_sink(the_follow->sink);
 }
 

@@ -194,6 +194,20 @@ static void call_logs(struct control_client *client, json_t *take_id, json_t *ta
         method_fail(client, take_id, error);
 }
 
+static void call_access(struct control_client *client, json_t *take_id, json_t *take_params)
+{
+    const json_t *filter = json_object_get(take_params, "filter");
+    weir_error *error;
+
+    if (filter && !json_is_string(filter))
+        error = weir_raise(WEIR_EINVAL, "filter is a text, as status>=500 route=app");
+    else
+        error = follow_access(control_daemon(client), client, take_id, json_string_value(filter));
+    json_decref(take_params);
+    if (error)
+        method_fail(client, take_id, error);
+}
+
 /* reopen, stop */
 
 static void call_reopen(struct control_client *client, json_t *take_id, json_t *take_params)
@@ -275,6 +289,7 @@ static const struct method {
     {"log.level", WEIR_HOST_OPERATOR, true, call_log_level},
     {"debug", WEIR_HOST_OPERATOR, true, call_debug},
     {"logs", WEIR_HOST_OPERATOR, false, call_logs},
+    {"access", WEIR_HOST_OPERATOR, false, call_access},
     {"drain", WEIR_HOST_OPERATOR, true, call_drain},
     {"reload", WEIR_HOST_OPERATOR, true, call_reload},
     {"rollback", WEIR_HOST_OPERATOR, true, call_rollback},

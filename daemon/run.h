@@ -105,6 +105,9 @@ void temporary_free(struct daemon *daemon);
 /* follow.c */
 weir_error *follow_start(struct daemon *daemon, struct control_client *client, json_t *take_id,
                          int level) WEIR_MUST_USE;
+/* Records of the access log; `filter` NULL: all. */
+weir_error *follow_access(struct daemon *daemon, struct control_client *client, json_t *take_id,
+                          const char *filter) WEIR_MUST_USE;
 /* No client is left; then what the loop may still have been told can go when it is closed. */
 void follow_end(void);
 void follow_free(void);

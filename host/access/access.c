@@ -25,9 +25,14 @@ struct access_change {
     bool made; /* the file was not there before */
 };
 
-bool weir__access_on(void)
+static bool is_written(void)
 {
     return atomic_load_explicit(&current, memory_order_relaxed) != NULL;
+}
+
+bool weir__access_on(void)
+{
+    return is_written() || weir__access_tapped();
 }
 
 /* Terminals are looked at, servers are not. */
@@ -112,7 +117,7 @@ weir_error *weir__access_apply(const struct access_config *config)
 
 weir_error *weir__access_reopen(void)
 {
-    return weir__access_on() ? weir__access_writer_reopen() : NULL;
+    return is_written() ? weir__access_writer_reopen() : NULL;
 }
 
 void weir__access_shutdown(weir_duration limit)
@@ -137,11 +142,31 @@ static const struct access_program *begin_reading(struct access_ring *ring)
     return program;
 }
 
+static void ask_tls(struct access_entry *entry)
+{
+    if (entry->transport)
+        (void)weir_transport_tls_info(entry->transport, &entry->tls);
+}
+
+static void write_record(struct access_ring *ring, struct access_entry *entry)
+{
+    const struct access_program *program = begin_reading(ring);
+
+    if (program && program->wants_tls)
+        ask_tls(entry);
+    if (program && weir__access_program_wants(program, entry, &ring->random)) {
+        size_t len = weir__access_format(program, entry, ring->line, sizeof ring->line);
+
+        (void)weir__access_ring_put(ring, ring->line, len);
+        weir__access_writer_poke(ring);
+    }
+    atomic_store_explicit(&ring->reading, NULL, memory_order_release);
+}
+
 void weir__access_record(const char *listener, weir_transport *transport,
                          const weir_access_record *record)
 {
     struct access_ring *ring = weir__access_ring();
-    const struct access_program *program;
     struct access_entry entry;
     struct timespec now;
 
@@ -149,25 +174,19 @@ void weir__access_record(const char *listener, weir_transport *transport,
         atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
         return;
     }
-    program = begin_reading(ring);
-    if (program) {
-        clock_gettime(CLOCK_REALTIME, &now);
-        entry = (struct access_entry){.listener = listener,
-                                      .transport = transport,
-                                      .record = record,
-                                      .wall_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
-                                      .stamps = &ring->stamps,
-                                      .scratch = ring->scratch};
-        if (program->wants_tls && transport)
-            (void)weir_transport_tls_info(transport, &entry.tls);
-        if (weir__access_program_wants(program, &entry, &ring->random)) {
-            size_t len = weir__access_format(program, &entry, ring->line, sizeof ring->line);
-
-            (void)weir__access_ring_put(ring, ring->line, len);
-            weir__access_writer_poke(ring);
-        }
+    clock_gettime(CLOCK_REALTIME, &now);
+    entry = (struct access_entry){.listener = listener,
+                                  .transport = transport,
+                                  .record = record,
+                                  .wall_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
+                                  .stamps = &ring->stamps,
+                                  .scratch = ring->scratch};
+    if (is_written())
+        write_record(ring, &entry);
+    if (weir__access_tapped()) {
+        ask_tls(&entry);
+        weir__access_tap(ring, &entry);
     }
-    atomic_store_explicit(&ring->reading, NULL, memory_order_release);
 }
 
 uint64_t weir__access_records(void)

@@ -11,6 +11,7 @@
  *   ring.c      what a thread has said and the writer has not written
  *   writer.c    the thread that writes, and the output
  *   access.c    which program is in force; a record on its way
+ *   tap.c       who reads along
  *
  * It is one for the process: a reload replaces the program, never the rings.
  */
@@ -25,7 +26,7 @@
 
 #include "host/access/line.h"
 
-#define ACCESS_RING_SIZE ((size_t)256 * 1024) /* of each thread; a power of two */
+#define ACCESS_RING_SIZE ((size_t)1024 * 1024) /* of each thread; a power of two */
 #define ACCESS_LINE_MAX  ((size_t)96 * 1024)  /* every text at its longest */
 #define ACCESS_VALUE_MAX ((size_t)4096)       /* bytes of one value, escaped */
 
@@ -166,11 +167,14 @@ bool weir__access_program_wants(const struct access_program *program, struct acc
 size_t weir__access_format(const struct access_program *program, struct access_entry *entry,
                            char *buffer, size_t size);
 
+struct access_taps;
+
 /* Rings. */
 struct access_ring {
     struct access_ring *next; /* never unlinked */
     atomic_int state;
     _Atomic(const struct access_program *) reading; /* what its thread formats with now */
+    _Atomic(const struct access_taps *) tapping;    /* whom it tells now */
     _Atomic(uint64_t) head;                         /* bytes put in; the producer's */
     _Atomic(uint64_t) tail;                         /* bytes written out; the writer's */
     _Atomic(uint64_t) records, dropped;             /* put in; did not fit */
@@ -187,6 +191,10 @@ struct access_ring *weir__access_rings(void);
 /* False: it did not fit, and is counted. */
 bool weir__access_ring_put(struct access_ring *ring, const char *line, size_t len);
 static inline uint64_t weir__access_ring_used(struct access_ring *ring);
+
+/* tap.c: somebody reads along; tells them, in the thread of the record. */
+bool weir__access_tapped(void);
+void weir__access_tap(struct access_ring *ring, struct access_entry *entry);
 
 /* The writer. */
 /* Where lines go. Errors: of open(). `output` as in the settings. */

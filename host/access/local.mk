@@ -12,4 +12,5 @@ libweir_host_core_la_SOURCES += \
 	host/access/options.c \
 	host/access/program.c \
 	host/access/ring.c \
+	host/access/tap.c \
 	host/access/writer.c

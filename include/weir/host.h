@@ -164,6 +164,18 @@ WEIR_PUBLIC weir_error *weir_host_apply(weir_host *host) WEIR_MUST_USE;
 /** Opens the files of the log and of the access log again, after they were moved away. On failure the
  *  old ones stay in use. */
 WEIR_PUBLIC weir_error *weir_host_reopen(weir_host *host) WEIR_MUST_USE;
+
+typedef struct weir_access_follower weir_access_follower;
+/** Reads the access log along, whatever its format is and though it be off: from now on `take` gets each
+ *  record that `filter` lets through ("status>=500 route=app"; NULL: all) as a line of JSON without its
+ *  end, in the thread that has it: a traffic loop, for which nothing must block. Followers begin and end
+ *  one at a time, on one thread.
+ *  Errors: WEIR_EINVAL the filter is none, and why; WEIR_ENOMEM. */
+WEIR_PUBLIC weir_error *
+weir_host_follow_access(const char *filter, void (*take)(void *arg, const char *line, size_t len),
+                        void *arg, weir_access_follower **ret) WEIR_MUST_USE;
+/** `take` is called no more when this returns. */
+WEIR_PUBLIC void weir_host_unfollow_access(weir_access_follower *take_follower);
 /**
  * Starts the traffic loops, each in a thread of its own, and returns when all of them serve; logs
  * a line for each listener. Blocks for milliseconds. `control` is the loop of this thread.

@@ -9,13 +9,16 @@ a file that is moved away.
 import json
 import os
 import re
+import select
 import shlex
 import signal
 import socket
+import subprocess
 import threading
 
 from harness import (Certificates, RawClient, ScriptedOrigin, Weir, app, cases, chain, config, http_listener, ok_response,
                      proxy, request, respond, run, tcp_listener, upstream, wait_until, weir_check, weirctl)
+from harness.weir import variables
 from harness.config import to_yaml
 from test_plugin_build import pkg_config
 
@@ -355,7 +358,7 @@ def test_full_disk_fails_no_request_and_is_told_once(env):
     log, port = Log(env), env.port()
     log.settings["log"]["access"]["output"] = "/dev/full"
     weir, admin = with_metrics(env, port, log)
-    load(port, env, 1600)
+    load(port, env, 2400)
     weir.wait_line("the access log cannot be written to /dev/full: No space left on device")
     dropped = metric(env, admin, "weir_access_dropped_total")
     assert dropped > 500, dropped
@@ -490,6 +493,103 @@ def test_rollback_to_a_file_that_cannot_be_opened_is_rejected(env):
     assert weirctl(env, weir, "rollback")[0] == 0
     client.ask("GET", "/back")
     assert old.record()["path"] == "/back"
+
+
+def follow(env, weir, **params):
+    """A connection to the control socket that follows, and its lines; the daemon has begun when this returns."""
+    conn = socket.socket(socket.AF_UNIX)
+    env.defer(conn.close)
+    conn.settimeout(30)
+    conn.connect(str(weir.control))
+    reader = conn.makefile("r")
+    env.defer(reader.close)
+    reader.readline()
+    conn.sendall(json.dumps({"id": 1, "method": "access", "params": params}).encode() + b"\n")
+    conn.sendall(b'{"id":2,"method":"health"}\n')
+    answer = json.loads(reader.readline())
+    assert answer["id"] == 2 or "error" in answer, answer
+    return conn, reader, answer
+
+
+def test_access_is_followed_by_condition_though_the_log_is_off(env):
+    port = env.port()
+    weir = Weir(env, config({"web": http_listener(port, [respond(200, "x")])}, log={"access": "off"}))
+    wait_until(weir.control.exists, "the control socket")
+    client = RawClient(env, port)
+    _, some, _ = follow(env, weir, filter="path=/b*")
+    _, every, _ = follow(env, weir)
+    for path in ("/a", "/b1", "/c", "/b2"):
+        client.ask("GET", path)
+    records = [json.loads(some.readline())["record"] for _ in range(2)]
+    assert [r["path"] for r in records] == ["/b1", "/b2"], records
+    expect(records[0], method="GET", status=200, outcome="ok", listener="web", client_ip="127.0.0.1")
+    assert [json.loads(every.readline())["record"]["path"] for _ in range(4)] == ["/a", "/b1", "/c", "/b2"]
+    error = follow(env, weir, filter="stauts>=500")[2]["error"]
+    assert error["exit"] == 64 and "there is no field `stauts`" in error["message"], error
+
+
+def test_followers_come_and_go_under_load(env):
+    log, port = Log(env), env.port()
+    weir = Weir(env, chain(config({"web": http_listener(port, [respond(200, "x")])}), log.settings))
+    wait_until(weir.control.exists, "the control socket")
+    stop = threading.Event()
+
+    def come_and_go():
+        while not stop.is_set():
+            conn, reader, _ = follow(env, weir, filter="status=200")
+            assert json.loads(reader.readline())["record"]["status"] == 200
+            reader.close()
+            conn.close()
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    load(port, env, 3000)
+    stop.set()
+    RawClient(env, port).ask("GET", "/last")  # for the one that waits
+    client = RawClient(env, port)
+    while thread.is_alive():
+        client.ask("GET", "/last")
+        thread.join(0.05)
+    weir.stop()
+    assert log.text().count('"path":"/last"') < len(log.text().splitlines()) >= 3000
+
+
+def test_follower_that_does_not_read_is_told_what_it_missed(env):
+    port = env.port()
+    weir = Weir(env, config({"web": http_listener(port, [respond(200, "x")])}, log={"access": "off"}))
+    wait_until(weir.control.exists, "the control socket")
+    conn, reader, _ = follow(env, weir)
+    client, path, sent = RawClient(env, port), "/" + "x" * 3000, 0
+    for _ in range(3000):
+        assert client.ask("GET", path).status == 200
+        sent += 1
+    read, dropped = 0, 0
+    while not dropped:  # what it missed is said in front of what it gets next
+        client.ask("GET", "/more")
+        sent += 1
+        while not dropped and (read < 100 or select.select([conn], [], [], 0)[0]):
+            record = json.loads(reader.readline())["record"]
+            dropped += record.get("dropped", 0)
+            read += "path" in record
+    assert 0 < dropped < sent and read + dropped <= sent, (read, dropped, sent)
+
+
+def test_weirctl_shows_a_line_for_each(env):
+    port = env.port()
+    weir = Weir(env, config({"web": http_listener(port, [respond(404, "x")])}, log={"access": "off"}))
+    wait_until(weir.control.exists, "the control socket")
+    argv = [env.options.weir.parent / "weirctl", "--socket", weir.control, "access", "-f", "--filter", "status=404"]
+    follower = subprocess.Popen([str(a) for a in argv], stdout=subprocess.PIPE, text=True, env=variables(env.options))
+    env.defer(lambda: (follower.kill(), follower.wait(), follower.stdout.close()))
+    client = RawClient(env, port)
+
+    def look():  # until one comes after the follower was there
+        client.ask("GET", "/seen?x=1")
+        return select.select([follower.stdout], [], [], 0.05)[0]
+    wait_until(look, "a line")
+    line = follower.stdout.readline()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3} 127\.0\.0\.1 GET \S*/seen 404 ok \d+\.\d ms - -\n", line), line
+    status, out, err = weirctl(env, weir, "access")
+    assert status == 64 and "access -f" in err, (status, out, err)
 
 
 def test_one_line_each_under_load(env):
