@@ -164,6 +164,21 @@ static bool keep_proxy(weir_transport *t, struct proxy_info *take_proxy)
     return true;
 }
 
+/* In the block of each connection. */
+static size_t room_of(const weir_server *server, const struct sockaddr *peer)
+{
+    const weir_protocol *protocol = server->protocol;
+    size_t room = server->options.room;
+
+    if (protocol->size >= offsetof(weir_protocol, room) + sizeof(protocol->room))
+        room += protocol->room;
+    if (peer->sa_family == AF_INET)
+        room += PEER_NAME_ROOM_V4;
+    else if (peer->sa_family == AF_INET6)
+        room += PEER_NAME_ROOM_V6;
+    return room;
+}
+
 void weir__server_take(weir_server *server, int fd, const struct sockaddr *peer, socklen_t length,
                        struct proxy_info *take_proxy)
 {
@@ -176,6 +191,7 @@ void weir__server_take(weir_server *server, int fd, const struct sockaddr *peer,
         .peer_length = length,
         .site = server->file.site,
         .nagle = server->nagle,
+        .room = room_of(server, peer),
         .state = server->options.tls ? TRANSPORT_HANDSHAKE : TRANSPORT_CONNECTING,
     };
     char name[ADDRESS_NAME_MAX];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The life of a transport: one allocation with the protocol's state in it, a table of states, and
- * the two phases of its end. Losing it closes the descriptor and drops what was queued at once, so
+ * The life of a transport: one allocation with the protocol's state in it, and with room for what
+ * others will want to keep (weir_transport_room()); a table of states, and the two phases of its end. Losing it closes the descriptor and drops what was queued at once, so
  * that nothing more can happen; connection_lost comes from the loop, alone and last, however deep in
  * callbacks the loss was found. The loop's reference keeps the memory up to there.
  */
@@ -39,7 +39,10 @@ static const uint8_t followers[] = {
 };
 #undef S
 
-WEIR_STATIC_ASSERT(sizeof(struct weir_transport) <= 416, "an idle connection stays small");
+WEIR_STATIC_ASSERT(offsetof(struct weir_transport, peer) <= 360, "an idle connection stays small");
+
+#define STATE_ALIGNMENT   16
+#define ALIGNED(size, to) (((size) + (to)-1) & ~((size_t)(to)-1))
 
 static weir_transport *transport_of(struct io_file *file)
 {
@@ -114,15 +117,56 @@ static const weir_protocol *calls_of(const weir_protocol *protocol)
     return protocol->serve ? &weir__stream_protocol : protocol;
 }
 
-static void set_peer(weir_transport *t, const struct sockaddr *peer, socklen_t length)
+/* Of what is kept of an address: all of it for IP, else the family. */
+static size_t peer_size(const struct sockaddr *peer, socklen_t length)
 {
-    if (!peer || length < sizeof(sa_family_t))
-        return;
-    t->peer.any.sa_family = peer->sa_family;
-    if (peer->sa_family == AF_INET && length >= sizeof(t->peer.in))
-        memcpy(&t->peer.in, peer, sizeof(t->peer.in));
-    else if (peer->sa_family == AF_INET6 && length >= sizeof(t->peer.in6))
-        memcpy(&t->peer.in6, peer, sizeof(t->peer.in6));
+    if (peer && peer->sa_family == AF_INET && length >= sizeof(struct sockaddr_in))
+        return sizeof(struct sockaddr_in);
+    if (peer && peer->sa_family == AF_INET6 && length >= sizeof(struct sockaddr_in6))
+        return sizeof(struct sockaddr_in6);
+    return sizeof(sa_family_t);
+}
+
+void *weir__transport_room(weir_transport *t, size_t size, size_t alignment)
+{
+    size_t at = ALIGNED(t->room_at, alignment);
+
+    if (at > t->room_end || size > t->room_end - at)
+        return NULL;
+    t->room_at = (uint16_t)(at + size);
+    return (char *)t + at;
+}
+
+void *weir_transport_room(weir_transport *t, size_t size)
+{
+    weir_check(t, TRANSPORT_MAGIC);
+    return transport_allows(t) ? weir__transport_room(t, size, sizeof(uint64_t)) : NULL;
+}
+
+bool weir__transport_in_block(const weir_transport *t, const void *memory)
+{
+    return (uintptr_t)memory - (uintptr_t)t < t->room_end;
+}
+
+/* The struct, the peer's address, the protocol's state, and room for who comes later. */
+static weir_transport *new_block(const struct transport_new *options)
+{
+    size_t address = peer_size(options->peer, options->peer_length);
+    size_t state_at = ALIGNED(offsetof(weir_transport, peer) + address, STATE_ALIGNMENT);
+    size_t room_at = state_at + state_size_of(options->protocol);
+    size_t room_end = room_at + options->room;
+    weir_transport *t = weir__calloc(1, room_end);
+
+    if (!t)
+        return NULL;
+    if (options->peer && options->peer_length >= sizeof(sa_family_t))
+        memcpy(&t->peer, options->peer, address);
+    t->state = (char *)t + state_at;
+    if (room_end <= UINT16_MAX) {
+        t->room_at = (uint16_t)room_at;
+        t->room_end = (uint16_t)room_end;
+    }
+    return t;
 }
 
 static void set_no_delay(const weir_transport *t)
@@ -135,12 +179,10 @@ static void set_no_delay(const weir_transport *t)
 
 weir_error *weir__transport_new(const struct transport_new *options, weir_transport **ret)
 {
-    size_t state_size = state_size_of(options->protocol);
     struct net *net = options->net;
-    weir_transport *t;
+    weir_transport *t = new_block(options);
     weir_error *error;
 
-    t = weir__calloc(1, sizeof(*t) + state_size);
     if (!t)
         return weir_raise(WEIR_ENOMEM, "transport");
     t->magic = TRANSPORT_MAGIC;
@@ -148,7 +190,6 @@ weir_error *weir__transport_new(const struct transport_new *options, weir_transp
     t->net = weir__net_ref(net);
     t->protocol = options->protocol;
     t->calls = calls_of(options->protocol);
-    t->state = t->embedded_state;
     t->config = options->config;
     t->queue_end = &t->queue;
     t->high = WRITE_HIGH_DEFAULT;
@@ -157,7 +198,6 @@ weir_error *weir__transport_new(const struct transport_new *options, weir_transp
     t->status = (uint8_t)options->state;
     weir__timer_init(&t->timer, weir__transport_run_deferred, options->site);
     list_init(&t->link);
-    set_peer(t, options->peer, options->peer_length);
     io_file_init(&t->file, &transport_file_ops, options->fd, options->site);
     error = net->io->ops->add(net->io, &t->file);
     if (error) {
@@ -177,19 +217,29 @@ weir_error *weir__transport_new(const struct transport_new *options, weir_transp
     return NULL;
 }
 
+static void *new_state(weir_transport *t, size_t size)
+{
+    struct old_state *state =
+        weir__transport_extra(t) ? weir__calloc(1, sizeof(*state) + size) : NULL;
+
+    if (!state)
+        return NULL;
+    state->next = t->extra->states;
+    t->extra->states = state;
+    return state->data;
+}
+
 weir_error *weir__transport_install(weir_transport *t, const weir_protocol *protocol,
                                     const void *config)
 {
     size_t size = state_size_of(protocol);
-    struct old_state *state = size ? weir__calloc(1, sizeof(*state) + size) : NULL;
+    void *state = size ? weir__transport_room(t, size, STATE_ALIGNMENT) : t->state;
 
-    if (size && !state)
+    if (!state)
+        state = new_state(t, size);
+    if (!state)
         return weir_raise(WEIR_ENOMEM, "protocol state");
-    if (state) {
-        state->next = t->states;
-        t->states = state;
-    }
-    t->state = state ? state->data : (void *)t->embedded_state;
+    t->state = state;
     t->protocol = protocol;
     t->calls = calls_of(protocol);
     t->config = config;
@@ -431,10 +481,10 @@ weir_transport *weir_transport_ref(weir_transport *t)
 
 static void free_states(weir_transport *t)
 {
-    while (t->states) {
-        struct old_state *state = t->states;
+    while (t->extra && t->extra->states) {
+        struct old_state *state = t->extra->states;
 
-        t->states = state->next;
+        t->extra->states = state->next;
         weir__free(state);
     }
 }
@@ -470,7 +520,8 @@ void weir_transport_unref(weir_transport *t)
     weir__tls_free(t->tls);
     free_states(t);
     weir__transport_extra_free(t);
-    weir__free(t->peer_name);
+    if (!weir__transport_in_block(t, t->peer_name))
+        weir__free(t->peer_name);
     weir__server_release(t->server);
     weir__net_unref(t->net);
     weir_magic_clear(t);

@@ -72,7 +72,8 @@ struct transport_extra {
     struct timer idle;
     weir_duration idle_limit;
     weir_transport *transport;
-    struct list tasks; /* of weir_transport_spawn() */
+    struct list tasks;        /* of weir_transport_spawn() */
+    struct old_state *states; /* of protocols that set_protocol brought, newest first */
     char *local_name;
     struct proxy_info *proxy; /* the header that it began with */
     weir_backtrace *created;  /* debug mode */
@@ -83,6 +84,11 @@ struct peer_name {
     uint8_t ip_at, ip_len;
     char text[];
 };
+
+/* Room for that of nearly every peer of the family. */
+#define PEER_NAME_ROOM_V4 (sizeof(struct peer_name) + sizeof("255.255.255.255:65535"))
+#define PEER_NAME_ROOM_V6 \
+    (sizeof(struct peer_name) + sizeof("[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"))
 
 struct weir_transport {
     uint32_t magic;
@@ -103,7 +109,6 @@ struct weir_transport {
     struct input *input;
     struct tls_engine *tls;
     struct transport_extra *extra;
-    struct old_state *states; /* of protocols that set_protocol brought, newest first */
     struct peer_name *peer_name;
     weir_server *server;
 
@@ -119,7 +124,7 @@ struct weir_transport {
     int64_t last_activity;
     uint64_t id, received, sent;
     uint32_t high, low, hard;
-    union address_small peer;
+    uint16_t room_at, room_end; /* from the struct's beginning, what is free; 0: none */
     unsigned short corks;
     unsigned short entries; /* in the queue */
     uint8_t status;         /* enum transport_state */
@@ -143,7 +148,8 @@ struct weir_transport {
     bool owned : 1;    /* a process's pipe: the process is what is left unclosed */
     bool timed : 1;    /* a deadline is set */
     bool soon : 1;     /* its queue goes when the loop has delivered what has come */
-    void *embedded_state[] __attribute__((aligned(16)));
+    /* The last, for the block goes on, with the protocol's state, where this family's address ends. */
+    union address_small peer;
 };
 
 /* Life (transport.c) */
@@ -156,6 +162,7 @@ struct transport_new {
     const struct sockaddr *peer; /* may be NULL */
     socklen_t peer_length;
     const weir_site *site;
+    size_t room;
     enum transport_state state; /* to begin in */
     bool nagle;                 /* TCP_NODELAY stays off */
 };
@@ -163,6 +170,9 @@ struct transport_new {
 /* One reference, the loop's, given back after connection_lost. Registered with the backend. */
 weir_error *weir__transport_new(const struct transport_new *options,
                                 weir_transport **ret) WEIR_MUST_USE;
+/* From the block, zeroed; NULL when there is too little left. */
+void *weir__transport_room(weir_transport *t, size_t size, size_t alignment);
+bool weir__transport_in_block(const weir_transport *t, const void *memory);
 /* Makes room for the protocol's state and decides whose callbacks run. */
 weir_error *weir__transport_install(weir_transport *t, const weir_protocol *protocol,
                                     const void *config) WEIR_MUST_USE;

@@ -133,7 +133,9 @@ static const struct peer_name *keep_name(weir_transport *t, const char *text, sa
 {
     size_t size = strlen(text) + 1;
 
-    t->peer_name = weir__calloc(1, sizeof(*t->peer_name) + size);
+    t->peer_name = weir__transport_room(t, sizeof(*t->peer_name) + size, 1);
+    if (!t->peer_name)
+        t->peer_name = weir__calloc(1, sizeof(*t->peer_name) + size);
     if (!t->peer_name)
         return NULL;
     memcpy(t->peer_name->text, text, size);
@@ -291,6 +293,12 @@ void weir_transport_set_context(weir_transport *t, void *context, weir_drop_fn d
         t->context_drop(t->context);
     t->context = context;
     t->context_drop = drop;
+}
+
+void *weir_transport_context_of(const weir_transport *t, weir_drop_fn drop)
+{
+    weir_check(t, TRANSPORT_MAGIC);
+    return t->context_drop == drop ? t->context : NULL;
 }
 
 void *weir_transport_context(const weir_transport *t)

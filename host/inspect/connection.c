@@ -35,7 +35,8 @@ void weir__connection_record(const struct connection *connection, weir_listener 
         .reason = reason,
         .bytes_in = weir_transport_bytes_received(transport),
         .bytes_out = weir_transport_bytes_sent(transport),
-        .duration_ns = weir_loop_time(weir_transport_loop(transport)).ns - connection->since,
+        .duration_ns =
+            weir__connection_age(connection, weir_loop_time(weir_transport_loop(transport)).ns),
     };
 
     weir_listener_record(listener, transport, &record);
@@ -111,7 +112,6 @@ static weir_error *go_on(struct looking *looking, enum inspect_end end, weir_sli
     looking->inspection.facts.end = end;
     error = weir__connection_know(connection, &looking->inspection.facts);
     if (!error) {
-        connection->on_drain = NULL;
         error = weir__connection_begin(connection, listener, rest);
     }
     forget(looking);
@@ -202,9 +202,9 @@ static weir_error *reply(void *arg, weir_slice data)
 }
 
 /* Only those that have said nothing yet. */
-static void drain(weir_transport *transport, void *arg)
+static void drain(weir_transport *transport, void *state)
 {
-    struct looking *looking = arg;
+    struct looking *looking = state;
 
     (void)transport;
     if (looking->listener && !looking->len)
@@ -234,7 +234,6 @@ static weir_error *connection_made(weir_transport *transport, void *state, const
     weir_timer_init(&looking->timer, weir_transport_loop(transport), timed_out, looking);
     if (listener->inspect->timeout.ns)
         weir_timer_start(&looking->timer, listener->inspect->timeout);
-    weir_listener_on_drain(transport, drain, looking);
     return NULL;
 }
 
@@ -257,4 +256,5 @@ const weir_protocol weir__inspect_protocol = {
     .data_received = data_received,
     .eof_received = eof_received,
     .connection_lost = connection_lost,
+    .drain = drain,
 };

@@ -23,14 +23,12 @@ struct handing_over {
     weir_listener *listener; /* NULL: it is over */
 };
 
-static void move(struct connection *connection, struct slot *slot, struct slot_loop *local)
+static void move(struct connection *connection, struct slot_loop *local)
 {
     HOST_COUNT(connection->local->counters.open, -1);
-    __atomic_sub_fetch(&connection->slot->open, 1, __ATOMIC_RELAXED);
+    __atomic_sub_fetch(&connection->local->slot->open, 1, __ATOMIC_RELAXED);
     hlist_remove(&connection->link);
-    connection->slot = slot;
     connection->local = local;
-    connection->on_drain = NULL;
     hlist_append(&local->connections, &connection->link);
     HOST_COUNT(local->counters.accepted, 1);
     HOST_COUNT(local->counters.open, 1);
@@ -120,12 +118,12 @@ weir_error *weir_listener_hand_over(weir_transport *transport, const weir_handof
     if (!listener)
         return weir_raise(WEIR_ECLOSED, "listener `%s` is gone", config->name);
     if (connection->handoffs >= HANDOFFS_MAX)
-        return weir_raise(WEIR_ELIMIT, "handed over %u times", connection->handoffs);
+        return weir_raise(WEIR_ELIMIT, "handed over %u times", (unsigned)connection->handoffs);
     if (listener->tls && weir_transport_tls_info(transport, &tls))
         return weir_raise(WEIR_EINVALSTATE, "listener `%s` would put TLS into TLS", config->name);
     WEIR_TRY(weir__slot_admit(config->slot, local));
     connection->handoffs++;
-    move(connection, config->slot, local);
+    move(connection, local);
     weir__connection_pin(connection, listener);
     error = listener->tls ? begin_tls(connection, listener) : begin(connection, listener);
     return error;

@@ -22,7 +22,9 @@
 #include "host/inspect/inspect.h"
 #include "host/plugin/plugin.h"
 
-const char weir__connection_kind = 0;
+#define SINCE_MAX ((UINT64_C(1) << 54) - 1)
+
+_Static_assert(sizeof(struct connection) <= 56, "an idle connection stays small");
 
 struct slot_spec {
     const char *name;
@@ -40,6 +42,8 @@ static weir_error *slot_make(void *state, void *arg)
         return weir_raise(WEIR_ENOMEM, "listener");
     slot->n_loops = spec->n_loops;
     slot->limit = spec->limit;
+    for (unsigned i = 0; i < spec->n_loops; i++)
+        slot->loops[i].slot = slot;
     for (unsigned i = 0; i < spec->n_loops; i++)
         hlist_init(&slot->loops[i].connections);
     for (unsigned i = 0; i < spec->n_loops; i++)
@@ -270,7 +274,7 @@ static void unuse(weir_listener *listener, unsigned loop)
 
 void weir__connection_pin(struct connection *connection, weir_listener *listener)
 {
-    unsigned loop = (unsigned)(connection->local - connection->slot->loops);
+    unsigned loop = (unsigned)(connection->local - connection->local->slot->loops);
     weir_listener *before = connection->part;
 
     connection->part = listener;
@@ -288,18 +292,20 @@ static void connection_drop(void *context)
 {
     struct connection *connection = context;
     struct listener_counters *counters = &connection->local->counters;
+    struct slot *slot = connection->local->slot;
 
     hlist_remove(&connection->link);
     HOST_COUNT(counters->open, -1);
     HOST_COUNT(counters->bytes_in, weir_transport_bytes_received(connection->transport));
     HOST_COUNT(counters->bytes_out, weir_transport_bytes_sent(connection->transport));
-    __atomic_sub_fetch(&connection->slot->limit->open, 1, __ATOMIC_RELAXED);
-    __atomic_sub_fetch(&connection->slot->open, 1, __ATOMIC_RELAXED);
+    __atomic_sub_fetch(&slot->limit->open, 1, __ATOMIC_RELAXED);
+    __atomic_sub_fetch(&slot->open, 1, __ATOMIC_RELAXED);
     if (connection->facts)
         weir__facts_free(connection->facts);
     free(connection->facts);
     weir__connection_pin(connection, NULL);
-    free(connection);
+    if (connection->alone)
+        free(connection);
 }
 
 static void complain_of_limit(struct slot *slot)
@@ -333,6 +339,20 @@ static weir_error *refuse(struct slot *slot, struct slot_loop *local, weir_trans
                            (int64_t)slot->limit->limit);
 }
 
+static struct connection *new_connection(weir_transport *transport)
+{
+    struct connection *connection = weir_transport_room(transport, sizeof *connection);
+    bool alone = !connection;
+
+    if (alone)
+        connection = calloc(1, sizeof *connection);
+    if (!connection)
+        return NULL;
+    connection->transport = transport;
+    connection->alone = alone;
+    return connection;
+}
+
 static weir_error *accepted(weir_transport *transport, const weir_protocol **protocol,
                             const void **config, void *arg)
 {
@@ -355,18 +375,15 @@ static weir_error *accepted(weir_transport *transport, const weir_protocol **pro
     error = weir__slot_admit(slot, local);
     if (error)
         weir__record_refused(slot, transport);
-    connection = error ? NULL : calloc(1, sizeof *connection);
+    connection = error ? NULL : new_connection(transport);
     if (!connection) {
         __atomic_sub_fetch(&slot->limit->open, 1, __ATOMIC_RELAXED);
         if (!error)
             __atomic_sub_fetch(&slot->open, 1, __ATOMIC_RELAXED);
         return error ? error : weir_raise(WEIR_ENOMEM, "connection");
     }
-    connection->kind = &weir__connection_kind;
-    connection->transport = transport;
-    connection->slot = slot;
     connection->local = local;
-    connection->since = weir_loop_time(traffic->loop).ns;
+    connection->since_us = (uint64_t)(weir_loop_time(traffic->loop).ns / 1000) & SINCE_MAX;
     hlist_append(&local->connections, &connection->link);
     HOST_COUNT(local->counters.accepted, 1);
     HOST_COUNT(local->counters.open, 1);
@@ -448,6 +465,7 @@ weir_error *weir__listener_serve(weir_listener *listener, size_t index, struct t
                                    .max_handshakes_per_address =
                                        listener->max_handshakes_per_address,
                                    .handshake_over = weir__listener_handshake_over,
+                                   .room = sizeof(struct connection),
                                    .has_enough = listener->slot->n_loops > 1 ? has_enough : NULL};
 
     if (listener->addresses[index].redirects) {
@@ -472,14 +490,15 @@ void weir__slot_drain(struct slot *slot, struct traffic *traffic)
     hlist_splice(&waiting, &local->connections);
     while (!hlist_empty(&waiting)) {
         struct connection *connection = HLIST_ENTRY(waiting.next, struct connection, link);
-        void (*fn)(weir_transport *, void *) = connection->on_drain;
+        weir_transport *transport = connection->transport;
+        const weir_protocol *protocol = weir_transport_protocol(transport);
 
         /* Moved first: the call may end the connection. */
         hlist_remove(&connection->link);
         hlist_append(&local->connections, &connection->link);
-        connection->on_drain = NULL;
-        if (fn)
-            fn(connection->transport, connection->on_drain_arg);
+        if (protocol->size >= offsetof(weir_protocol, drain) + sizeof protocol->drain &&
+            protocol->drain)
+            protocol->drain(transport, weir_transport_state(transport));
     }
 }
 
@@ -496,9 +515,7 @@ uint64_t weir__slot_open(const struct slot *slot)
 
 struct connection *weir__connection_of(const weir_transport *transport)
 {
-    struct connection *connection = weir_transport_context(transport);
-
-    return connection && connection->kind == &weir__connection_kind ? connection : NULL;
+    return weir_transport_context_of(transport, connection_drop);
 }
 
 weir_listener *weir_listener_acquire(weir_transport *transport)
@@ -514,7 +531,7 @@ weir_listener *weir_listener_acquire(weir_transport *transport)
         weir_transport_set_config(transport, listener->protocol_config);
         weir__connection_pin(connection, listener);
     }
-    weir__listener_use(listener, (unsigned)(connection->local - connection->slot->loops));
+    weir__listener_use(listener, (unsigned)(connection->local - connection->local->slot->loops));
     return listener;
 }
 
@@ -547,15 +564,4 @@ bool weir_listener_draining(const weir_listener *listener)
     const weir_listener *now = traffic ? listener->slot->loops[traffic->index].current : NULL;
 
     return !now || traffic->draining || now->protocol != listener->protocol;
-}
-
-void weir_listener_on_drain(weir_transport *transport,
-                            void (*fn)(weir_transport *transport, void *arg), void *arg)
-{
-    struct connection *connection = weir__connection_of(transport);
-
-    if (!connection)
-        return;
-    connection->on_drain = fn;
-    connection->on_drain_arg = arg;
 }

@@ -45,6 +45,7 @@ struct listener_handshakes {
 };
 
 struct slot_loop {
+    struct slot *slot;
     weir_listener *current;   /* the part in force on this loop */
     struct hlist connections; /* struct connection */
     struct hlist datagrams;   /* sockets that serve (datagram.c) */
@@ -62,23 +63,24 @@ struct slot {
     struct slot_loop loops[];
 };
 
-/* A client's connection: the transport's context. */
+/* A client's connection: the transport's context, in its room. They idle by the thousand. */
 struct connection {
-    const void *kind; /* &weir__connection_kind */
     weir_transport *transport;
-    struct slot *slot;
     struct slot_loop *local;
     weir_listener *part; /* that it runs with */
     struct hlist link;
-    int64_t since; /* monotonic */
-    void (*on_drain)(weir_transport *transport, void *arg);
-    void *on_drain_arg;
     struct inspect_facts *facts; /* what inspection found out; NULL: there was none */
-    unsigned handoffs;           /* from one listener to another */
-    bool redirected;             /* it came to an address of `redirect_from` */
+    uint64_t since_us : 54;      /* monotonic */
+    uint64_t handoffs : 8;       /* from one listener to another */
+    uint64_t redirected : 1;     /* it came to an address of `redirect_from` */
+    uint64_t alone : 1;          /* there was no room, it has a block of its own */
 };
 
-extern const char weir__connection_kind;
+/* Nanoseconds. */
+static inline int64_t weir__connection_age(const struct connection *connection, int64_t now)
+{
+    return now - (int64_t)connection->since_us * 1000;
+}
 
 /* Of one loop: written by it, read by any thread. */
 struct listener_uses {

@@ -171,10 +171,10 @@ static json_t *connection(const struct connection *c, unsigned loop, int64_t now
     bool secure = weir_transport_tls_info(transport, &tls);
 
     return json_pack("{s:o, s:s, s:s, s:s, s:b, s:i, s:f, s:o, s:o, s:o}", "id",
-                     weir__status_count(weir_transport_id(transport)), "listener", c->slot->name,
-                     "peer", weir_transport_peer_name(transport), "protocol",
+                     weir__status_count(weir_transport_id(transport)), "listener",
+                     c->local->slot->name, "peer", weir_transport_peer_name(transport), "protocol",
                      weir_transport_protocol(transport)->name, "tls", secure, "loop", (int)loop,
-                     "age", (double)(now - c->since) / 1e9, "bytes_in",
+                     "age", (double)weir__connection_age(c, now) / 1e9, "bytes_in",
                      weir__status_count(weir_transport_bytes_received(transport)), "bytes_out",
                      weir__status_count(weir_transport_bytes_sent(transport)), "queued",
                      weir__status_count(weir_transport_write_buffer_size(transport)));

@@ -17,6 +17,9 @@
 
 static const weir_protocol server_protocol;
 
+/* At a multiple of 16, and what comes before it may end at one of 8. */
+_Static_assert(sizeof(struct server) + 8 <= WEIR_HTTP_SERVER_ROOM, "as the header promises");
+
 static void arm_idle(struct server *server)
 {
     weir_transport_set_deadline(server->transport,
@@ -278,6 +281,12 @@ static weir_error *server_deadline_reached(weir_transport *transport, void *stat
     return NULL;
 }
 
+static void server_drain(weir_transport *transport, void *state)
+{
+    (void)state;
+    weir_http_server_drain(transport);
+}
+
 static const weir_protocol server_protocol = {
     WEIR_SIZED(weir_protocol),
     .name = "http/1.1",
@@ -288,6 +297,7 @@ static const weir_protocol server_protocol = {
     .resume_writing = server_resume_writing,
     .connection_lost = server_connection_lost,
     .deadline_reached = server_deadline_reached,
+    .drain = server_drain,
 };
 
 weir_error *weir_http_serve(weir_transport *transport, const weir_http_server_options *options,

@@ -73,6 +73,9 @@ typedef struct weir_http_server_events {
     void (*closed)(weir_transport *transport, void *arg);
 } weir_http_server_events;
 
+/** For `room` of a protocol whose connection_made calls weir_http_serve(): what that needs. */
+#define WEIR_HTTP_SERVER_ROOM 72
+
 /**
  * Makes a connection speak HTTP: from a protocol's connection_made, which it replaces. `rest`:
  * bytes received already. `options` must live as long as the connection, or until replaced.
@@ -91,7 +94,7 @@ WEIR_PUBLIC weir_error *weir_http_begin(weir_http *x, const weir_http_action *ac
 /** For `ended`: the context given to weir_http_begin(), NULL when it was not called. */
 WEIR_PUBLIC void *weir_http_begun_context(const weir_http *x);
 /** Ends the connection at the next good moment: at once when idle, else after the response under
- *  way, which says `Connection: close` if its head has not left. */
+ *  way, which says `Connection: close` if its head has not left. A draining listener does this itself. */
 WEIR_PUBLIC void weir_http_server_drain(weir_transport *transport);
 
 /**

@@ -45,13 +45,9 @@ WEIR_PUBLIC const char *weir_listener_name(const weir_listener *listener);
 WEIR_PUBLIC const weir_routes *weir_listener_routes(const weir_listener *listener);
 /** The protocol's `listener_options`, filled. */
 WEIR_PUBLIC const void *weir_listener_config(const weir_listener *listener);
-/** The server is stopping, or this listener is: end connections at the next good moment. */
+/** The server is stopping, or this listener is: end connections at the next good moment. Those that wait
+ *  idly are told by `drain` of their protocol. */
 WEIR_PUBLIC bool weir_listener_draining(const weir_listener *listener);
-/** Called once, by the loop, for each of its connections when draining begins: `fn` is given by
- *  the protocol for connections that wait idly. Replaces an earlier one of the same connection. */
-WEIR_PUBLIC void weir_listener_on_drain(weir_transport *transport,
-                                        void (*fn)(weir_transport *transport, void *arg),
-                                        void *arg);
 
 /** What a connection is, for weir_routes_find(): the client's address, and what `inspect` found out or TLS
  *  agreed on. `message` stays. Borrowed as long as the connection, or until it is handed over. */

@@ -90,6 +90,7 @@ typedef struct weir_server_options {
     /** Asked after each accepted connection: true leaves those that come next to the other loops
         that share the socket, for a millisecond. NULL: takes what it gets. */
     bool (*has_enough)(void *arg);
+    size_t room; /**< bytes of weir_transport_room() in each connection, for `accepted` */
 } weir_server_options;
 
 /**

@@ -125,6 +125,12 @@ typedef struct weir_protocol {
 
     /** The time of weir_transport_set_deadline() has come. */
     weir_error *(*deadline_reached)(weir_transport *transport, void *state);
+    /** Bytes of weir_transport_room() in accepted connections, for the state of a protocol that this one
+     *  always gives them to, for instance. */
+    size_t room;
+    /** The listener that accepted the connection begins to drain: end it at the next good moment. May
+     *  come more than once. */
+    void (*drain)(weir_transport *transport, void *state);
 } weir_protocol;
 
 WEIR_PUBLIC weir_transport *weir_transport_ref(weir_transport *transport);
@@ -264,6 +270,14 @@ WEIR_PUBLIC void weir_transport_set_config(weir_transport *transport, const void
 WEIR_PUBLIC void weir_transport_set_context(weir_transport *transport, void *context,
                                             weir_drop_fn drop);
 WEIR_PUBLIC void *weir_transport_context(const weir_transport *transport);
+/** The context if it was set with this `drop`: whose it is shows without a look into it. */
+WEIR_PUBLIC void *weir_transport_context_of(const weir_transport *transport, weir_drop_fn drop);
+/**
+ * Zeroed memory in the connection's own block, as long as it lives, for pointers and what is no larger;
+ * NULL when what `room` of its protocol and its server asked for is used up. It saves the overhead of
+ * a block where connections idle by the thousand; the state of weir_transport_set_protocol() looks for it first.
+ */
+WEIR_PUBLIC void *weir_transport_room(weir_transport *transport, size_t size);
 
 /** "192.0.2.1:4711", "[2001:db8::1]:4711", "unix:/run/x.sock", "unix:" for an unnamed one; of a pipe
  *  "pipe:[4711]" or the path of the FIFO or terminal. Made once. */

@@ -301,12 +301,6 @@ static void on_ended(weir_http *x, const weir_http_summary *summary, void *arg)
 static const weir_http_server_events events = {WEIR_SIZED(weir_http_server_events),
                                                .request = on_request, .ended = on_ended};
 
-static void on_drain(weir_transport *transport, void *arg)
-{
-    (void)arg;
-    weir_http_server_drain(transport);
-}
-
 static weir_error *connection_made(weir_transport *transport, void *state, const void *config)
 {
     static const weir_http_server_options options = {WEIR_SIZED(weir_http_server_options)};
@@ -314,7 +308,6 @@ static weir_error *connection_made(weir_transport *transport, void *state, const
 
     connection->transport = transport;
     connection->config = config;
-    weir_listener_on_drain(transport, on_drain, connection);
     return weir_http_serve(transport, &options, &events, connection, weir_slice_of(NULL, 0));
 }
 
@@ -322,6 +315,7 @@ static const weir_protocol admin = {
     WEIR_SIZED(weir_protocol),
     .name = "admin",
     .state_size = sizeof(struct admin_connection),
+    .room = WEIR_HTTP_SERVER_ROOM,
     .connection_made = connection_made,
     .options = admin_options,
     .config_size = sizeof(struct admin_config),

@@ -114,12 +114,6 @@ static void on_closed(weir_transport *transport, void *arg)
 static const weir_http_server_events server_events = {
     .size = sizeof server_events, .request = on_request, .ended = on_ended, .closed = on_closed};
 
-static void on_drain(weir_transport *transport, void *arg)
-{
-    (void)arg;
-    weir_http_server_drain(transport);
-}
-
 static weir_error *connection_made(weir_transport *transport, void *state, const void *config)
 {
     struct http_connection *connection = state;
@@ -129,7 +123,6 @@ static weir_error *connection_made(weir_transport *transport, void *state, const
     connection->transport = transport;
     if (!take_current_listener(connection))
         return weir_raise(WEIR_ECLOSED, "the listener is gone");
-    weir_listener_on_drain(transport, on_drain, connection);
     error = weir_http_serve(transport, &http_listener_of(connection)->server, &server_events,
                             connection, weir_slice_of(NULL, 0));
     if (error)
@@ -141,6 +134,7 @@ static const weir_protocol http = {
     WEIR_SIZED(weir_protocol),
     .name = "http",
     .state_size = sizeof(struct http_connection),
+    .room = WEIR_HTTP_SERVER_ROOM,
     .connection_made = connection_made,
     .listener_options = http_listener_options,
     .listener_config_size = sizeof(struct http_listener),

@@ -81,9 +81,12 @@ struct echo {
     bool stays;
 };
 
-static void end_when_draining(weir_transport *transport, void *arg)
+static void end_when_draining(weir_transport *transport, void *state)
 {
-    (void)arg;
+    const struct echo *mine = state;
+
+    if (mine->stays)
+        return;
     __atomic_add_fetch(&drained, 1, __ATOMIC_RELAXED);
     weir_transport_close(transport);
 }
@@ -98,22 +101,23 @@ static weir_error *echo_made(weir_transport *transport, void *state, const void 
         !weir_transport_instance(transport) || weir_listener_draining(listener))
         return weir_raise(WEIR_EINVALSTATE, "not as it should be");
     weir_listener_release(listener);
-    weir_listener_on_drain(transport, end_when_draining, NULL);
     return NULL;
 }
 
 static weir_error *echo_received(weir_transport *transport, void *state, weir_slice data)
 {
-    (void)state;
+    struct echo *mine = state;
+
     if (weir_slice_starts_with(data, WEIR_SLICE("stay")))
-        weir_listener_on_drain(transport, NULL, NULL);
+        mine->stays = true;
     return weir_transport_write(transport, data);
 }
 
 static const weir_protocol echo = {
     WEIR_SIZED(weir_protocol),         .name = "back",
     .state_size = sizeof(struct echo), .instance = &ops,
-    .connection_made = echo_made,      .data_received = echo_received};
+    .connection_made = echo_made,      .data_received = echo_received,
+    .drain = end_when_draining};
 static const weir_plugin plugin = {WEIR_SIZED(weir_plugin),
                                    .abi_major = WEIR_ABI_MAJOR,
                                    .abi_minor = WEIR_ABI_MINOR,

@@ -90,6 +90,10 @@ unit_tests += tests/unit/net/test_deadline
 tests_unit_net_test_deadline_SOURCES = tests/unit/net/test_deadline.c $(net_support)
 tests_unit_net_test_deadline_LDADD = $(CORE_TEST_LDADD)
 
+unit_tests += tests/unit/net/test_room
+tests_unit_net_test_room_SOURCES = tests/unit/net/test_room.c $(net_support)
+tests_unit_net_test_room_LDADD = $(CORE_TEST_LDADD)
+
 unit_tests += tests/unit/net/test_splice
 tests_unit_net_test_splice_SOURCES = tests/unit/net/test_splice.c $(net_support)
 tests_unit_net_test_splice_LDADD = $(CORE_TEST_LDADD)
