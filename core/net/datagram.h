@@ -69,6 +69,7 @@ struct weir_datagram {
     bool tells_local : 1;
     bool write_paused : 1;
     bool blocked : 1; /* the kernel had no room: waits for POLLOUT */
+    bool no_runs : 1; /* the kernel has refused one */
     void *state[] __attribute__((aligned(16)));
 };
 
@@ -107,6 +108,15 @@ void weir__datagram_read_local(const weir_datagram *d, struct msghdr *message, w
 /* Says it to the kernel; `control` has DATAGRAM_CONTROL bytes. */
 void weir__datagram_write_local(const weir_datagram *d, const struct in6_addr *from,
                                 struct msghdr *message, void *control);
+
+/* Runs (datagram_run.c). Whether the socket may send some. */
+bool weir__datagram_has_runs(const weir_datagram *d);
+/* How many of the queue, from `first` on, may go as one message; 1: only it. */
+size_t weir__datagram_run(const struct datagram_entry *first, size_t most);
+/* Says so in the message, behind what its control says already. */
+void weir__datagram_write_run(struct msghdr *message, void *control, size_t size);
+void weir__datagram_run_refused(weir_datagram *d, int code);
+#define DATAGRAM_RUN_CONTROL CMSG_SPACE(sizeof(uint16_t))
 
 /* Wakes whoever waits in a suspending call (datagram_task.c). */
 void weir__datagram_wake_reader(const weir_datagram *d);

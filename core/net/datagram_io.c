@@ -3,7 +3,8 @@
  * Moving datagrams. A loop has one batch: an area of address space with room for DATAGRAM_BATCH
  * datagrams, into which recvmmsg receives for whichever socket is readable (only what is used of it
  * ever becomes memory). While its datagrams are delivered, sends are held back, of all sockets of the
- * loop, and leave by sendmmsg at the end; one that sends bytes of the area needs no copy until then.
+ * loop, and leave by sendmmsg at the end, runs as one message (datagram_run.c); one that sends bytes of
+ * the area needs no copy until then.
  *
  * One batch a socket and iteration: poll says again what is left, when others have had their turn.
  */
@@ -35,7 +36,8 @@ struct datagram_batch {
     struct sockaddr_storage peers[DATAGRAM_BATCH];
     /* Which of our addresses. */
     _Alignas(struct cmsghdr) char in_control[DATAGRAM_BATCH][DATAGRAM_CONTROL];
-    _Alignas(struct cmsghdr) char out_control[DATAGRAM_BATCH][DATAGRAM_CONTROL];
+    _Alignas(
+        struct cmsghdr) char out_control[DATAGRAM_BATCH][DATAGRAM_CONTROL + DATAGRAM_RUN_CONTROL];
 };
 
 /* The batch */
@@ -60,8 +62,6 @@ weir_error *weir__datagram_batch_of(struct net *net, struct datagram_batch **ret
             batch->in[i].msg_hdr.msg_iov = &batch->in_iov[i];
             batch->in[i].msg_hdr.msg_iovlen = 1;
             batch->in[i].msg_hdr.msg_name = &batch->peers[i];
-            batch->out[i].msg_hdr.msg_iov = &batch->out_iov[i];
-            batch->out[i].msg_hdr.msg_iovlen = 1;
         }
         net->batch = batch;
     }
@@ -223,38 +223,59 @@ static bool is_earlier_failure(int code)
            code == EHOSTDOWN || code == ENOPROTOOPT || code == EPROTO;
 }
 
-static int fill_out(struct datagram_batch *batch, weir_datagram *d)
+/* One that is to be sent, or a run; gives the first behind it. */
+static struct datagram_entry *fill_message(const weir_datagram *d, struct datagram_entry *entry,
+                                           size_t run, struct msghdr *message, void *control)
 {
-    int count = 0;
+    message->msg_name = entry->peer.length ? entry->peer.bytes : NULL;
+    message->msg_namelen = entry->peer.length;
+    message->msg_controllen = 0;
+    message->msg_iovlen = run;
+    if (entry->has_from)
+        weir__datagram_write_local(d, &entry->from, message, control);
+    if (run > 1)
+        weir__datagram_write_run(message, control, entry->len);
+    for (size_t i = 0; i < run; i++, entry = entry->next)
+        message->msg_iov[i] = (struct iovec){entry->data, entry->len};
+    return entry;
+}
 
-    for (struct datagram_entry *entry = d->queue; entry && count < DATAGRAM_BATCH;
-         entry = entry->next) {
+static unsigned fill_out(struct datagram_batch *batch, const weir_datagram *d, bool runs)
+{
+    struct datagram_entry *entry = d->queue;
+    unsigned count = 0;
+
+    for (size_t used = 0, run; entry && used < DATAGRAM_BATCH; used += run, count++) {
         struct msghdr *message = &batch->out[count].msg_hdr;
 
-        batch->out_iov[count] = (struct iovec){entry->data, entry->len};
-        message->msg_name = entry->peer.length ? entry->peer.bytes : NULL;
-        message->msg_namelen = entry->peer.length;
-        message->msg_controllen = 0;
-        if (entry->has_from)
-            weir__datagram_write_local(d, &entry->from, message, batch->out_control[count]);
-        count++;
+        run = runs ? weir__datagram_run(entry, DATAGRAM_BATCH - used) : 1;
+        message->msg_iov = &batch->out_iov[used];
+        entry = fill_message(d, entry, run, message, batch->out_control[count]);
     }
     return count;
 }
 
+static void take_sent(weir_datagram *d, const struct mmsghdr *sent, int count)
+{
+    for (int i = 0; i < count; i++) {
+        for (size_t run = sent[i].msg_hdr.msg_iovlen; run; run--)
+            take_first(d);
+    }
+}
+
 static void send_queue(weir_datagram *d)
 {
+    struct mmsghdr *out = d->net->batch->out;
     bool again = true; /* once for each datagram */
+    bool runs = weir__datagram_has_runs(d);
 
     while (d->queue && !d->blocked && d->status < DATAGRAM_LOST) {
-        int count = fill_out(d->net->batch, d);
-        int n =
-            sendmmsg(d->file.fd, d->net->batch->out, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
+        unsigned count = fill_out(d->net->batch, d, runs);
+        int n = sendmmsg(d->file.fd, out, count, MSG_DONTWAIT | MSG_NOSIGNAL);
         int code = n < 0 ? errno : 0;
 
         if (n > 0) {
-            while (n-- > 0)
-                take_first(d);
+            take_sent(d, out, n);
             again = true;
         } else if (code == EAGAIN) {
             d->blocked = true;
@@ -262,6 +283,11 @@ static void send_queue(weir_datagram *d)
             bool earlier = again && d->connected && is_earlier_failure(code);
 
             again = !earlier;
+            if (!earlier && out->msg_hdr.msg_iovlen > 1) {
+                weir__datagram_run_refused(d, code); /* one by one it shows which of them fails */
+                runs = false;
+                continue;
+            }
             if (!earlier)
                 take_first(d);
             weir__datagram_error(d, weir__raise_errno(code, "send"));

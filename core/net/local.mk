@@ -10,6 +10,7 @@ libweir_core_la_SOURCES += \
 	core/net/datagram.h \
 	core/net/datagram_io.c \
 	core/net/datagram_local.c \
+	core/net/datagram_run.c \
 	core/net/datagram_task.c \
 	core/net/fd_wait.c \
 	core/net/inherited.c \

@@ -31,6 +31,7 @@ fault_tests = \
 	tests/unit/net/test_unclosed \
 	tests/unit/net/test_eyeballs \
 	tests/unit/net/test_datagram \
+	tests/unit/net/test_datagram_runs \
 	tests/unit/net/test_tls \
 	tests/unit/net/test_tls_end \
 	tests/unit/net/test_tls_context \

@@ -76,6 +76,10 @@ unit_tests += tests/unit/net/test_datagram
 tests_unit_net_test_datagram_SOURCES = tests/unit/net/test_datagram.c $(net_support)
 tests_unit_net_test_datagram_LDADD = $(CORE_TEST_LDADD)
 
+unit_tests += tests/unit/net/test_datagram_runs
+tests_unit_net_test_datagram_runs_SOURCES = tests/unit/net/test_datagram_runs.c $(net_support)
+tests_unit_net_test_datagram_runs_LDADD = $(CORE_TEST_LDADD)
+
 include tests/unit/net/tls.mk
 
 unit_tests += tests/unit/net/test_endpoints
