@@ -27,6 +27,7 @@ struct health_spec {
     weir_duration interval, timeout;
     unsigned rise, fall;
     unsigned port; /* 0: the server's */
+    int proxy;     /* weir_proxy_version of the header that a probe begins with; 0: none */
 };
 
 struct health;

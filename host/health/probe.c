@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <weir/proxy-protocol.h>
+
 #include "host/health/health.h"
 
 struct weir_probe {
@@ -103,6 +105,18 @@ void weir__probe_expired(weir_probe *probe)
 
 /* The beginning. */
 
+/* The check speaks for itself, not for a client: no addresses, which is UNKNOWN in v1 and LOCAL in v2. */
+static weir_error *introduce(const weir_probe *probe)
+{
+    static const weir_address nobody;
+    char header[WEIR_PROXY_WRITE_MAX];
+    size_t n;
+
+    WEIR_TRY(weir_proxy_write((weir_proxy_version)spec_of(probe)->proxy, &nobody, &nobody, header,
+                              sizeof header, &n));
+    return weir_transport_write(probe->transport, weir_slice_of(header, n));
+}
+
 static void connected(weir_transport *transport, weir_error *take_error, void *arg)
 {
     weir_probe *probe = arg;
@@ -121,8 +135,10 @@ static void connected(weir_transport *transport, weir_error *take_error, void *a
     *mark = (struct probe_mark){&mark_kind, probe};
     weir_transport_set_context(transport, mark, free);
     probe->transport = weir_transport_ref(transport);
+    error = spec_of(probe)->proxy ? introduce(probe) : NULL;
     /* It may end the probe. */
-    error = spec_of(probe)->way->ask(probe, transport);
+    if (!error)
+        error = spec_of(probe)->way->ask(probe, transport);
     if (error)
         end_error(probe, error);
 }

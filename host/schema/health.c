@@ -12,6 +12,8 @@
 
 #include "host/schema/schema.h"
 
+static const char *const proxy_versions[] = {"off", "v1", "v2", NULL};
+
 const weir_option *const weir__health_options[] = {
     WEIR_OPTION_STRING(struct health_check_config, type, "http",
                        "What is asked: http, tcp (whether a connection is taken), or a plugin's"),
@@ -31,6 +33,10 @@ const weir_option *const weir__health_options[] = {
     WEIR_OPTION_INT(struct health_check_config, port, NULL,
                     "Where to ask; the server's own port when not set", .optional = true, .min = 1,
                     .max = 65535),
+    WEIR_OPTION_ENUM(
+        struct health_check_config, proxy_protocol, proxy_versions, "off",
+        "Begin each check's connection with a PROXY header that speaks for weir itself "
+        "(UNKNOWN, LOCAL), for servers that want one: off, v1, v2"),
     NULL,
 };
 
@@ -99,6 +105,10 @@ const struct health_spec *weir__upstream_health_of(weir_config_context *context,
 
     if (!check || !check->way)
         return NULL;
+    if (check->proxy_protocol && upstream->tls && upstream->tls->enabled)
+        weir_config_error(context, &check->proxy_protocol,
+                          "a PROXY header stands before TLS, which upstream `%s` speaks",
+                          upstream->name);
     spec = weir_config_alloc(context, sizeof *spec);
     *spec = (struct health_spec){.way = check->way,
                                  .config = check->config,
@@ -106,6 +116,7 @@ const struct health_spec *weir__upstream_health_of(weir_config_context *context,
                                  .timeout = check->timeout,
                                  .rise = check->rise,
                                  .fall = check->fall,
-                                 .port = check->port};
+                                 .port = check->port,
+                                 .proxy = check->proxy_protocol};
     return spec;
 }

@@ -131,6 +131,7 @@ struct health_check_config {
     const char *type;
     weir_duration interval, timeout;
     uint32_t rise, fall, port; /* port 0: the server's */
+    int proxy_protocol;        /* weir_proxy_version; 0: none */
     /* host's: */
     const struct weir_health_check *way;
     void *config;

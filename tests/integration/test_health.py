@@ -4,6 +4,7 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -258,6 +259,49 @@ def test_proxy_header_and_tls_exclude_each_other(env):
                   {"app": upstream(1, tls=True)})
     code, out = weir_check(env, env.file("weir.yaml", to_yaml(text) + "\n"))
     assert code == 78 and "stands before TLS" in out, out
+
+
+def test_proxy_header_of_a_check_and_tls_exclude_each_other(env):
+    text = app(env.port(), 1, health_check={"proxy_protocol": "v1"}, tls=True)
+    code, out = weir_check(env, env.file("weir.yaml", to_yaml(text) + "\n"))
+    assert code == 78 and "stands before TLS" in out and "1 error," in out, out
+
+
+@cases(("v1", "v1"), ("v2", "v2"))
+def test_check_has_the_proxy_header_that_a_server_wants(env, version):
+    wants, plain = env.port(), env.port()
+    Nginx(env, f"listen 127.0.0.1:{wants} proxy_protocol; location = /healthz {{ return 200 well; }}")
+    check = {"path": "/healthz", **QUICK}
+    weir = start(env, config(
+        {"web": http_listener(plain, [{"proxy": {"upstream": "with", "proxy_protocol": version}}])},
+        {"with": upstream(wants, health_check={**check, "proxy_protocol": version}),
+         "without": upstream(wants, health_check=check)}))
+    wait_until(lambda: [s["state"] for s in servers(env, weir, "without").values()] == ["down"], "nginx to refuse")
+    [one] = servers(env, weir, "with").values()
+    wait_until(lambda: [s["check"]["passed"] >= 3 for s in servers(env, weir, "with").values()] == [True], "checks to pass")
+    [one] = servers(env, weir, "with").values()
+    assert (one["state"], one["check"]["last"]) == ("up", "GET /healthz → 200"), one
+    assert RawClient(env, plain).ask("GET", "/healthz").body == b"well"
+
+
+@cases(("v1", "v1", b"PROXY UNKNOWN\r\n"),
+       ("v2", "v2", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"))
+def test_tcp_check_says_that_it_speaks_for_itself(env, version, header):
+    listening = socket.socket()
+    env.defer(listening.close)
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    listening.settimeout(30)
+    start(env, config({"raw": tcp_listener(env.port(), "app")},
+                      {"app": upstream(listening.getsockname()[1],
+                                       health_check={"type": "tcp", "proxy_protocol": version, **QUICK})}))
+    for _ in range(2):
+        conn, _ = listening.accept()
+        with conn:
+            got = b""
+            while more := conn.recv(100):
+                got += more
+        assert got == header, got
 
 
 def test_tcp_refuses_keys_of_http(env):
