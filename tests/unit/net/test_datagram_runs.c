@@ -55,6 +55,7 @@ static weir_error *begin(const char *address, struct mirror *mirror, weir_datagr
 static weir_error *end(weir_datagram *d)
 {
     weir_datagram_close(d);
+    weir_datagram_unref(d);
     SETTLE();
     return NULL;
 }
