@@ -225,11 +225,15 @@ int ctl_print_tls(const struct ctl_arguments *arguments, const json_t *answer)
         {"TLS 1.3", "tls_1_3", CELL_COUNT},  {"RESUMED", "tls_1_3_resumed", CELL_COUNT},
         {"FAILED", "failed", CELL_COUNT}};
     const json_t *certificates = json_object_get(answer, "certificates");
+    char words[200];
 
     (void)arguments;
     ctl_table(certificates, shown, sizeof shown / sizeof *shown);
     printf("\n");
     ctl_table(json_object_get(answer, "handshakes"), counted, sizeof counted / sizeof *counted);
+    printf("\nTLS of the kernel: %s; it is not used\n",
+           ctl_cell(json_object_get(json_object_get(answer, "kernel"), "words"), CELL_TEXT, words,
+                    sizeof words));
     ctl_blocked(answer);
     return print_warnings(certificates);
 }

@@ -90,6 +90,9 @@ weir_tls_context *weir__tls_context_current(weir_tls_context *context);
 /* The protocol that was agreed on, one of the context's names; NULL: none. */
 const char *weir__tls_alpn_selected(const weir_tls_context *context, const SSL *ssl);
 
+/* Whether "tls" is a word of the list (tls_kernel.c). */
+bool weir__tls_listed(const char *list);
+
 /* Versions, ciphers and groups of a profile (tls_profile.c). */
 weir_error *weir__tls_profile_use(SSL_CTX *ctx, const weir_tls_options *options) WEIR_MUST_USE;
 

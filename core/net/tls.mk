@@ -9,6 +9,7 @@ libweir_core_la_SOURCES += \
 	core/net/tls_context.c \
 	core/net/tls_engine.c \
 	core/net/tls_engine.h \
+	core/net/tls_kernel.c \
 	core/net/tls_limit.c \
 	core/net/tls_names.c \
 	core/net/tls_profile.c \

@@ -247,6 +247,7 @@ static void prepare_listener(struct generation *g, weir_listener *listener,
     if (listener->tls)
         return;
     error = make_server(plan, &listener->tls);
+    (void)weir_tls_kernel(NULL); /* says so in the log, the first time */
     if (!error) {
         watch_listener(g, listener, said, plan);
         error = weir__tls_part_keep(g, &shared, listener->tls, &listener->tls_watched);

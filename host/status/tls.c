@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TLS: the certificates that listeners show now, and how handshakes with them ended. */
+/* TLS: the certificates that listeners show now, how handshakes with them ended, and the kernel's part. */
 #include "config.h"
 
 #include <string.h>
@@ -55,6 +55,8 @@ static json_t *tls(const struct question *question, json_t *const *shares, unsig
     const struct generation *g = question->generation;
     json_t *certificates = json_array(), *handshakes = json_array();
     int64_t now = (int64_t)time(NULL);
+    const char *words;
+    bool offered = weir_tls_kernel(&words);
 
     (void)shares, (void)n;
     for (size_t i = 0; i < g->n_listeners; i++) {
@@ -72,7 +74,8 @@ static json_t *tls(const struct question *question, json_t *const *shares, unsig
             json_array_append_new(certificates, one_certificate(names[k], listener, &info, now));
         json_array_append_new(handshakes, handshakes_of(listener));
     }
-    return json_pack("{s:o, s:o}", "certificates", certificates, "handshakes", handshakes);
+    return json_pack("{s:o, s:o, s:{s:b, s:b, s:s}}", "certificates", certificates, "handshakes",
+                     handshakes, "kernel", "offered", offered, "used", 0, "words", words);
 }
 
 const struct question_kind weir__ask_tls = {

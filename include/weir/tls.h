@@ -124,6 +124,13 @@ WEIR_PUBLIC bool weir_tls_context_certificate(weir_tls_context *context, size_t 
                                               weir_tls_certificate_info *ret_info);
 
 /**
+ * Whether the kernel offers TLS of its own, the "tls" protocol over TCP. It is not used
+ * (docs/internals/tls.md). `ret_words`: the same in words, that stay; may be NULL. Looked up once; any
+ * thread.
+ */
+WEIR_PUBLIC bool weir_tls_kernel(const char **ret_words);
+
+/**
  * Puts TLS on an open connection, as its server. What was received and no protocol has taken, as the
  * `rest` of weir_transport_set_protocol(), is the beginning of the handshake: for connections whose
  * first bytes were looked at, never after plaintext was spoken. `timeout` is the handshake's; 0: 10 s.

@@ -151,23 +151,27 @@ def test_weirctl_tls_shows_certificates_and_handshakes(env):
     assert counts["reasons"] == {"not_tls": 1, "refused": 1}, counts
     status, out, _ = weirctl(env, weir, "tls")
     assert status == 0 and "CN=weir test CA" in out and "DAYS LEFT" in out, out
+    with open("/proc/sys/net/ipv4/tcp_available_ulp", encoding="ascii") as names:
+        assert answer["kernel"]["offered"] == ("tls" in names.read().split()), answer
+    assert not answer["kernel"]["used"] and f"TLS of the kernel: {answer['kernel']['words']}; it is not used" in out, out
     wanted = renew(certificates, days=3)
     wait_until(lambda: shown(port, certificates.ca) == wanted != old, "the new certificate", 15)
     assert counted()["certificates"][0]["days_left"] in (2, 3)
 
 
 def test_sessions_outlive_a_renewed_certificate(env):
-    """The keys of tickets are not those of the certificate."""
+    """The keys of tickets are not those of the certificate; sessions by id stand beside them."""
     certificates, port = Certificates(env), env.port()
     Weir(env, settings(port, certificates, runtime={"threads": 2}))
-    sessions = {flag: env.dir / f"session{flag}" for flag in ("-tls1_2", "-tls1_3")}
-    for flag, path in sessions.items():
-        _, text = s_client(port, certificates, flag, "-sess_out", path)
+    sessions = {flags: env.dir / f"session{''.join(flags)}"
+                for flags in (("-tls1_2",), ("-tls1_3",), ("-tls1_2", "-no_ticket"))}
+    for flags, path in sessions.items():
+        _, text = s_client(port, certificates, *flags, "-sess_out", path)
         assert "New, TLSv1" in text, text
     wanted = renew(certificates)
     wait_until(lambda: shown(port, certificates.ca) == wanted, "the new certificate", 15)
-    for flag, path in sessions.items():
-        _, text = s_client(port, certificates, flag, "-sess_in", path)
+    for flags, path in sessions.items():
+        _, text = s_client(port, certificates, *flags, "-sess_in", path)
         assert "Reused, TLSv1" in text and "secure" in text, text
 
 

@@ -138,15 +138,6 @@ static pid_t start_clients(void)
 
 /* The server */
 
-static weir_error *say_again(weir_transport *t, void *state, weir_slice data)
-{
-    (void)state;
-    return weir_transport_write(t, data);
-}
-
-static const weir_protocol echo_back = {WEIR_SIZED(weir_protocol), .name = "echo",
-                                        .data_received = say_again};
-
 struct held {
     long all, openssl;
 };
@@ -180,7 +171,7 @@ static weir_error *measure(int version, const char *name, long *ret_ours)
 
     if (version)
         CHECK_OK(weir_tls_server_context_new(&options, &context));
-    CHECK_OK(serve_tls(context, &echo_back, NULL, &server));
+    CHECK_OK(serve_tls(context, &echo_at_once, NULL, &server));
     CHECK_OK(connections(server, version, WARM_UP, &before));
     CHECK_OK(connections(server, version, COUNT, &after));
     all = (after.all - before.all) / COUNT;

@@ -2,9 +2,11 @@
 /* What handshakes agree on with lists of one's own, and how each that ended is told. */
 #include "config.h"
 
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/net/tls.h"
 #include "tests/unit/net/tls_test.h"
 
 /* Profiles */
@@ -293,6 +295,23 @@ static void results_have_names(void **state)
     assert_string_equal(weir_tls_result_name(WEIR_TLS_FAILED), "failed");
 }
 
+/* The kernel */
+
+static void the_kernels_tls_is_a_word_of_its_list(void **state)
+{
+    const char *words = NULL;
+
+    (void)state;
+    assert_true(weir__tls_listed("tls\n"));
+    assert_true(weir__tls_listed("espintcp mptcp tls\n"));
+    assert_true(weir__tls_listed("tls mptcp"));
+    assert_false(weir__tls_listed("mptcp\n"));
+    assert_false(weir__tls_listed("mptls tlsx\n"));
+    assert_false(weir__tls_listed(""));
+    (void)weir_tls_kernel(&words);
+    assert_true(strstr(words, "offered") || strstr(words, "not known"));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -300,6 +319,7 @@ int main(void)
         cmocka_unit_test(lists_that_openssl_does_not_take_are_refused),
         IN_LOOP_TEST(each_handshake_is_told_with_its_result),
         IN_LOOP_TEST(unverified_clients_and_resumed_sessions_are_told),
+        cmocka_unit_test(the_kernels_tls_is_a_word_of_its_list),
         cmocka_unit_test(results_have_names),
     };
 

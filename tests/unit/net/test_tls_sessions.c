@@ -265,15 +265,6 @@ static void the_oldest_session_makes_room(void **state)
 
 /* When */
 
-static weir_error *say_again(weir_transport *t, void *state, weir_slice data)
-{
-    (void)state;
-    return weir_transport_write(t, data);
-}
-
-static const weir_protocol echo_at_once = {WEIR_SIZED(weir_protocol), .name = "echo",
-                                           .data_received = say_again};
-
 /* TCP segments with data that have come. */
 static unsigned segments(int fd)
 {

@@ -4,8 +4,11 @@
 #include "tests/unit/net/tls_test.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "core/net/tls_engine.h"
 
 struct test_certificate ca, ec, rsa, other, wild, expired, stranger;
 
@@ -96,6 +99,45 @@ static weir_error *echo(weir_stream *stream, const void *config)
 }
 
 const weir_protocol echo_protocol = {WEIR_SIZED(weir_protocol), .name = "echo", .serve = echo};
+
+static weir_error *say_again(weir_transport *t, void *state, weir_slice data)
+{
+    (void)state;
+    return weir_transport_write(t, data);
+}
+
+const weir_protocol echo_at_once = {WEIR_SIZED(weir_protocol), .name = "echo",
+                                    .data_received = say_again};
+
+void check_refusal(weir_error *take_error, const char *wanted)
+{
+    char text[512];
+
+    assert_non_null(take_error);
+    weir_error_message(take_error, text, sizeof(text));
+    weir_error_unref(take_error);
+    if (!strstr(text, wanted))
+        fail_msg("\"%s\" does not say \"%s\"", text, wanted);
+}
+
+weir_error *peer_is(weir_server *server, const char *name, const struct test_certificate *wanted)
+{
+    weir_tls_options options = {WEIR_SIZED(weir_tls_options), .no_verify = true};
+    weir_tls_context *client;
+    weir_stream *s;
+    X509 *peer;
+    bool same;
+
+    CHECK_OK(weir_tls_client_context_new(&options, &client));
+    CHECK_OK(connect_tls(server, client, name, &s));
+    peer = SSL_get1_peer_certificate(weir_stream_transport(s)->tls->ssl);
+    same = peer && X509_cmp(peer, wanted->x509) == 0;
+    X509_free(peer);
+    CHECK_OK(weir_stream_close(s));
+    weir_tls_context_unref(client);
+    CHECK(same);
+    return NULL;
+}
 
 weir_error *both_begin(struct both *both, const struct test_certificate *certificate,
                        const weir_protocol *protocol, const void *config)

@@ -29,6 +29,13 @@ weir_error *end_server(weir_server *server);
 
 /* Echoes until the end, then says "bye". */
 extern const weir_protocol echo_protocol;
+/* Echoes, with no task. */
+extern const weir_protocol echo_at_once;
+
+/* The error says so. */
+void check_refusal(weir_error *take_error, const char *wanted);
+/* The certificate for a client that asks for this name (NULL: for none). */
+weir_error *peer_is(weir_server *server, const char *name, const struct test_certificate *wanted);
 
 /* A server of one certificate and a client that trusts our CA. */
 struct both {
