@@ -101,4 +101,35 @@ static inline void bench_watch(int epoll, int op, int fd, uint32_t events, void 
         bench_die("epoll_ctl");
 }
 
+/* A connection whose changes alone are told, in both directions. */
+static inline bool bench_watch_edges(int epoll, int fd, void *with)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                                .data.ptr = with};
+
+    bench_no_delay(fd);
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+/* For ever: `handle` for what is watched with a pointer, `accept_all` for the listener, and `after`
+ * each batch of events. */
+static inline _Noreturn void bench_serve(int epoll, int listener, void (*accept_all)(int listener),
+                                         void (*handle)(const struct epoll_event *event),
+                                         void (*after)(void))
+{
+    bench_watch(epoll, EPOLL_CTL_ADD, listener, EPOLLIN, NULL);
+    for (;;) {
+        struct epoll_event events[256];
+        int count = epoll_wait(epoll, events, 256, -1);
+
+        for (int i = 0; i < count; i++) {
+            if (events[i].data.ptr)
+                handle(&events[i]);
+            else
+                accept_all(listener);
+        }
+        after();
+    }
+}
+
 #endif

@@ -15,7 +15,7 @@
 
 #include "tests/bench/bench.h"
 
-enum { MAX_EVENTS = 256, BUFFER = 65536 };
+enum { BUFFER = 65536 };
 
 /* Bytes that a side could not take yet; while there are any, its peer is not read. */
 struct rest {
@@ -67,22 +67,13 @@ static void free_dead(void)
     }
 }
 
-static bool watch(struct end *end)
-{
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                                .data.ptr = end};
-
-    bench_no_delay(end->fd);
-    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, end->fd, &event) == 0;
-}
-
 static bool connect_origin(struct pair *p)
 {
     p->origin.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     return p->origin.fd >= 0 &&
            (connect(p->origin.fd, (struct sockaddr *)&origin, sizeof origin) == 0 ||
             errno == EINPROGRESS) &&
-           watch(&p->origin);
+           bench_watch_edges(epoll_fd, p->origin.fd, &p->origin);
 }
 
 /* -1: the connection is at its end, 0: would block. */
@@ -223,7 +214,7 @@ static void accept_all(int listener)
             bench_die("accept");
         p->client = (struct end){.pair = p, .fd = fd};
         p->origin = (struct end){.pair = p, .fd = -1};
-        if (!watch(&p->client))
+        if (!bench_watch_edges(epoll_fd, fd, &p->client))
             bury(p);
     }
 }
@@ -253,17 +244,5 @@ int main(int argc, char **argv)
     int listener = bench_listen(argv[1], SOCK_STREAM);
 
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    bench_watch(epoll_fd, EPOLL_CTL_ADD, listener, EPOLLIN, NULL);
-    for (;;) {
-        struct epoll_event events[MAX_EVENTS];
-        int count = epoll_wait(epoll_fd, events, MAX_EVENTS, -1);
-
-        for (int i = 0; i < count; i++) {
-            if (events[i].data.ptr)
-                handle(&events[i]);
-            else
-                accept_all(listener);
-        }
-        free_dead();
-    }
+    bench_serve(epoll_fd, listener, accept_all, handle, free_dead);
 }

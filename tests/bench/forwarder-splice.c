@@ -12,7 +12,7 @@
 
 #include "tests/bench/bench.h"
 
-enum { MAX_EVENTS = 256, PIPE = 512 * 1024, SPARES_MAX = 256 };
+enum { PIPE = 512 * 1024, SPARES_MAX = 256 };
 
 struct end {
     struct pair *pair;
@@ -115,15 +115,6 @@ static bool move(struct pair *p, int i)
     }
 }
 
-static bool watch(struct end *end)
-{
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                                .data.ptr = end};
-
-    bench_no_delay(end->fd);
-    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, end->fd, &event) == 0;
-}
-
 static void handle(const struct epoll_event *event)
 {
     struct end *end = event->data.ptr;
@@ -159,7 +150,8 @@ static void accept_all(int listener)
         open_lane(&p->lane[1]);
         if ((connect(p->end[1].fd, (struct sockaddr *)&origin, sizeof origin) != 0 &&
              errno != EINPROGRESS) ||
-            !watch(&p->end[0]) || !watch(&p->end[1]))
+            !bench_watch_edges(epoll_fd, p->end[0].fd, &p->end[0]) ||
+            !bench_watch_edges(epoll_fd, p->end[1].fd, &p->end[1]))
             bury(p);
     }
 }
@@ -175,17 +167,5 @@ int main(int argc, char **argv)
     int listener = bench_listen(argv[1], SOCK_STREAM);
 
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    bench_watch(epoll_fd, EPOLL_CTL_ADD, listener, EPOLLIN, NULL);
-    for (;;) {
-        struct epoll_event events[MAX_EVENTS];
-        int count = epoll_wait(epoll_fd, events, MAX_EVENTS, -1);
-
-        for (int i = 0; i < count; i++) {
-            if (events[i].data.ptr)
-                handle(&events[i]);
-            else
-                accept_all(listener);
-        }
-        free_dead();
-    }
+    bench_serve(epoll_fd, listener, accept_all, handle, free_dead);
 }

@@ -14,7 +14,7 @@
 
 #include "tests/bench/bench.h"
 
-enum { MAX_EVENTS = 256, BUFFER = 65536 };
+enum { BUFFER = 65536 };
 
 /* One direction's end: `rest` is what its peer sent and it could not take yet. */
 struct side {
@@ -121,14 +121,6 @@ static bool flush(struct side *to)
     return forward(other(to), true);
 }
 
-static bool watch(struct side *s)
-{
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = s};
-
-    bench_no_delay(s->fd);
-    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, s->fd, &event) == 0;
-}
-
 static void accept_all(int listener)
 {
     for (;;) {
@@ -142,7 +134,8 @@ static void accept_all(int listener)
         p->side[0] = (struct side){.fd = fd, .client = true};
         p->side[1] = (struct side){.fd = up};
         if ((connect(up, (struct sockaddr *)&origin, sizeof origin) != 0 && errno != EINPROGRESS) ||
-            !watch(&p->side[0]) || !watch(&p->side[1]))
+            !bench_watch_edges(epoll_fd, fd, &p->side[0]) ||
+            !bench_watch_edges(epoll_fd, up, &p->side[1]))
             bury(p);
     }
 }
@@ -172,18 +165,5 @@ int main(int argc, char **argv)
     origin = bench_address(argv[2]);
     int listener = bench_listen(argv[1], SOCK_STREAM);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
-    if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event) != 0)
-        bench_die("epoll");
-    for (;;) {
-        struct epoll_event events[MAX_EVENTS];
-        int count = epoll_wait(epoll_fd, events, MAX_EVENTS, -1);
-        for (int i = 0; i < count; i++) {
-            if (events[i].data.ptr)
-                handle(&events[i]);
-            else
-                accept_all(listener);
-        }
-        free_dead();
-    }
+    bench_serve(epoll_fd, listener, accept_all, handle, free_dead);
 }
