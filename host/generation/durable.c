@@ -8,17 +8,22 @@
 #include "host/generation/durable.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define LINE 64 /* shares of loops begin on cache lines of their own */
+
+/* In front of its state. */
 struct durable {
-    struct durable *next_in_bucket, *older;
+    struct durable_map *map;
+    struct durable *next_in_bucket, *older, *newer;
     uint64_t hash;
-    size_t size;
+    size_t size, refs;
     weir_drop_fn drop;
     char *key; /* kind, NUL, identity */
     size_t key_len;
-    void *state;
+    _Alignas(LINE) unsigned char state[];
 };
 
 struct durable_map {
@@ -50,7 +55,7 @@ weir_error *weir__durable_map_new(struct durable_map **ret)
         free(map);
         return weir_raise(WEIR_ENOMEM, "durable map");
     }
-    /* Recursive: what makes a state may ask for another. */
+    /* Recursive: what makes or drops a state may ask for another, or let go of it. */
     pthread_mutexattr_init(&attributes);
     pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&map->mutex, &attributes);
@@ -59,10 +64,14 @@ weir_error *weir__durable_map_new(struct durable_map **ret)
     return NULL;
 }
 
+static struct durable *entry_of(void *state)
+{
+    return (struct durable *)(void *)((unsigned char *)state - offsetof(struct durable, state));
+}
+
 static void durable_free(struct durable *entry)
 {
     free(entry->key);
-    free(entry->state);
     free(entry);
 }
 
@@ -104,6 +113,8 @@ static void add(struct durable_map *map, struct durable *entry)
     entry->next_in_bucket = map->buckets[entry->hash & (map->n_buckets - 1)];
     map->buckets[entry->hash & (map->n_buckets - 1)] = entry;
     entry->older = map->latest;
+    if (entry->older)
+        entry->older->newer = entry;
     map->latest = entry;
     map->count++;
 }
@@ -117,20 +128,33 @@ static struct durable *find(struct durable_map *map, const char *key, size_t len
     return entry;
 }
 
+static void take_out(struct durable_map *map, struct durable *entry)
+{
+    struct durable **at = &map->buckets[entry->hash & (map->n_buckets - 1)];
+
+    while (*at != entry)
+        at = &(*at)->next_in_bucket;
+    *at = entry->next_in_bucket;
+    if (entry->newer)
+        entry->newer->older = entry->older;
+    else
+        map->latest = entry->older;
+    if (entry->older)
+        entry->older->newer = entry->newer;
+    map->count--;
+}
+
 static weir_error *make_entry(char *take_key, size_t len, uint64_t hash, size_t size,
                               struct durable **ret)
 {
-    struct durable *entry = calloc(1, sizeof *entry);
+    size_t whole = (sizeof(struct durable) + size + LINE) & ~(size_t)(LINE - 1);
+    struct durable *entry = aligned_alloc(LINE, whole);
 
-    if (entry)
-        /* Shares of loops begin on cache lines of their own. */
-        entry->state = aligned_alloc(64, (size + 64) & ~(size_t)63);
-    if (!entry || !entry->state) {
-        free(entry);
+    if (!entry) {
         free(take_key);
         return weir_raise(WEIR_ENOMEM, "durable state");
     }
-    memset(entry->state, 0, (size + 64) & ~(size_t)63);
+    memset(entry, 0, whole);
     entry->key = take_key;
     entry->key_len = len;
     entry->hash = hash;
@@ -152,6 +176,7 @@ static weir_error *get_locked(struct durable_map *map, char *take_key, size_t le
             return weir_raise(WEIR_EINVALSTATE,
                               "durable state `%s` was made with %zu bytes, not %zu", spec->identity,
                               entry->size, spec->size);
+        entry->refs++;
         *ret = entry->state;
         return NULL;
     }
@@ -162,6 +187,8 @@ static weir_error *get_locked(struct durable_map *map, char *take_key, size_t le
         return error;
     }
     entry->drop = spec->drop;
+    entry->map = map;
+    entry->refs = 1;
     add(map, entry);
     *ret = entry->state;
     return NULL;
@@ -181,4 +208,31 @@ weir_error *weir__durable_get(struct durable_map *map, const struct durable_spec
     error = get_locked(map, key, kind_len + identity_len, spec, ret);
     pthread_mutex_unlock(&map->mutex);
     return error;
+}
+
+void weir__durable_unref(void *state)
+{
+    struct durable *entry = state ? entry_of(state) : NULL;
+    struct durable_map *map = entry ? entry->map : NULL;
+
+    if (!entry)
+        return;
+    pthread_mutex_lock(&map->mutex);
+    if (--entry->refs == 0) {
+        take_out(map, entry);
+        if (entry->drop)
+            entry->drop(entry->state);
+        durable_free(entry);
+    }
+    pthread_mutex_unlock(&map->mutex);
+}
+
+size_t weir__durable_count(struct durable_map *map)
+{
+    size_t count;
+
+    pthread_mutex_lock(&map->mutex);
+    count = map->count;
+    pthread_mutex_unlock(&map->mutex);
+    return count;
 }

@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,9 @@ void weir__instance_free(weir_instance *instance)
     free(instance->loop_started);
     if (instance->executor)
         weir_executor_unref(instance->executor);
+    while (instance->n_kept)
+        weir__durable_unref(instance->kept[--instance->n_kept]);
+    free(instance->kept);
     free(instance->state);
     free(instance->path);
     free(instance);
@@ -166,11 +170,38 @@ static weir_error *call_make(void *state, void *arg)
     return *make ? (*make)(state) : NULL;
 }
 
+static pthread_mutex_t kept_mutex = PTHREAD_MUTEX_INITIALIZER; /* of what instances keep */
+
+/* It has one reference, however often it asks. */
+static weir_error *keep(weir_instance *instance, void *take_state)
+{
+    for (size_t i = 0; i < instance->n_kept; i++) {
+        if (instance->kept[i] == take_state) {
+            weir__durable_unref(take_state);
+            return NULL;
+        }
+    }
+    if (instance->n_kept == instance->kept_room) {
+        size_t room = instance->kept_room ? instance->kept_room * 2 : 4;
+        void **kept = realloc(instance->kept, room * sizeof *kept);
+
+        if (!kept) {
+            weir__durable_unref(take_state);
+            return weir_raise(WEIR_ENOMEM, "durable state");
+        }
+        instance->kept = kept;
+        instance->kept_room = room;
+    }
+    instance->kept[instance->n_kept++] = take_state;
+    return NULL;
+}
+
 weir_error *weir_durable_get(weir_instance *instance, const char *kind, const char *identity,
                              size_t size, weir_error *(*make)(void *state), weir_drop_fn drop,
                              void **ret_state)
 {
     char *full;
+    void *state;
     weir_error *error;
 
     /* Kinds of different plugins never meet. */
@@ -178,7 +209,13 @@ weir_error *weir_durable_get(weir_instance *instance, const char *kind, const ch
         return weir_raise(WEIR_ENOMEM, "durable state");
     error = weir__durable_get(instance->durables,
                               &(struct durable_spec){full, identity, size, call_make, &make, drop},
-                              ret_state);
+                              &state);
     free(full);
-    return error;
+    WEIR_TRY(error);
+    pthread_mutex_lock(&kept_mutex);
+    error = keep(instance, state);
+    pthread_mutex_unlock(&kept_mutex);
+    WEIR_TRY(error);
+    *ret_state = state;
+    return NULL;
 }

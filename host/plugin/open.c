@@ -5,7 +5,7 @@
  * The file is copied into memory and opened there: dlopen() knows files by inode, and replacing the
  * file must not change code that runs. What was opened once is kept with the file's identity for the
  * life of the process (log records, destructors and formats point into it) and found again when the
- * same build comes back. Refusals say what is wrong in words, before any member behind the two that
+ * same build comes back, were it in another file. Refusals say what is wrong in words, before any member behind the two that
  * every version has in common is touched.
  */
 #include "config.h"
@@ -22,18 +22,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/config/content.h"
 #include "host/plugin/plugin.h"
+
+#define BUILDS_MAX 8 /* of one plugin; each stays in memory, with a descriptor */
 
 struct opened {
     struct opened *next;
     struct stat file;
+    struct content content;
+    char *name;
     const weir_plugin *descriptor;
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct opened *all_opened;
 
-static bool same_build(const struct stat *a, const struct stat *b)
+static bool same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
@@ -43,6 +48,23 @@ static weir_error *raise_file(int code, const char *name, const char *path)
 {
     return weir_raise(WEIR_EPLUGIN, "plugin `%s`: cannot read %s: %s", name, path,
                       weir_code_text(code));
+}
+
+static weir_error *read_content(const char *name, const char *path, int fd, struct content *ret)
+{
+    unsigned char block[16384];
+    ssize_t n;
+
+    weir__content_begin(ret);
+    for (off_t at = 0; (n = pread(fd, block, sizeof block, at)) != 0;) {
+        if (n < 0 && errno != EINTR)
+            return raise_file(errno, name, path);
+        if (n < 0)
+            continue;
+        weir__content_bytes(ret, block, (size_t)n);
+        at += n;
+    }
+    return NULL;
 }
 
 /* -1: no such copy can be made here, the file itself will do. */
@@ -97,18 +119,39 @@ static weir_error *load(const char *name, const char *path, int fd, off_t size, 
                       name, path);
 }
 
-static weir_error *open_new(const char *name, const char *path, int fd, const struct stat *file,
-                            bool in_place, const weir_plugin **ret)
+/* Code that has run is never unloaded, so what a plugin is replaced by has a limit. */
+static weir_error *check_builds(const char *name, const char *path)
+{
+    size_t n = 0;
+
+    for (const struct opened *opened = all_opened; opened; opened = opened->next)
+        n += !strcmp(opened->name, name);
+    if (n < BUILDS_MAX)
+        return NULL;
+    return weir_raise(WEIR_EPLUGIN,
+                      "plugin `%s`: %s is another build, and %d builds of it are loaded already, "
+                      "which stay until weir ends: restart weir to load it",
+                      name, path, BUILDS_MAX);
+}
+
+static weir_error *open_new(const char *name, const char *path, int fd, bool in_place,
+                            const struct opened *like, const weir_plugin **ret)
 {
     const weir_plugin *descriptor;
     struct opened *opened;
 
-    WEIR_TRY(load(name, path, fd, file->st_size, in_place, &descriptor));
+    WEIR_TRY(check_builds(name, path));
+    WEIR_TRY(load(name, path, fd, like->file.st_size, in_place, &descriptor));
     /* Remembered even when it is refused: a second look at it costs no second copy. */
-    opened = calloc(1, sizeof *opened);
+    opened = malloc(sizeof *opened);
     if (!opened)
         return weir_raise(WEIR_ENOMEM, "plugin");
-    opened->file = *file;
+    *opened = *like;
+    opened->name = strdup(name);
+    if (!opened->name) {
+        free(opened);
+        return weir_raise(WEIR_ENOMEM, "plugin");
+    }
     opened->descriptor = descriptor;
     opened->next = all_opened;
     all_opened = opened;
@@ -117,23 +160,33 @@ static weir_error *open_new(const char *name, const char *path, int fd, const st
     return NULL;
 }
 
+static weir_error *use_again(struct opened *opened, const char *name, const struct stat *file,
+                             const weir_plugin **ret)
+{
+    opened->file = *file;
+    WEIR_TRY(weir__plugin_check(opened->descriptor, name));
+    *ret = opened->descriptor;
+    return NULL;
+}
+
 static weir_error *open_locked(const char *name, const char *path, int fd, bool in_place,
                                const weir_plugin **ret)
 {
-    struct stat file;
+    struct opened like = {0};
 
-    if (fstat(fd, &file))
+    if (fstat(fd, &like.file))
         return raise_file(errno, name, path);
-    if (!S_ISREG(file.st_mode))
+    if (!S_ISREG(like.file.st_mode))
         return weir_raise(WEIR_EPLUGIN, "plugin `%s`: %s is not a file", name, path);
-    for (struct opened *opened = all_opened; opened; opened = opened->next) {
-        if (!same_build(&opened->file, &file))
-            continue;
-        WEIR_TRY(weir__plugin_check(opened->descriptor, name));
-        *ret = opened->descriptor;
-        return NULL;
-    }
-    return open_new(name, path, fd, &file, in_place, ret);
+    for (struct opened *opened = all_opened; opened; opened = opened->next)
+        if (same_file(&opened->file, &like.file))
+            return use_again(opened, name, &like.file, ret);
+    WEIR_TRY(read_content(name, path, fd, &like.content));
+    for (struct opened *opened = all_opened; opened; opened = opened->next)
+        if (opened->file.st_size == like.file.st_size &&
+            weir__content_equal(&opened->content, &like.content))
+            return use_again(opened, name, &like.file, ret);
+    return open_new(name, path, fd, in_place, &like, ret);
 }
 
 weir_error *weir__plugin_open(const char *name, const char *path, bool in_place,

@@ -97,6 +97,8 @@ struct weir_instance {
     weir_logger *logger;
     weir_executor *executor;
     struct durable_map *durables;
+    void **kept; /* durable states that it has asked for, each once */
+    size_t n_kept, kept_room;
     const char *plugin_name;
     struct plugin *plugin;
 };

@@ -101,6 +101,8 @@ static json_t *summary(const struct question *question, json_t *const *shares, u
     }
     json_object_set_new(answer, "loops", loops);
     json_object_set_new(answer, "generations", weir__status_generations(host));
+    json_object_set_new(answer, "durable_states",
+                        weir__status_count(weir__durable_count(host->durables)));
     if (upstream_shares) {
         part = weir__ask_upstreams.finish(question, upstream_shares, n);
         json_object_update(answer, part);

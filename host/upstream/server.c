@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server: durable, found by its upstream's name and its address.
+ * A server: durable, found by its upstream's name and its address, as long as an upstream has it: of a
+ * generation in force, of the one before, of those that connections run with.
  *
  * Passive health: a failed connect, or several failed responses in a row, pass the server over for a
  * while. When the while is over, one caller wins the right to try (a compare-and-swap moves the end of

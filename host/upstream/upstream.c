@@ -9,11 +9,14 @@
 
 #include <weir/tls.h>
 
+#include "host/generation/durable.h"
 #include "host/generation/tls_watch.h"
 #include "host/health/health.h"
 
 static void upstream_free(weir_upstream *upstream)
 {
+    for (size_t i = 0; i < upstream->n_servers; i++)
+        weir__durable_unref(upstream->servers[i]);
     free(upstream->name);
     free(upstream->server_name);
     free(upstream->servers);

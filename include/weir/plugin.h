@@ -73,7 +73,8 @@ WEIR_PUBLIC weir_logger *weir_instance_logger(const weir_instance *instance);
 WEIR_PUBLIC weir_executor *weir_instance_executor(const weir_instance *instance);
 /**
  * State that outlives configurations, found by kind and identity: made zeroed (and by `make`, when
- * given) on first use, dropped at the end of the process. Any thread.
+ * given) on first use. It stays while an instance that asked for it lives: across reloads, as the
+ * instance that follows asks before the one before it ends. Then it is dropped. Any thread.
  */
 WEIR_PUBLIC weir_error *weir_durable_get(weir_instance *instance, const char *kind,
                                          const char *identity, size_t size,

@@ -48,6 +48,7 @@ EXTRA_DIST += \
 	tests/integration/test_quickstart.py \
 	tests/integration/test_reload.py \
 	tests/integration/test_reload_load.py \
+	tests/integration/test_reload_state.py \
 	tests/integration/test_route.py \
 	tests/integration/test_routes.py \
 	tests/integration/test_static.py \

@@ -177,6 +177,29 @@ static void a_generation_that_is_given_up_leaves_the_other_as_it_was(void **stat
     assert_int_equal(part->refs, refs);
 }
 
+static weir_instance *files_of(const struct generation *g)
+{
+    return weir__part_find(&g->parts, &weir__instance_part, "listeners.web.routes[0]")->object;
+}
+
+static void a_state_of_a_plugin_goes_with_the_last_instance_that_asked(void **state)
+{
+    size_t before = weir__durable_count(host->durables);
+    void *states[2];
+
+    (void)state;
+    assert_null(weir_durable_get(files_of(host->generation), "k", "x", 8, NULL, NULL, &states[0]));
+    build("/files/* }, static: {", "/files/* }, static: { index: a.html, ");
+    for (int i = 0; i < 3; i++)
+        assert_null(weir_durable_get(files_of(next), "k", "x", 8, NULL, NULL, &states[1]));
+    assert_ptr_equal(states[0], states[1]);
+    assert_null(weir_durable_get(files_of(next), "k", "y", 8, NULL, NULL, &states[1]));
+    assert_int_equal(weir__durable_count(host->durables), before + 2);
+    weir__generation_free(next);
+    next = NULL;
+    assert_int_equal(weir__durable_count(host->durables), before + 1);
+}
+
 static void generations_that_change_nothing_are_no_chain(void **state)
 {
     struct origin *origin = host->generation->origin;
@@ -202,6 +225,7 @@ int main(void)
         TEST(a_changed_upstream_is_another_for_those_who_refer_to_it),
         TEST(a_changed_executor_is_another_for_all_who_run_in_it),
         TEST(a_generation_that_is_given_up_leaves_the_other_as_it_was),
+        TEST(a_state_of_a_plugin_goes_with_the_last_instance_that_asked),
         TEST(generations_that_change_nothing_are_no_chain),
     };
 

@@ -72,10 +72,51 @@ static void a_replaced_file_is_loaded_beside_the_old_code(void **state)
     /* Overwriting in place would change mapped code, had it not been copied. */
     assert_int_equal(truncate(path, 0), 0);
     assert_string_equal(first->version, "2.1");
+    snprintf(command, sizeof command, "(cat %s/good.so; echo another) > %s", folder, path);
     assert_int_equal(system(command), 0);
     assert_string_equal(message_of(weir__plugin_open("good", path, false, &second)), "");
     assert_ptr_not_equal(first, second);
     assert_string_equal(second->name, "good");
+}
+
+static void a_copy_of_the_file_is_the_same_build(void **state)
+{
+    const weir_plugin *first = NULL, *second = NULL;
+    char path[300], command[1000];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/good.so", folder);
+    assert_string_equal(message_of(weir__plugin_open("good", path, false, &first)), "");
+    snprintf(command, sizeof command, "cp %s %s/copy.so", path, folder);
+    assert_int_equal(system(command), 0);
+    snprintf(path, sizeof path, "%s/copy.so", folder);
+    assert_string_equal(message_of(weir__plugin_open("good", path, false, &second)), "");
+    assert_ptr_equal(first, second);
+}
+
+/* The last claim: there are as many then. */
+static void the_builds_of_a_plugin_have_a_limit(void **state)
+{
+    const weir_plugin *first = NULL, *opened = NULL;
+    char path[300], command[1000];
+    const char *said = "";
+    int n = 0;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/good.so", folder);
+    assert_string_equal(message_of(weir__plugin_open("good", path, false, &first)), "");
+    for (; n < 9 && !*said; n++) {
+        snprintf(command, sizeof command, "echo %d >> %s", n, path);
+        assert_int_equal(system(command), 0);
+        said = message_of(weir__plugin_open("good", path, false, &opened));
+    }
+    assert_non_null(strstr(said, "good.so is another build, and 8 builds of it are loaded already, "
+                                 "which stay until weir ends: restart weir to load it"));
+    /* What is loaded is found as before. */
+    snprintf(command, sizeof command, "truncate -s -%d %s", 2 * n, path);
+    assert_int_equal(system(command), 0);
+    assert_string_equal(message_of(weir__plugin_open("good", path, false, &opened)), "");
+    assert_ptr_equal(opened, first);
 }
 
 static void a_missing_file_is_named(void **state)
@@ -205,6 +246,8 @@ int main(void)
         CLAIM(a_folder_is_refused),
         CLAIM(two_plugins_cannot_provide_the_same_protocol),
         CLAIM(the_front_end_finds_extensions_matchers_and_planned_names),
+        CLAIM(a_copy_of_the_file_is_the_same_build),
+        CLAIM(the_builds_of_a_plugin_have_a_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

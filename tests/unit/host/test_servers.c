@@ -221,6 +221,56 @@ static void durable_state_is_found_by_kind_and_identity(void **state)
     assert_true(*message_of(weir__durable_get(durables, &spec, &again)));
 }
 
+static unsigned dropped;
+
+static void count_drop(void *state)
+{
+    (void)state;
+    dropped++;
+}
+
+static void durable_state_goes_with_its_last_reference(void **state)
+{
+    struct durable_spec spec = {"k", "x", 64, NULL, NULL, count_drop};
+    size_t before = weir__durable_count(durables);
+    unsigned char *made;
+    void *again, *other;
+
+    (void)state;
+    dropped = 0;
+    assert_null(weir__durable_get(durables, &spec, (void **)&made));
+    assert_null(weir__durable_get(durables, &spec, &again));
+    spec.identity = "y";
+    assert_null(weir__durable_get(durables, &spec, &other));
+    made[0] = 1;
+    weir__durable_unref(made);
+    assert_int_equal(weir__durable_count(durables), before + 2);
+    weir__durable_unref(made);
+    assert_int_equal(dropped, 1);
+    assert_int_equal(weir__durable_count(durables), before + 1);
+    weir__durable_unref(NULL);
+    spec.identity = "x";
+    assert_null(weir__durable_get(durables, &spec, (void **)&made));
+    assert_int_equal(made[0], 0); /* made anew */
+    weir__durable_unref(other);
+    assert_int_equal(weir__durable_count(durables), before + 1); /* its map drops the rest */
+}
+
+static void a_server_goes_with_the_last_upstream_that_has_it(void **state)
+{
+    weir_upstream *again = make("app", 2), *other = make("other", 1);
+
+    (void)state;
+    assert_int_equal(weir__durable_count(durables), 4);
+    assert_ptr_equal(again->servers[1], upstream->servers[1]);
+    weir__upstream_unref(other);
+    assert_int_equal(weir__durable_count(durables), 3);
+    weir__upstream_unref(upstream);
+    assert_int_equal(weir__durable_count(durables), 2);
+    upstream = again;
+    assert_string_equal(upstream->servers[1]->address, "b:1");
+}
+
 int main(void)
 {
 #define CLAIM(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -232,6 +282,8 @@ int main(void)
         CLAIM(when_all_fail_the_oldest_failure_is_tried),
         CLAIM(a_retry_does_not_go_where_it_was),
         CLAIM(a_single_server_is_never_passed_over),
+        CLAIM(durable_state_goes_with_its_last_reference),
+        CLAIM(a_server_goes_with_the_last_upstream_that_has_it),
         CLAIM(bad_responses_in_a_row_are_a_failure),
         CLAIM(what_clients_do_does_not_hurt_a_server),
         CLAIM(health_outlives_the_configuration),
