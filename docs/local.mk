@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 EXTRA_DIST += README.md docs/ARCHITECTURE.md docs/BEHAVIOUR.md docs/BENCH.md docs/behaviour docs/behaviour-rows.txt \
-	docs/TUTORIAL-runtime.md docs/internals/http-parse.md docs/internals/io.md docs/internals/l4.md docs/internals/records.md docs/internals/routes.md docs/internals/tls.md docs/internals/upstreams.md docs/manual docs/manual-yaml
+	docs/TUTORIAL-runtime.md docs/internals/http-parse.md docs/internals/io.md docs/internals/l4.md docs/internals/records.md docs/internals/reload.md docs/internals/routes.md docs/internals/tls.md docs/internals/upstreams.md docs/manual docs/manual-yaml
 
 dist_man_MANS += docs/weir-metrics.7
 

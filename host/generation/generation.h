@@ -102,7 +102,8 @@ struct weir_host {
     struct change *first;        /* while it starts */
     struct generation *previous; /* NULL: none; for weir_host_rollback() */
     struct reload *reload;       /* under way */
-    weir_executor *builder;      /* one thread for what may wait: builds, destroys */
+    weir_executor *builder;      /* one thread that gives way to traffic: loads, destroys */
+    weir_executor *starter;      /* one thread for what may wait: prepares */
     unsigned n_loops, last_number;
 
     weir_loop *control;
@@ -141,7 +142,9 @@ uint64_t weir__listener_pins(const weir_listener *listener);
 weir_error *weir__host_reapply(weir_host *host, const struct generation *from,
                                struct generation *to) WEIR_MUST_USE;
 
-/* destroy.c: destroys what is in the list, now or by the builder. */
+/* destroy.c: the builder and the starter, once. */
+weir_error *weir__host_make_threads(weir_host *host) WEIR_MUST_USE;
+/* Destroys what is in the list, now or by the builder. */
 void weir__host_destroy(weir_host *host, struct hlist *dead);
 void weir__host_end_generations(weir_host *host);
 

@@ -2,10 +2,12 @@
 /*
  * Reload as a transaction.
  *
- *   builder    reads, checks, prepares the next generation: all that can fail or wait
+ *   builder    reads and checks the next generation, says what differs: all that takes a while
+ *   starter    prepares it: binds, opens, starts instances: all that can fail or wait
  *   control    commits it by a change of the loops (change.h), or gives it up: then nothing is changed
  *
- * The control loop goes on serving meanwhile. What the builder does not finish within the limit is
+ * The builder gives way to traffic: its thread is nice. What is started from a nice thread would be so for
+ * ever (a plugin's threads, processes), hence the other one. The control loop goes on serving meanwhile. What the builder does not finish within the limit is
  * answered as failed and given up when it comes back; until then no other reload begins.
  */
 #include "config.h"
@@ -134,20 +136,26 @@ static void make(struct reload *reload)
     if (weir__generation_load(g) && weir__config_error_count(g->config) == 0 &&
         weir__generation_test(g))
         reload->result.checked = true;
-    reload->result.checking = since(began);
     reload->result.files = weir__config_file_count(g->config);
-    began = weir_now();
-    if (reload->result.checked) {
-        keep_settings(g, reload->from);
-        weir__generation_prepare(g);
-        reload->result.preparing = since(began);
-        reload->result.certificates = g->top->tls.certificates.count;
-        reload->result.new_sockets = g->n_new_sockets;
-        for (const struct plugin *p = g->registry->plugins; p; p = p->next)
-            reload->result.plugins++;
+    reload->result.checking = since(began);
+    if (reload->result.checked)
         add_diff(reload);
-    }
-    g->from = NULL;
+}
+
+/* In the starter. */
+
+static void prepare_next(struct reload *reload)
+{
+    struct generation *g = reload->to;
+    weir_instant began = weir_now();
+
+    keep_settings(g, reload->from);
+    weir__generation_prepare(g);
+    reload->result.preparing = since(began);
+    reload->result.certificates = g->top->tls.certificates.count;
+    reload->result.new_sockets = g->n_new_sockets;
+    for (const struct plugin *p = g->registry->plugins; p; p = p->next)
+        reload->result.plugins++;
 }
 
 /* Its parts are there; sockets that were closed are bound again. */
@@ -169,15 +177,16 @@ static void prepare_back(struct reload *reload)
 
 static weir_error *built(void *arg);
 
-static weir_error *build(void *arg)
+static void back_to_control(struct reload *reload, weir_fn fn)
 {
-    struct reload *reload = arg;
+    weir_ignore(weir_loop_call_soon_threadsafe(reload->host->control, fn, reload, NULL));
+}
 
-    if (reload->back)
-        prepare_back(reload);
-    else
-        make(reload);
+/* The last step off the loops. */
+static void report(struct reload *reload)
+{
     if (reload->to) {
+        reload->to->from = NULL;
         reload->result.exit_code = exit_code(reload->to);
         reload->result.errors = weir__config_error_count(reload->to->config);
         reload->result.warnings = weir__config_warning_count(reload->to->config);
@@ -186,7 +195,51 @@ static weir_error *build(void *arg)
         reload->diagnostics =
             text_of(reload->to, (enum config_format)reload->format, reload->colour);
     }
-    weir_ignore(weir_loop_call_soon_threadsafe(reload->host->control, built, reload, NULL));
+    back_to_control(reload, built);
+}
+
+static weir_error *prepare(void *arg)
+{
+    struct reload *reload = arg;
+
+    if (reload->back)
+        prepare_back(reload);
+    else
+        prepare_next(reload);
+    report(reload);
+    return NULL;
+}
+
+/* On the control loop, of which the starter's thread comes. */
+static weir_error *start_to_prepare(void *arg)
+{
+    struct reload *reload = arg;
+    weir_host *host = reload->host;
+    weir_error *error;
+
+    if (reload->late || host->state != HOST_RUNNING) {
+        reload->to->from = NULL;
+        return built(reload);
+    }
+    error = weir_executor_submit(host->starter, prepare, reload, NULL, NULL);
+    if (!error)
+        return NULL;
+    reload->result.exit_code = EXIT_OSERR;
+    weir_error_message(error, reload->message, sizeof reload->message);
+    weir_ignore(error);
+    reload->to->from = NULL;
+    return built(reload);
+}
+
+static weir_error *build(void *arg)
+{
+    struct reload *reload = arg;
+
+    make(reload);
+    if (reload->result.checked)
+        back_to_control(reload, start_to_prepare);
+    else
+        report(reload);
     return NULL;
 }
 
@@ -331,17 +384,9 @@ static weir_error *too_late(void *arg)
     return NULL;
 }
 
-static weir_error *make_builder(weir_host *host)
-{
-    weir_executor_options options = {WEIR_SIZED(weir_executor_options), .name = "reload",
-                                     .threads = 1};
-
-    return host->builder ? NULL : weir_executor_new(&options, &host->builder);
-}
-
 static weir_error *begin(weir_host *host, struct reload *take)
 {
-    weir_error *error = make_builder(host);
+    weir_error *error = weir__host_make_threads(host);
 
     take->host = host;
     take->began = weir_now();
@@ -349,7 +394,8 @@ static weir_error *begin(weir_host *host, struct reload *take)
     take->from = weir__generation_ref(host->generation);
     weir_timer_init(&take->timer, host->control, too_late, take);
     if (!error)
-        error = weir_executor_submit(host->builder, build, take, NULL, NULL);
+        error = take->back ? weir_executor_submit(host->starter, prepare, take, NULL, NULL)
+                           : weir_executor_submit(host->builder, build, take, NULL, NULL);
     if (error) {
         reload_free(take);
         return error;
