@@ -68,3 +68,10 @@ weir_error *weir_transport_accept_tls(
     weir__transport_unstop(t, STOP_HANDOVER);
     return NULL;
 }
+
+weir_tls_result weir_transport_tls_result(const weir_transport *t, weir_duration *ret_took)
+{
+    weir_check(t, TRANSPORT_MAGIC);
+    weir_require(t->tls && t->tls->wait, WEIR_TLS_FAILED);
+    return weir__tls_result(t->tls, ret_took);
+}

@@ -58,7 +58,10 @@ static void handshake_done(weir_transport *transport, weir_error *take_error, vo
 {
     struct handing_over *over = arg;
     weir_listener *listener = WEIR_TAKE(over->listener), *now;
+    weir_duration took;
+    weir_tls_result result = weir_transport_tls_result(transport, &took);
 
+    weir__listener_handshake_over(transport, result, took, over->connection->local->slot);
     if (take_error) {
         weir__connection_record(over->connection, listener, outcome_of(take_error), take_error);
     } else {
@@ -94,6 +97,8 @@ static weir_error *begin_tls(struct connection *connection, weir_listener *liste
                                       listener->handshake_timeout, handshake_done, over);
     if (!error)
         return NULL;
+    weir__listener_handshake_over(connection->transport, WEIR_TLS_FAILED, WEIR_NS(0),
+                                  connection->local->slot);
     /* There is no way back: it ends here, and the caller has nothing more to do. */
     weir__connection_record(connection, over->listener, outcome_of(error), error);
     weir_listener_release(WEIR_TAKE(over->listener));

@@ -325,6 +325,10 @@ typedef enum weir_tls_result {
  *  "aborted", "failed". */
 WEIR_PUBLIC const char *weir_tls_result_name(weir_tls_result result);
 
+/** How the handshake ended, and how long it took. In the `done` of weir_transport_accept_tls() only. */
+WEIR_PUBLIC weir_tls_result weir_transport_tls_result(const weir_transport *transport,
+                                                      weir_duration *ret_took);
+
 /** What the handshake agreed on; false without TLS, or before its end. */
 WEIR_PUBLIC bool weir_transport_tls_info(const weir_transport *transport, weir_tls_info *ret);
 

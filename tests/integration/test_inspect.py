@@ -2,13 +2,14 @@
 """Connections that are looked at first: routed by SNI, several protocols on one port, handed from one listener to
 another, rejected; and that not a byte is lost on the way."""
 
+import json
 import random
 import socket
 import ssl
 import struct
 
 from harness import (Certificates, RawClient, ScriptedOrigin, Weir, chain, config, respond,
-                     upstream, wait_until)
+                     upstream, wait_until, weirctl)
 
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 GSS_REQUEST = struct.pack("!II", 8, 80877104)
@@ -253,6 +254,13 @@ def test_handshake_that_fails_after_the_handoff_ends_its_connection_only(env):
     client.read_end()
     weir.expect_outcome("client.timeout")
     assert RawClient(env, port, tls=certificates.client()).ask().status == 200
+    # Counted as those of connections that were accepted there.
+    wait_until(weir.control.exists, "the control socket")
+    code, out, err = weirctl(env, weir, "tls", "--json")
+    assert code == 0, (code, out, err)
+    [counted] = [h for h in json.loads(out)["handshakes"] if h["listener"] == "https"]
+    assert (counted["tls_1_3"], counted["failed"]) == (1, 2), counted
+    assert (counted["reasons"]["not_tls"], counted["reasons"]["timeout"]) == (1, 1), counted
 
 
 # What becomes of the others
