@@ -2,8 +2,8 @@
 /**
  * A relay moves bytes between two connections until both directions have ended. Both belong to the
  * calling thread's loop; on another thread nothing happens but WEIR_ETHREAD (B2). Chunks are passed
- * on without a copy; what comes in bulk between plain TCP connections is moved inside the kernel
- * (splice(2), on epoll), at four descriptors and a pipe a direction while it lasts.
+ * on without a copy; what comes in bulk between plain TCP connections is moved inside the kernel by
+ * splice(2), through a pipe (two descriptors) for each direction while it lasts.
  *
  * Example:
  *
@@ -41,7 +41,8 @@ typedef struct weir_relay_options {
  * its receiver. When one side fails the other is aborted. Options are copied. On failure `done`
  * does not come and both transports are to be aborted by the caller.
  *
- * Errors: WEIR_ECLOSED one of them is lost, WEIR_ENOMEM.
+ * Errors: WEIR_ECLOSED one of them is lost or closing, WEIR_EBUSY one sends a file, WEIR_ETHREAD,
+ * WEIR_ENOMEM.
  */
 WEIR_PUBLIC weir_error *weir_relay_start(weir_transport *a, weir_slice rest_a, weir_transport *b,
                                          weir_slice rest_b,

@@ -118,7 +118,10 @@ WEIR_PUBLIC weir_error *weir_socket_name(int fd, char *buffer, size_t size) WEIR
 
 /**
  * Serves connections of a listening socket on this loop; several loops may share one socket. The
- * server keeps `fd` open with a duplicate of its own. Accepting starts at once.
+ * server keeps `fd` open with a duplicate of its own. Accepting starts at once. `options` are copied,
+ * `protocol` and `config` must live until weir_server_wait_closed() says so. The reference is the
+ * caller's. Errors: errno of the descriptor (EBADF, ENOTSOCK, EMFILE), WEIR_ECLOSED the loop is closed,
+ * WEIR_ETHREAD, WEIR_ENOMEM.
  */
 #define weir_server_new(loop, fd, options, protocol, config, ret) \
     weir_server_new_at(WEIR_HERE, (loop), (fd), (options), (protocol), (config), (ret))
@@ -126,23 +129,26 @@ WEIR_PUBLIC weir_error *weir_server_new_at(const weir_site *site, weir_loop *loo
                                            const weir_server_options *options,
                                            const weir_protocol *protocol, const void *config,
                                            weir_server **ret) WEIR_MUST_USE;
-/** weir_listen_socket() and weir_server_new() in one. */
+/** weir_listen_socket() and weir_server_new() in one. Errors: of both. */
 #define weir_serve(loop, address, options, protocol, config, ret) \
     weir_serve_at(WEIR_HERE, (loop), (address), (options), (protocol), (config), (ret))
 WEIR_PUBLIC weir_error *weir_serve_at(const weir_site *site, weir_loop *loop, const char *address,
                                       const weir_server_options *options,
                                       const weir_protocol *protocol, const void *config,
                                       weir_server **ret) WEIR_MUST_USE;
+/** One more reference, returned. */
 WEIR_PUBLIC weir_server *weir_server_ref(weir_server *server);
 /** Dropping the last reference of a server that serves still is a mistake: a RESOURCE warning says
  *  so, then it is closed and its connections are aborted (K1). */
 WEIR_PUBLIC void weir_server_unref(weir_server *server);
+/** The server's own descriptor; -1 once closed. Borrowed. */
 WEIR_PUBLIC int weir_server_fd(const weir_server *server);
-/** "127.0.0.1:8080" with the port the kernel chose. */
+/** "127.0.0.1:8080" with the port the kernel chose. Valid as long as the server. */
 WEIR_PUBLIC const char *weir_server_name(const weir_server *server);
 /** How it looks in reports, as snprintf: `<Server serving fd=5 address=127.0.0.1:8080 connections=3>`;
  *  closed, and resting (at max_connections, or without descriptors), in place of serving. */
 WEIR_PUBLIC size_t weir_server_repr(const weir_server *server, char *buffer, size_t size);
+/** Those that are not lost yet, or whose tasks still run. */
 WEIR_PUBLIC size_t weir_server_connections(const weir_server *server);
 
 /** Stops accepting; connections go on. The path of a Unix socket it made is removed. */
@@ -155,7 +161,8 @@ WEIR_PUBLIC void weir_server_abort_connections(weir_server *server);
 WEIR_PUBLIC void weir_server_foreach(weir_server *server, void (*fn)(weir_transport *, void *),
                                      void *arg);
 /** Suspends until it is closed, its last connection is lost and the last task of a connection (serve,
- *  weir_transport_spawn()) has ended: then nothing uses `config` any more. Bounded by WEIR_TIMEOUT only. */
+ *  weir_transport_spawn()) has ended: then nothing uses `config` any more. Bounded by WEIR_TIMEOUT only.
+ *  Errors: WEIR_ECANCELED, WEIR_ETIMEDOUT, WEIR_ENOTASK, WEIR_ETHREAD. */
 WEIR_PUBLIC weir_error *weir_server_wait_closed(weir_server *server) WEIR_MUST_USE;
 /** Closes, waits so long for the connections to end by themselves, then aborts those that have not,
  *  and waits for their end: the straight-line way to stop. WEIR_FOREVER waits as long as it takes. */

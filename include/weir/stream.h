@@ -110,6 +110,7 @@ WEIR_PUBLIC weir_error *weir_stream_write_slice(weir_stream *stream, weir_slice 
 /** Several pieces as one write, in one system call where possible. */
 WEIR_PUBLIC weir_error *weir_stream_writev(weir_stream *stream, const weir_slice *slices,
                                            size_t count) WEIR_MUST_USE;
+/** Text as of printf(3), without a NUL. Errors: also WEIR_EINVAL the format, WEIR_ENOMEM. */
 WEIR_PUBLIC weir_error *weir_stream_printf(weir_stream *stream, const char *format, ...)
     WEIR_PRINTF(2, 3) WEIR_MUST_USE;
 /**

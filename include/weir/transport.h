@@ -133,7 +133,9 @@ typedef struct weir_protocol {
     void (*drain)(weir_transport *transport, void *state);
 } weir_protocol;
 
+/** One more reference, returned. It keeps the memory, not the connection. NULL for NULL. */
 WEIR_PUBLIC weir_transport *weir_transport_ref(weir_transport *transport);
+/** Drops a reference (NULL: nothing); from another thread the loop does it. */
 WEIR_PUBLIC void weir_transport_unref(weir_transport *transport);
 /** The loop it belongs to. Borrowed. */
 WEIR_PUBLIC weir_loop *weir_transport_loop(const weir_transport *transport);
@@ -141,15 +143,18 @@ WEIR_PUBLIC weir_loop *weir_transport_loop(const weir_transport *transport);
 /**
  * Queues bytes; tries to send at once where the backend can. A slice of this loop's chunk pool is
  * kept by reference, other memory is copied. All or nothing.
- * Errors: WEIR_ECLOSED (lost, closing, or after write_eof), WEIR_EFULL past the hard limit.
- * A send that fails later arrives through connection_lost.
+ * Errors: WEIR_ECLOSED (lost, closing, or after write_eof), WEIR_EFULL past the hard limit, WEIR_EBUSY
+ * a file is being sent, WEIR_ENOTREADY before the connection is made, WEIR_EUNSUPPORTED the reading
+ * side of a pipe, WEIR_ETHREAD, WEIR_ENOMEM. A send that fails later arrives through connection_lost.
  */
 WEIR_PUBLIC weir_error *weir_transport_write(weir_transport *transport,
                                              weir_slice data) WEIR_MUST_USE;
+/** Several pieces as one write, in one system call where possible. Errors: as of write; WEIR_EINVAL
+ *  their lengths overflow. */
 WEIR_PUBLIC weir_error *weir_transport_writev(weir_transport *transport, const weir_slice *slices,
                                               size_t count) WEIR_MUST_USE;
 /** As write, without a copy: `release(owner)` is called once the bytes are no longer needed, also
- *  on error. */
+ *  on error, and maybe before this returns. */
 WEIR_PUBLIC weir_error *weir_transport_write_owned(weir_transport *transport, weir_slice data,
                                                    weir_drop_fn release, void *owner) WEIR_MUST_USE;
 
@@ -204,7 +209,8 @@ weir_transport_send_file(weir_transport *transport,
  *  not all, the peer has got part of it. May call resume_writing. Thread of the loop. Without a file
  *  nothing happens. */
 WEIR_PUBLIC uint64_t weir_transport_cancel_file(weir_transport *transport);
-/** Half-close: no more writes; the peer sees the end after what is queued. */
+/** Half-close: no more writes; the peer sees the end after what is queued. With TLS: close_notify.
+ *  Again: nothing happens. Errors: as of write. */
 WEIR_PUBLIC weir_error *weir_transport_write_eof(weir_transport *transport) WEIR_MUST_USE;
 /** Holds writes back until the matching uncork, to send them together. Nests. */
 WEIR_PUBLIC void weir_transport_cork(weir_transport *transport);
@@ -214,6 +220,7 @@ WEIR_PUBLIC void weir_transport_uncork(weir_transport *transport);
  *  in at most the chunk limit. */
 WEIR_PUBLIC void weir_transport_pause_reading(weir_transport *transport);
 WEIR_PUBLIC void weir_transport_resume_reading(weir_transport *transport);
+/** Whether the protocol would be given bytes now: open, not paused, the peer has not ended. */
 WEIR_PUBLIC bool weir_transport_is_reading(const weir_transport *transport);
 
 /** Orderly: stops reading, sends what is queued (given up when no byte moves for 60 s), closes;
@@ -222,12 +229,14 @@ WEIR_PUBLIC void weir_transport_close(weir_transport *transport);
 /** At once: drops what is queued, and resets a TCP connection. `take_reason` (NULL: none) reaches
  *  connection_lost. */
 WEIR_PUBLIC void weir_transport_abort(weir_transport *transport, weir_error *take_reason);
+/** It is closed or closing, by whomever, or its peer is known to be gone: writes fail. */
 WEIR_PUBLIC bool weir_transport_is_closing(const weir_transport *transport);
 
 /** `high` queued bytes (64 KiB) pause writing, `low` (high / 4) resume it; a write beyond `hard`
  *  (16 MiB; 0: leave) fails. pause when size > high, resume when size ≤ low. */
 WEIR_PUBLIC void weir_transport_set_write_limits(weir_transport *transport, size_t high, size_t low,
                                                  size_t hard);
+/** Bytes that are queued here; of TLS the encrypted ones. What the kernel holds does not count. */
 WEIR_PUBLIC size_t weir_transport_write_buffer_size(const weir_transport *transport);
 /** Aborts with WEIR_ETIMEDOUT after this long without a byte in either direction. */
 WEIR_PUBLIC void weir_transport_set_idle_timeout(weir_transport *transport, weir_duration limit);
@@ -243,16 +252,21 @@ WEIR_PUBLIC void weir_transport_set_deadline(weir_transport *transport, weir_dur
  * Gives the connection to another protocol, whose connection_made is called at once and which then
  * receives `rest`, the unused end of the current slice. The old protocol is called no more; its
  * state lives as long as the transport. Reading is paused by the hand-over when `rest` is not used
- * up, never lost. `config` must live as long as the connection.
+ * up, never lost. `config` must live as long as the connection. `ret_state` may be NULL.
+ * Errors: WEIR_ECLOSED, WEIR_EBUSY a file is being sent, WEIR_ETHREAD, WEIR_ENOMEM (then it is lost).
  */
 WEIR_PUBLIC weir_error *weir_transport_set_protocol(weir_transport *transport,
                                                     const weir_protocol *protocol,
                                                     const void *config, weir_slice rest,
                                                     void **ret_state) WEIR_MUST_USE;
+/** The present protocol, its state (`state_size` bytes, as long as the transport) and its
+ *  configuration. Borrowed. */
 WEIR_PUBLIC const weir_protocol *weir_transport_protocol(const weir_transport *transport);
 WEIR_PUBLIC void *weir_transport_state(const weir_transport *transport);
 WEIR_PUBLIC const void *weir_transport_config(const weir_transport *transport);
-/** Starts a task that belongs to the connection: holds a reference, is cancelled when it is lost. */
+/** Starts a task that belongs to the connection: holds a reference, is cancelled when it is lost. What
+ *  it returns is logged, unless it says that the connection or the task ended. Errors: WEIR_ECLOSED,
+ *  WEIR_ETHREAD, WEIR_ENOMEM. */
 #define weir_transport_spawn(transport, fn, arg) \
     weir_transport_spawn_at(WEIR_HERE, #fn, (transport), (fn), (arg))
 WEIR_PUBLIC weir_error *weir_transport_spawn_at(const weir_site *site, const char *name,
@@ -285,8 +299,10 @@ WEIR_PUBLIC const char *weir_transport_peer_name(weir_transport *transport);
 WEIR_PUBLIC const char *weir_transport_local_name(weir_transport *transport);
 /** The peer's address without the port; empty for Unix sockets. Made once. */
 WEIR_PUBLIC weir_slice weir_transport_peer_ip(weir_transport *transport);
+/** Borrowed; of Unix sockets and pipes only a family, AF_UNSPEC. `ret_length` in bytes. */
 WEIR_PUBLIC const struct sockaddr *weir_transport_peer_address(const weir_transport *transport,
                                                                size_t *ret_length);
+/** Since the connection was made, on the wire: of TLS the encrypted bytes. */
 WEIR_PUBLIC uint64_t weir_transport_bytes_received(const weir_transport *transport);
 WEIR_PUBLIC uint64_t weir_transport_bytes_sent(const weir_transport *transport);
 /**
