@@ -2,7 +2,7 @@
 /*
  * `weir run`: serves a configuration in the foreground.
  *
- *   load, prepare ──▶ start the traffic loops ──▶ the control loop waits for signals
+ *   load, test, prepare ──▶ start the traffic loops ──▶ the control loop waits for signals
  *   TERM or INT: stop accepting, drain for at most shutdown_grace, end; a second one: at once
  *   QUIT: the same without limit; HUP: reload; USR1: log files are opened again; USR2: not built yet
  */
@@ -212,7 +212,9 @@ static int run_run(const struct arguments *arguments)
     daemon.host = open_host(&with);
     if (!daemon.host)
         return EXIT_SOFTWARE;
-    if (!weir_host_load(daemon.host) || !weir_host_prepare(daemon.host)) {
+    /* As before a reload: what `weir check` rejects is not served. */
+    if (!weir_host_load(daemon.host) || !weir_host_test(daemon.host) ||
+        !weir_host_prepare(daemon.host)) {
         weir_host_report(daemon.host, stderr, arguments->format, use_color(arguments));
         weir_host_summary(daemon.host, stderr);
         code = weir_host_exit_code(daemon.host);
@@ -241,6 +243,9 @@ const struct command command_run = {
             "runtime.shutdown_grace and stop; a second one ends at once. QUIT sets no limit.\n"
             "HUP reads the configuration again; what is wrong with it is in the log, and nothing\n"
             "changes. USR1 opens log files again. USR2 (upgrade) is not built yet.\n"
+            "\n"
+            "The requests of `tests` in the configuration are tried first, as weir check and a reload\n"
+            "do: when one goes elsewhere, nothing is served.\n"
             "\n"
             "Exit status: 0 stopped as asked, 78 the configuration was rejected, 66 it cannot be\n"
             "read, 71 the system refused something (an address in use), 73 the control socket\n"

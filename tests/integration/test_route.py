@@ -177,6 +177,21 @@ def test_test_that_fails_is_78_at_its_expectation(env, expect, what):
     assert "error[W0304]" in text and text.count("error[") == 1, text
 
 
+def test_start_with_a_test_that_fails_serves_nothing(env):
+    port = env.port()
+    settings = config({"web": http_listener(port, [respond(200, "x")])})
+    settings["tests"] = [{"request": f"http://127.0.0.1:{port}/", "expect": {"status": 204}}]
+    weir = Weir(env, settings, wait=False)
+    weir.expected_status = 78
+    weir.wait()
+    text = weir.text()
+    assert "status: 204" in text and "error[W" in text and "nothing was changed" in text, text
+    assert "listener web: http on" not in text and "ready" not in text, text
+    settings["tests"][0]["expect"]["status"] = 200
+    Weir(env, settings)
+    assert RawClient(env, port).ask().body == b"x"
+
+
 def test_tests_of_several_files_are_joined(env):
     (env.dir / "conf.d").mkdir()
     (env.dir / "conf.d" / "more.yaml").write_text("tests: [{ request: 'http://a:8080/b', expect: { status: 201 } }]\n")
