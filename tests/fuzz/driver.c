@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs a fuzz target without libFuzzer: over each file of its corpus, and over each of them cut
- * short and with single bytes changed. CORPUS is the folder; a path as argument replaces it.
+ * short and with single bytes changed. A path as argument replaces the target's folder.
  */
 #include "config.h"
 
@@ -31,7 +31,7 @@ static void run(const uint8_t *data, size_t size)
 static int run_file(const char *folder, const char *name)
 {
     static uint8_t input[INPUT_MAX];
-    char path[4096];
+    char path[4400];
     FILE *file;
     size_t size;
 
@@ -47,11 +47,14 @@ static int run_file(const char *folder, const char *name)
 
 int main(int argc, char **argv)
 {
-    const char *folder = argc > 1 ? argv[1] : CORPUS;
-    DIR *files = opendir(folder);
+    char corpus[4000];
+    const char *folder = argc > 1 ? argv[1] : corpus;
     struct dirent *entry;
     int count = 0;
+    DIR *files;
 
+    snprintf(corpus, sizeof(corpus), "%s/%s", TOP_SOURCE, fuzz_corpus);
+    files = opendir(folder);
     if (!files) {
         printf("1..1\nnot ok 1 - %s can be read\n", folder);
         return 1;

@@ -9,6 +9,8 @@
 
 #include "tests/fuzz/fuzz.h"
 
+const char fuzz_corpus[] = "tests/fuzz/corpus/body";
+
 #define TRAILERS 3
 
 struct one {

@@ -10,6 +10,8 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/host/config_tables.h"
 
+const char fuzz_corpus[] = "tests/config/bad";
+
 static void check_places(const weir_config_context *c)
 {
     for (size_t i = 0; i < c->n_diagnostics; i++) {

@@ -8,6 +8,8 @@
 #include "core/net/resolver.h"
 #include "tests/fuzz/fuzz.h"
 
+const char fuzz_corpus[] = "tests/fuzz/corpus/dns";
+
 static const uint16_t types[] = {WEIR_DNS_A, WEIR_DNS_AAAA, WEIR_DNS_SRV, WEIR_DNS_TXT,
                                  WEIR_DNS_PTR};
 

@@ -9,6 +9,8 @@
 #include "host/inspect/inspect.h"
 #include "tests/fuzz/fuzz.h"
 
+const char fuzz_corpus[] = "tests/fuzz/corpus/inspect";
+
 static const struct inspector_entry entries[] = {
     {"postgres", &weir__inspect_postgres, NULL, CLIENT_HELLO_LIMIT},
     {"tls", &weir__inspect_tls, NULL, CLIENT_HELLO_LIMIT},

@@ -9,6 +9,8 @@
 
 #include "tests/fuzz/fuzz.h"
 
+const char fuzz_corpus[] = "tests/fuzz/corpus/path";
+
 static void claim_normal(weir_slice path)
 {
     const char *p = path.data, *end = p + path.len;

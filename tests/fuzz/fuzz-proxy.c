@@ -9,6 +9,8 @@
 
 #include "tests/fuzz/fuzz.h"
 
+const char fuzz_corpus[] = "tests/fuzz/corpus/proxy";
+
 static void claim_within(weir_slice part, const char *block, size_t size)
 {
     const char *bytes = part.data;

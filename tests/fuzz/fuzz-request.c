@@ -4,6 +4,8 @@
 
 #include "tests/fuzz/head.h"
 
+const char fuzz_corpus[] = "tests/fuzz/corpus/request";
+
 static weir_http_result parse(weir_http_head *head, weir_slice so_far, uint32_t seed)
 {
     (void)seed;

@@ -5,6 +5,8 @@
 
 #include "tests/fuzz/head.h"
 
+const char fuzz_corpus[] = "tests/fuzz/corpus/response";
+
 static weir_http_result parse(weir_http_head *head, weir_slice so_far, uint32_t seed)
 {
     return weir_http_parse_response(head, so_far, (weir_http_method)(seed % WEIR_HTTP_METHOD_COUNT),

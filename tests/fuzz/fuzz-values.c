@@ -6,6 +6,8 @@
 
 #include "tests/fuzz/fuzz.h"
 
+const char fuzz_corpus[] = "tests/fuzz/corpus/values";
+
 #define RANGES 4
 
 static void lists(weir_slice text)

@@ -14,6 +14,8 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* Where a target's inputs are, below the top of the sources. */
+extern const char fuzz_corpus[];
 
 #define CLAIM(condition)                                                                   \
     do {                                                                                   \

@@ -3,58 +3,50 @@
 # The targets run over their corpus as plain tests in every build; `make fuzz` lets libFuzzer look
 # for new inputs, FUZZ_SECONDS (20) for each target.
 
-fuzz_sources = tests/fuzz/driver.c tests/fuzz/fuzz.h
+check_LTLIBRARIES += tests/fuzz/libdriver.la
+tests_fuzz_libdriver_la_SOURCES = tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_libdriver_la_CPPFLAGS = $(AM_CPPFLAGS) -DTOP_SOURCE='"$(abs_top_srcdir)"'
 
 unit_tests += tests/fuzz/fuzz_body
-tests_fuzz_fuzz_body_SOURCES = tests/fuzz/fuzz-body.c $(fuzz_sources)
-tests_fuzz_fuzz_body_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/body"'
-tests_fuzz_fuzz_body_LDADD = $(HTTP_TEST_LDADD)
+tests_fuzz_fuzz_body_SOURCES = tests/fuzz/fuzz-body.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_body_LDADD = tests/fuzz/libdriver.la $(HTTP_TEST_LDADD)
 
 unit_tests += tests/fuzz/fuzz_config
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz-config.c tests/unit/host/config_tables.c \
-	tests/unit/host/config_tables.h $(fuzz_sources)
-tests_fuzz_fuzz_config_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/config/bad"'
-tests_fuzz_fuzz_config_LDADD = $(HOST_TEST_LDADD)
+	tests/unit/host/config_tables.h tests/fuzz/fuzz.h
+tests_fuzz_fuzz_config_LDADD = tests/fuzz/libdriver.la $(HOST_TEST_LDADD)
 
 unit_tests += tests/fuzz/fuzz_dns
-tests_fuzz_fuzz_dns_SOURCES = tests/fuzz/fuzz-dns.c $(fuzz_sources)
-tests_fuzz_fuzz_dns_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/dns"'
-tests_fuzz_fuzz_dns_LDADD = $(CORE_TEST_LDADD)
+tests_fuzz_fuzz_dns_SOURCES = tests/fuzz/fuzz-dns.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_dns_LDADD = tests/fuzz/libdriver.la $(CORE_TEST_LDADD)
 
 unit_tests += tests/fuzz/fuzz_inspect
-tests_fuzz_fuzz_inspect_SOURCES = tests/fuzz/fuzz-inspect.c $(fuzz_sources)
-tests_fuzz_fuzz_inspect_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/inspect"'
-tests_fuzz_fuzz_inspect_LDADD = $(HOST_TEST_LDADD)
+tests_fuzz_fuzz_inspect_SOURCES = tests/fuzz/fuzz-inspect.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_inspect_LDADD = tests/fuzz/libdriver.la $(HOST_TEST_LDADD)
 
 unit_tests += tests/fuzz/fuzz_path
-tests_fuzz_fuzz_path_SOURCES = tests/fuzz/fuzz-path.c $(fuzz_sources)
-tests_fuzz_fuzz_path_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/path"'
-tests_fuzz_fuzz_path_LDADD = $(HTTP_TEST_LDADD)
+tests_fuzz_fuzz_path_SOURCES = tests/fuzz/fuzz-path.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_path_LDADD = tests/fuzz/libdriver.la $(HTTP_TEST_LDADD)
 
 unit_tests += tests/fuzz/fuzz_proxy
-tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz-proxy.c $(fuzz_sources)
-tests_fuzz_fuzz_proxy_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/proxy"'
-tests_fuzz_fuzz_proxy_LDADD = $(CORE_TEST_LDADD)
+tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz-proxy.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_proxy_LDADD = tests/fuzz/libdriver.la $(CORE_TEST_LDADD)
 
 unit_tests += tests/fuzz/fuzz_request
-tests_fuzz_fuzz_request_SOURCES = tests/fuzz/fuzz-request.c $(fuzz_sources) tests/fuzz/head.h
-tests_fuzz_fuzz_request_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/request"'
-tests_fuzz_fuzz_request_LDADD = $(HTTP_TEST_LDADD)
+tests_fuzz_fuzz_request_SOURCES = tests/fuzz/fuzz-request.c tests/fuzz/fuzz.h tests/fuzz/head.h
+tests_fuzz_fuzz_request_LDADD = tests/fuzz/libdriver.la $(HTTP_TEST_LDADD)
 
 unit_tests += tests/fuzz/fuzz_response
-tests_fuzz_fuzz_response_SOURCES = tests/fuzz/fuzz-response.c $(fuzz_sources) tests/fuzz/head.h
-tests_fuzz_fuzz_response_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/response"'
-tests_fuzz_fuzz_response_LDADD = $(HTTP_TEST_LDADD)
+tests_fuzz_fuzz_response_SOURCES = tests/fuzz/fuzz-response.c tests/fuzz/fuzz.h tests/fuzz/head.h
+tests_fuzz_fuzz_response_LDADD = tests/fuzz/libdriver.la $(HTTP_TEST_LDADD)
 
 unit_tests += tests/fuzz/fuzz_scan
-tests_fuzz_fuzz_scan_SOURCES = tests/fuzz/fuzz-scan.c $(fuzz_sources)
-tests_fuzz_fuzz_scan_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/scan"'
-tests_fuzz_fuzz_scan_LDADD = $(HTTP_TEST_LDADD)
+tests_fuzz_fuzz_scan_SOURCES = tests/fuzz/fuzz-scan.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_scan_LDADD = tests/fuzz/libdriver.la $(HTTP_TEST_LDADD)
 
 unit_tests += tests/fuzz/fuzz_values
-tests_fuzz_fuzz_values_SOURCES = tests/fuzz/fuzz-values.c $(fuzz_sources)
-tests_fuzz_fuzz_values_CPPFLAGS = $(AM_CPPFLAGS) -DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/values"'
-tests_fuzz_fuzz_values_LDADD = $(HTTP_TEST_LDADD)
+tests_fuzz_fuzz_values_SOURCES = tests/fuzz/fuzz-values.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_values_LDADD = tests/fuzz/libdriver.la $(HTTP_TEST_LDADD)
 
 .PHONY: fuzz
 fuzz:
