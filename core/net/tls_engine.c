@@ -322,7 +322,7 @@ weir_error *weir__tls_write(struct tls_engine *e, const weir_slice *slices, size
         return error;
     }
     if (!e->running)
-        weir__transport_flush(t);
+        weir__transport_flush_soon(t);
     weir__transport_marks(t);
     return NULL;
 }
