@@ -69,7 +69,7 @@ void weir__uring_begin(struct uring_file *uf, struct io_uring_sqe *sqe, enum uri
 {
     weir_assert(!uring_inflight(uf, kind));
     io_uring_sqe_set_data64(sqe, (uint64_t)(uintptr_t)uf | (uint64_t)kind);
-    uf->inflight = (uint16_t)(uf->inflight | 1u << kind);
+    uf->inflight = (uint8_t)(uf->inflight | 1u << kind);
     uf->refs++;
 }
 
@@ -98,6 +98,8 @@ void weir__uring_serve_later(struct uring_backend *ur, struct io_file *file)
 }
 
 /* Registration */
+
+WEIR_STATIC_ASSERT(sizeof(struct uring_file) <= 40, "an idle connection stays small");
 
 /* Some devices are never "ready" (/dev/null), which only epoll says. */
 static int check_device(int fd)
@@ -284,7 +286,7 @@ static void complete(struct uring_backend *ur, const struct io_uring_cqe *cqe)
     }
     uf->refs++; /* for this function */
     if (!(cqe->flags & IORING_CQE_F_MORE)) {
-        uf->inflight = (uint16_t)(uf->inflight & ~(1u << kind));
+        uf->inflight = (uint8_t)(uf->inflight & ~(1u << kind));
         weir__uring_file_unref(ur, uf);
     }
     ur->current = uf->file;

@@ -39,6 +39,10 @@ enum uring_kind {
 
 #define URING_KIND_MASK ((uintptr_t)15)
 
+/* Of the fields of struct uring_file. */
+#define URING_TAKEN_MASK     0xfffffu
+#define URING_ITERATION_MASK 0xfffu
+
 /* Bytes that came while the owner had stopped, or above its share of an iteration. */
 struct uring_held {
     struct uring_held *next;
@@ -46,21 +50,21 @@ struct uring_held {
     size_t len;
 };
 
-/* The kernel's side of an io_file. */
+/* The kernel's side of an io_file. Idle connections have one each. */
 struct uring_file {
     struct io_file *file; /* NULL: closed, what still completes is thrown away */
-    uint32_t refs;        /* one for the file, one for each operation in flight */
-    uint16_t inflight;    /* bits by enum uring_kind */
-    bool cancelling : 1;  /* the multishot in flight was asked to end */
-    bool ended : 1;       /* the stream is over; `result` waits to be delivered */
-    bool hung : 1;        /* seen while receiving was stopped: the connection is over */
-    bool accepts : 1;     /* the poll in flight is of a listener */
-    int result;
-    uint32_t taken;   /* bytes delivered in this iteration */
-    uint32_t took_at; /* the iteration of `taken` */
-    uint16_t nheld;
     struct uring_held *held, *last_held;
-    unsigned polled; /* events of the poll in flight */
+    int result;
+    unsigned taken : 20;   /* bytes delivered in this iteration: IO_RECEIVE_BUDGET and a chunk */
+    unsigned took_at : 12; /* the iteration of `taken`, its low bits */
+    uint16_t nheld;
+    uint16_t polled;     /* events of the poll in flight */
+    uint8_t refs;        /* one for the file, one for each operation in flight */
+    uint8_t inflight;    /* bits by enum uring_kind */
+    bool cancelling : 1; /* the multishot in flight was asked to end */
+    bool ended : 1;      /* the stream is over; `result` waits to be delivered */
+    bool hung : 1;       /* seen while receiving was stopped: the connection is over */
+    bool accepts : 1;    /* the poll in flight is of a listener */
 };
 
 struct uring_backend {

@@ -40,12 +40,12 @@ static void arm(struct uring_backend *ur, struct uring_file *uf, unsigned events
                                   IORING_POLL_UPDATE_EVENTS);
         io_uring_sqe_set_data64(sqe, URING_NOTHING);
         sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-        uf->polled = events;
+        uf->polled = (uint16_t)events;
         return;
     }
     sqe = weir__uring_entry(ur);
     io_uring_prep_poll_add(sqe, uf->file->fd, events);
-    uf->polled = events;
+    uf->polled = (uint16_t)events;
     weir__uring_begin(uf, sqe, URING_POLL);
 }
 

@@ -175,8 +175,10 @@ void weir__uring_held_drop(struct uring_backend *ur, struct uring_file *uf)
 /* Whether the file has had its share of this iteration. */
 static bool had_its_share(const struct uring_backend *ur, struct uring_file *uf)
 {
-    if (uf->took_at != ur->iteration) {
-        uf->took_at = ur->iteration;
+    unsigned iteration = ur->iteration & URING_ITERATION_MASK;
+
+    if (uf->took_at != iteration) {
+        uf->took_at = iteration & URING_ITERATION_MASK;
         uf->taken = 0;
     }
     return uf->taken >= IO_RECEIVE_BUDGET;
@@ -188,7 +190,7 @@ static bool deliver(struct uring_backend *ur, struct io_file *file, weir_chunk *
     struct uring_file *uf = uring_file_of(file);
 
     (void)had_its_share(ur, uf);
-    uf->taken += (uint32_t)len;
+    uf->taken = (uf->taken + (unsigned)len) & URING_TAKEN_MASK;
     return URING_CALL_OUT(ur, file, file->ops->received(file, take_chunk, 0, len));
 }
 

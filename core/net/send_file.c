@@ -444,8 +444,8 @@ weir_error *weir_transport_send_file(weir_transport *t, const weir_send_file_opt
     pump(t->sending_file);
     if (t->status == TRANSPORT_OPEN && !t->sending_file->over && !t->write_paused) {
         t->write_paused = true;
-        if (t->calls->pause_writing)
-            t->calls->pause_writing(t, t->state);
+        if (t->protocol->pause_writing)
+            t->protocol->pause_writing(t, t->state);
     }
     return NULL;
 }

@@ -95,7 +95,7 @@ static weir_error *serve_connection(void *arg)
 {
     weir_stream *stream = arg;
     weir_transport *t = stream->transport;
-    weir_error *error = t->protocol->serve(stream, t->config);
+    weir_error *error = stream->protocol->serve(stream, t->config);
 
     if (!stream->dropped) {
         if (stream->broken)
@@ -110,14 +110,14 @@ static weir_error *serve_connection(void *arg)
 static weir_error *stream_connection_made(weir_transport *t, void *state, const void *config)
 {
     weir_stream *stream = state;
+    const weir_protocol *protocol = stream->protocol;
 
     (void)config;
     stream->magic = STREAM_MAGIC;
     stream->transport = t;
     list_init(&stream->writers);
-    if (t->protocol->serve)
-        return weir_transport_spawn_at(t->file.site,
-                                       t->protocol->name ? t->protocol->name : "serve", t,
+    if (protocol)
+        return weir_transport_spawn_at(t->file.site, protocol->name ? protocol->name : "serve", t,
                                        serve_connection, stream);
     return NULL;
 }

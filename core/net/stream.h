@@ -43,6 +43,7 @@ struct weir_stream {
     size_t lent;    /* of them, at the front: given out by read_slice() */
     size_t scanned; /* of them: known to have no end of line */
     weir_transport *transport;
+    const weir_protocol *protocol; /* whose `serve` has it; NULL: nobody's */
     struct stream_wait *reader, *closer, *upgrader;
     struct list writers; /* of stream_wait */
     bool writing;        /* a write in parts is under way */

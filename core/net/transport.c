@@ -39,7 +39,7 @@ static const uint8_t followers[] = {
 };
 #undef S
 
-WEIR_STATIC_ASSERT(offsetof(struct weir_transport, peer) <= 360, "an idle connection stays small");
+WEIR_STATIC_ASSERT(offsetof(struct weir_transport, peer) <= 336, "an idle connection stays small");
 
 #define STATE_ALIGNMENT   16
 #define ALIGNED(size, to) (((size) + (to)-1) & ~((size_t)(to)-1))
@@ -112,9 +112,14 @@ static size_t state_size_of(const weir_protocol *protocol)
     return protocol->serve ? weir__stream_protocol.state_size : protocol->state_size;
 }
 
-static const weir_protocol *calls_of(const weir_protocol *protocol)
+/* Its state is there. */
+static void speak(weir_transport *t, const weir_protocol *protocol)
 {
-    return protocol->serve ? &weir__stream_protocol : protocol;
+    weir_stream *stream = t->state;
+
+    t->protocol = protocol->serve ? &weir__stream_protocol : protocol;
+    if (protocol->serve)
+        stream->protocol = protocol;
 }
 
 /* Of what is kept of an address: all of it for IP, else the family. */
@@ -188,8 +193,7 @@ weir_error *weir__transport_new(const struct transport_new *options, weir_transp
     t->magic = TRANSPORT_MAGIC;
     t->refs = 1;
     t->net = weir__net_ref(net);
-    t->protocol = options->protocol;
-    t->calls = calls_of(options->protocol);
+    speak(t, options->protocol);
     t->config = options->config;
     t->queue_end = &t->queue;
     t->high = WRITE_HIGH_DEFAULT;
@@ -240,8 +244,7 @@ weir_error *weir__transport_install(weir_transport *t, const weir_protocol *prot
     if (!state)
         return weir_raise(WEIR_ENOMEM, "protocol state");
     t->state = state;
-    t->protocol = protocol;
-    t->calls = calls_of(protocol);
+    speak(t, protocol);
     t->config = config;
     weir__transport_stop_deadline(t);
     return NULL;
@@ -254,8 +257,8 @@ void weir__transport_open(weir_transport *t)
     weir__transport_set_state(t, TRANSPORT_OPEN);
     t->made = true;
     TRANSPORT_TRACE(t, "connected");
-    if (t->calls->connection_made)
-        error = t->calls->connection_made(t, t->state, t->config);
+    if (t->protocol->connection_made)
+        error = t->protocol->connection_made(t, t->state, t->config);
     if (error && t->server)
         t->refused = true;
     if (error)
@@ -269,6 +272,7 @@ void weir__transport_open(weir_transport *t)
 static void log_callback_error(weir_transport *t)
 {
     weir_error *error = WEIR_TAKE(t->reason);
+    const char *name = weir_transport_protocol(t)->name;
     bool peers_fault = weir_error_is(error, WEIR_EPROTOCOL) || weir_error_is(error, WEIR_ELIMIT) ||
                        weir_error_is(error, WEIR_EINCOMPLETE);
 
@@ -276,8 +280,7 @@ static void log_callback_error(weir_transport *t)
         weir_ignore(error);
     else
         weir_log_error(t->net->logger, peers_fault ? WEIR_LOG_INFO : WEIR_LOG_ERROR, error,
-                       "%s: connection %llu from %s failed",
-                       t->protocol->name ? t->protocol->name : "protocol",
+                       "%s: connection %llu from %s failed", name ? name : "protocol",
                        (unsigned long long)t->id, weir_transport_peer_name(t));
 }
 
@@ -304,8 +307,8 @@ static void finish(weir_transport *t)
         weir__tls_lost(t->tls, t->reason);
     if (t->has_file)
         weir__file_lost(t);
-    if (t->made && t->calls->connection_lost)
-        t->calls->connection_lost(t, t->state, t->reason);
+    if (t->made && t->protocol->connection_lost)
+        t->protocol->connection_lost(t, t->state, t->reason);
     weir__transport_cancel_tasks(t);
     TRANSPORT_TRACE(t, "lost");
     if (t->refused)
@@ -323,8 +326,8 @@ static void reach_deadline(weir_transport *t)
     weir_error *error = NULL;
 
     t->timed = false;
-    if (t->calls->deadline_reached)
-        error = t->calls->deadline_reached(t, t->state);
+    if (t->protocol->deadline_reached)
+        error = t->protocol->deadline_reached(t, t->state);
     if (error)
         weir__transport_callback_failed(t, error);
 }

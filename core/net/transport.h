@@ -95,8 +95,7 @@ struct weir_transport {
     uint32_t refs;
     struct io_file file;
     struct net *net;
-    const weir_protocol *protocol; /* as asked for */
-    const weir_protocol *calls;    /* whose callbacks run: the protocol's, or the stream's */
+    const weir_protocol *protocol; /* whose callbacks run: the stream's for one with `serve` */
     void *state;
     const void *config;
     struct list link; /* the server's or the loop's list */
@@ -125,13 +124,13 @@ struct weir_transport {
     uint64_t id, received, sent;
     uint32_t high, low, hard;
     uint16_t room_at, room_end; /* from the struct's beginning, what is free; 0: none */
-    unsigned short corks;
-    unsigned short entries; /* in the queue */
-    uint8_t status;         /* enum transport_state */
-    uint8_t stops;          /* enum read_stop */
-    uint8_t held;           /* its chunks in queues */
-    bool made : 1;          /* connection_made has been called */
-    bool delivering : 1;    /* inside data_received */
+    unsigned short entries;     /* in the queue */
+    uint8_t corks;
+    uint8_t status : 4;  /* enum transport_state */
+    uint8_t stops : 4;   /* enum read_stop */
+    uint8_t held;        /* its chunks in queues */
+    bool made : 1;       /* connection_made has been called */
+    bool delivering : 1; /* inside data_received */
     bool write_paused : 1;
     bool eof_seen : 1;
     bool eof_told : 1;

@@ -18,7 +18,7 @@ static weir_error *fill_one(weir_transport *t, weir_slice data, size_t *ret_n)
     void *buffer = NULL;
     weir_error *error;
 
-    WEIR_TRY(t->calls->get_buffer(t, t->state, data.len, &buffer, &size));
+    WEIR_TRY(t->protocol->get_buffer(t, t->state, data.len, &buffer, &size));
     if (t->status >= TRANSPORT_CLOSING) {
         *ret_n = data.len;
         return NULL;
@@ -27,18 +27,18 @@ static weir_error *fill_one(weir_transport *t, weir_slice data, size_t *ret_n)
         return weir_raise(WEIR_EINVAL, "get_buffer() returned an empty buffer");
     n = data.len < size ? data.len : size;
     memcpy(buffer, data.data, n);
-    error = t->calls->buffer_updated(t, t->state, n);
+    error = t->protocol->buffer_updated(t, t->state, n);
     *ret_n = n;
     return error;
 }
 
 weir_error *weir__transport_fill(weir_transport *t, weir_slice data)
 {
-    const weir_protocol *calls = t->calls;
+    const weir_protocol *calls = t->protocol;
     const void *state = t->state;
     size_t n = 0;
 
-    while (data.len && t->status == TRANSPORT_OPEN && t->calls == calls && t->state == state &&
+    while (data.len && t->status == TRANSPORT_OPEN && t->protocol == calls && t->state == state &&
            !(t->stops & (STOP_PROTOCOL | STOP_CHUNKS))) {
         WEIR_TRY(fill_one(t, data, &n));
         data = weir_slice_skip(data, n);

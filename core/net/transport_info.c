@@ -14,6 +14,7 @@
 #include "core/base/alloc.h"
 #include "core/base/backtrace.h"
 #include "core/net/server.h"
+#include "core/net/stream.h"
 #include "core/net/tls.h"
 #include "core/net/transport.h"
 
@@ -249,6 +250,8 @@ weir_loop *weir_transport_loop(const weir_transport *t)
 const weir_protocol *weir_transport_protocol(const weir_transport *t)
 {
     weir_check(t, TRANSPORT_MAGIC);
+    if (t->protocol == &weir__stream_protocol && ((const weir_stream *)t->state)->protocol)
+        return ((const weir_stream *)t->state)->protocol;
     return t->protocol;
 }
 

@@ -71,14 +71,14 @@ void weir__transport_deliver(weir_transport *t, weir_slice data)
     weir_transport *outer = net->delivering;
     weir_error *error;
 
-    if (!t->calls->data_received && !t->calls->get_buffer)
+    if (!t->protocol->data_received && !t->protocol->get_buffer)
         return;
     net->delivering = t;
     t->delivering = true;
-    if (weir_unlikely(t->calls->get_buffer != NULL))
+    if (weir_unlikely(t->protocol->get_buffer != NULL))
         error = weir__transport_fill(t, data);
     else
-        error = t->calls->data_received(t, t->state, data);
+        error = t->protocol->data_received(t, t->state, data);
     t->delivering = false;
     net->delivering = outer;
     if (weir_unlikely(error != NULL))
@@ -143,8 +143,8 @@ static void tell_eof(weir_transport *t)
 
     t->eof_told = true;
     TRANSPORT_TRACE(t, "received EOF");
-    if (t->calls->eof_received)
-        error = t->calls->eof_received(t, t->state, &keep_open);
+    if (t->protocol->eof_received)
+        error = t->protocol->eof_received(t, t->state, &keep_open);
     if (error)
         weir__transport_callback_failed(t, error);
     else if (!keep_open)
@@ -344,8 +344,8 @@ weir_error *weir_transport_set_protocol(weir_transport *t, const weir_protocol *
     t->eof_told = t->write_only; /* the new one hears of the end itself, after the rest */
     if (t->input)
         weir__transport_stop(t, STOP_HANDOVER);
-    if (t->calls->connection_made)
-        error = t->calls->connection_made(t, t->state, config);
+    if (t->protocol->connection_made)
+        error = t->protocol->connection_made(t, t->state, config);
     if (error) {
         weir__transport_callback_failed(t, error);
         return NULL;

@@ -121,13 +121,13 @@ void weir__transport_marks(weir_transport *t)
     if (!t->write_paused && t->queued > t->high) {
         t->write_paused = true;
         TRANSPORT_TRACE(t, "pauses writing");
-        if (t->calls->pause_writing)
-            t->calls->pause_writing(t, t->state);
+        if (t->protocol->pause_writing)
+            t->protocol->pause_writing(t, t->state);
     } else if (t->write_paused && t->queued <= t->low) {
         t->write_paused = false;
         TRANSPORT_TRACE(t, "resumes writing");
-        if (t->calls->resume_writing)
-            t->calls->resume_writing(t, t->state);
+        if (t->protocol->resume_writing)
+            t->protocol->resume_writing(t, t->state);
     }
 }
 
@@ -378,7 +378,7 @@ void weir_transport_cork(weir_transport *t)
     weir_check(t, TRANSPORT_MAGIC);
     if (!transport_allows(t))
         return;
-    weir_require(t->corks < UINT16_MAX);
+    weir_require(t->corks < UINT8_MAX);
     t->corks++;
 }
 
