@@ -27,8 +27,8 @@
 #include "host/access/line.h"
 
 #define ACCESS_RING_SIZE ((size_t)1024 * 1024) /* of each thread; a power of two */
-#define ACCESS_LINE_MAX  ((size_t)96 * 1024)  /* every text at its longest */
-#define ACCESS_VALUE_MAX ((size_t)4096)       /* bytes of one value, escaped */
+#define ACCESS_LINE_MAX  ((size_t)96 * 1024)   /* every text at its longest */
+#define ACCESS_VALUE_MAX ((size_t)4096)        /* bytes of one value, escaped */
 
 /* Fields: the keys of JSON and logfmt lines, in their order, and the words of templates. */
 #define ACCESS_FIELDS(X)              \

@@ -168,6 +168,17 @@ static void add_up(struct metrics_view *view)
     view->n_blocks = kept;
 }
 
+static void write_families(struct exposition *e, const struct metrics_view *view,
+                           const struct metric_families *group)
+{
+    for (size_t i = 0; i < group->count; i++) {
+        const struct metric_family *family = &group->families[i];
+
+        weir__exposition_family(e, family->name, family->type, family->help);
+        family->write(e, view);
+    }
+}
+
 static json_t *metrics(const struct question *question, json_t *const *shares, unsigned n)
 {
     struct metrics_view view = {.host = question->host, .shares = shares, .n_shares = n};
@@ -180,12 +191,9 @@ static json_t *metrics(const struct question *question, json_t *const *shares, u
     if (!e.out)
         return NULL;
     add_up(&view);
-    for (size_t i = 0; i < weir__metric_family_count; i++) {
-        const struct metric_family *family = &weir__metric_families[i];
-
-        weir__exposition_family(&e, family->name, family->type, family->help);
-        family->write(&e, &view);
-    }
+    write_families(&e, &view, &weir__metrics_of_program);
+    write_families(&e, &view, &weir__metrics_of_traffic);
+    write_families(&e, &view, &weir__metrics_of_loops);
     free(view.blocks);
     answer = fclose(e.out) == 0 ? json_stringn(text, len) : NULL;
     free(text);

@@ -3,7 +3,8 @@
  * Metrics: what is counted by each loop, added up by whoever looks, and written as Prometheus reads it.
  *
  *   count.c     what is counted of each request: blocks by route and by server, of each loop
- *   families.c  the table of families, and the values of each
+ *   families.c  families of the program and its process, and what these files share
+ *   families_traffic.c, families_loops.c   the others: a table each, and the values
  *   collect.c   the question "metrics": what only a loop may look at, then all of it as text
  *   text.c      the exposition format
  *
@@ -112,8 +113,13 @@ struct metric_family {
     void (*write)(struct exposition *e, const struct metrics_view *view);
 };
 
-extern const struct metric_family weir__metric_families[];
-extern const size_t weir__metric_family_count;
+struct metric_families {
+    const struct metric_family *families;
+    size_t count;
+};
+
+extern const struct metric_families weir__metrics_of_program, weir__metrics_of_traffic,
+    weir__metrics_of_loops;
 
 size_t weir__process_open_fds(void);
 /* The time of the start of this process, seconds since 1970. */
