@@ -14,6 +14,7 @@
 #include <sys/un.h>
 
 #include "core/net/address.h"
+#include "core/net/stream.h"
 #include "core/testing/kit.h"
 
 void note(struct record *record, const char *format, ...)
@@ -164,6 +165,22 @@ weir_transport *pair_transport(const weir_protocol *protocol, const void *config
         return NULL;
     *ret_peer = ends[1];
     return fd_transport(protocol, config, ends[0]);
+}
+
+weir_stream *pair_stream(int *ret_peer)
+{
+    weir_transport *t = pair_transport(&weir__stream_protocol, NULL, ret_peer);
+
+    return t ? weir__stream_adopt(t) : NULL;
+}
+
+weir_error *end_server(weir_server *server)
+{
+    weir_server_close(server);
+    weir_server_abort_connections(server);
+    CHECK_OK(weir_server_wait_closed(server));
+    weir_server_unref(server);
+    return NULL;
 }
 
 bool send_all(int fd, const char *text)

@@ -80,6 +80,11 @@ weir_transport *pair_transport(const weir_protocol *protocol, const void *config
 /* Likewise over a descriptor, which moves in. */
 weir_transport *fd_transport(const weir_protocol *protocol, const void *config, int fd);
 
+/* A stream over one end; NULL when that fails. */
+weir_stream *pair_stream(int *ret_peer);
+/* Closes the server and its connections, waits for their end and drops it. */
+weir_error *end_server(weir_server *server);
+
 bool send_all(int fd, const char *text);
 /* What can be read now: bytes, 0 the end, -1 nothing, -2 an error. */
 ssize_t receive_some(int fd, void *buffer, size_t size);

@@ -17,15 +17,6 @@ static weir_loop *loop(void)
     return weir_loop_current();
 }
 
-static weir_error *end_server(weir_server *server)
-{
-    weir_server_close(server);
-    weir_server_abort_connections(server);
-    CHECK_OK(weir_server_wait_closed(server));
-    weir_server_unref(server);
-    return NULL;
-}
-
 static int option_of(int fd, int level, int option)
 {
     socklen_t length = sizeof(int);

@@ -28,15 +28,6 @@ static weir_error *use_server(weir_resolver_prefer prefer)
     return weir_resolver_configure(loop(), &options);
 }
 
-static weir_error *end_server(weir_server *server)
-{
-    weir_server_close(server);
-    weir_server_abort_connections(server);
-    CHECK_OK(weir_server_wait_closed(server));
-    weir_server_unref(server);
-    return NULL;
-}
-
 /* Connects to `name` at the port of a server on `listen`; how long it took. */
 static weir_error *timed_connect(const char *listen, const char *name, int64_t *ret_took)
 {

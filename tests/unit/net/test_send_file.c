@@ -15,13 +15,6 @@
 
 #define SIZE ((size_t)3 * 1024 * 1024 + 777)
 
-static weir_stream *stream_pair(int *ret_peer)
-{
-    weir_transport *t = pair_transport(&weir__stream_protocol, NULL, ret_peer);
-
-    return t ? weir__stream_adopt(t) : NULL;
-}
-
 /* Reads everything that a peer gets up to the end. */
 struct sink {
     int fd;
@@ -57,7 +50,7 @@ static weir_error *send_part(int fd, const struct part *part, unsigned pauses)
 {
     struct sink sink = {.from = part->offset, .pauses = pauses};
     uint64_t sent = UINT64_MAX;
-    weir_stream *s = stream_pair(&sink.fd);
+    weir_stream *s = pair_stream(&sink.fd);
     weir_task *task;
 
     CHECK(s);
@@ -158,7 +151,7 @@ static weir_error *T68_other_writes_come_before_or_after_it(void *arg)
     int peer;
 
     (void)arg;
-    writer.stream = stream_pair(&peer);
+    writer.stream = pair_stream(&peer);
     CHECK(writer.stream);
     CHECK_OK(weir_stream_write(writer.stream, "before", 6));
     CHECK_OK(weir_spawn(sends_it, writer.stream, &sending));
@@ -192,7 +185,7 @@ static weir_error *T68_a_peer_that_leaves_ends_it_with_an_error(void *arg)
         size_t n = 0;
         int peer;
 
-        s = stream_pair(&peer);
+        s = pair_stream(&peer);
         CHECK(s);
         CHECK_OK(weir_spawn(sends_it, s, &task));
         while (at && n < sizeof(got)) {
@@ -218,7 +211,7 @@ static weir_error *T40_T68_cancelled_in_the_middle_it_breaks_the_stream(void *ar
     int peer;
 
     (void)arg;
-    s = stream_pair(&peer);
+    s = pair_stream(&peer);
     CHECK(s);
     CHECK_OK(weir_spawn(sends_it, s, &task));
     UNTIL(unread(peer) > 0);
@@ -236,7 +229,7 @@ IN_LOOP(T40_T68_cancelled_in_the_middle_it_breaks_the_stream)
 static weir_error *T68_what_cannot_be_read_is_an_error(void *arg)
 {
     int folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), peer;
-    weir_stream *s = stream_pair(&peer);
+    weir_stream *s = pair_stream(&peer);
 
     (void)arg;
     CHECK(s && folder >= 0);

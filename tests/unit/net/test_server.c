@@ -21,15 +21,6 @@ static weir_loop *loop(void)
     return weir_loop_current();
 }
 
-static weir_error *end_server(weir_server *server)
-{
-    weir_server_close(server);
-    weir_server_abort_connections(server);
-    CHECK_OK(weir_server_wait_closed(server));
-    weir_server_unref(server);
-    return NULL;
-}
-
 static weir_error *accepts_and_counts_connections(void *arg)
 {
     struct record record = {0};

@@ -12,14 +12,6 @@
 #include "core/net/stream.h"
 #include "tests/unit/net/net_test.h"
 
-/* A stream of the caller's over a socket pair. */
-static weir_stream *pair_stream(int *ret_peer)
-{
-    weir_transport *t = pair_transport(&weir__stream_protocol, NULL, ret_peer);
-
-    return t ? weir__stream_adopt(t) : NULL;
-}
-
 static weir_error *reads_give_what_came_then_the_end(void *arg)
 {
     weir_stream *s;

@@ -12,13 +12,6 @@
 #include "core/net/stream.h"
 #include "tests/unit/net/net_test.h"
 
-static weir_stream *pair_stream(int *ret_peer)
-{
-    weir_transport *t = pair_transport(&weir__stream_protocol, NULL, ret_peer);
-
-    return t ? weir__stream_adopt(t) : NULL;
-}
-
 static void iterate(unsigned times)
 {
     while (times-- > 0)

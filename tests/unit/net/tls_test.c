@@ -75,15 +75,6 @@ weir_error *connect_tls(weir_server *server, weir_tls_context *context, const ch
     return weir_connect(weir_server_name(server), &options, ret);
 }
 
-weir_error *end_server(weir_server *server)
-{
-    weir_server_close(server);
-    weir_server_abort_connections(server);
-    CHECK_OK(weir_server_wait_closed(server));
-    weir_server_unref(server);
-    return NULL;
-}
-
 /* Echoes until the end, then says goodbye. */
 static weir_error *echo(weir_stream *stream, const void *config)
 {

@@ -25,7 +25,6 @@ weir_error *serve_tls(weir_tls_context *context, const weir_protocol *protocol, 
                       weir_server **ret);
 weir_error *connect_tls(weir_server *server, weir_tls_context *context, const char *name,
                         weir_stream **ret);
-weir_error *end_server(weir_server *server);
 
 /* Echoes until the end, then says "bye". */
 extern const weir_protocol echo_protocol;
