@@ -14,7 +14,7 @@
 
 #include "host/generation/generation.h"
 
-#define BUILDER_NICE 10
+#define BUILDER_NICE 5
 
 /* Less than traffic, and enough for a reload to come to its end on processors that are never idle. */
 static weir_error *give_way(void *arg)
