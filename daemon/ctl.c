@@ -111,6 +111,7 @@ static bool says_no(const json_t *result)
 {
     return json_is_false(json_object_get(result, "ready")) ||
            json_is_false(json_object_get(result, "served")) ||
+           json_is_false(json_object_get(result, "found")) ||
            (json_object_get(result, "waited") &&
             json_integer_value(json_object_get(result, "connections")));
 }

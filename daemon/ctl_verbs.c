@@ -106,6 +106,55 @@ static bool conns_params(const struct ctl_arguments *arguments, json_t *into)
     return true;
 }
 
+static bool conn_params(const struct ctl_arguments *arguments, json_t *into)
+{
+    char *end;
+    long long id = strtoll(arguments->words[0], &end, 10);
+
+    if (*end || id < 1)
+        return fprintf(stderr, "weirctl: a connection is said by its number, as `conns` has it\n"),
+               false;
+    json_object_set_new(into, "id", json_integer(id));
+    return true;
+}
+
+static void print_field(const json_t *one, const char *title, const char *key, enum ctl_cell cell)
+{
+    char text[320];
+
+    if (json_object_get(one, key))
+        printf("  %-10s %s\n", title, ctl_cell(json_object_get(one, key), cell, text, sizeof text));
+}
+
+static int print_conn(const struct ctl_arguments *arguments, const json_t *answer)
+{
+    const json_t *one = json_object_get(answer, "conn"), *tls = json_object_get(one, "tls_info");
+
+    ctl_blocked(answer);
+    if (!json_is_true(json_object_get(answer, "found")))
+        return printf("connection %s is not open\n", arguments->words[0]), EXIT_NO;
+    print_field(one, "listener", "listener", CELL_TEXT);
+    print_field(one, "protocol", "protocol", CELL_TEXT);
+    print_field(one, "peer", "peer", CELL_TEXT);
+    print_field(one, "local", "local", CELL_TEXT);
+    print_field(one, "age", "age", CELL_SECONDS);
+    print_field(one, "in", "bytes_in", CELL_BYTES);
+    print_field(one, "out", "bytes_out", CELL_BYTES);
+    print_field(one, "queued", "queued", CELL_BYTES);
+    print_field(tls, "tls", "version", CELL_TEXT);
+    print_field(tls, "cipher", "cipher", CELL_TEXT);
+    print_field(tls, "sni", "sni", CELL_TEXT);
+    print_field(tls, "alpn", "alpn", CELL_TEXT);
+    print_field(tls, "resumed", "resumed", CELL_YES);
+    print_field(one, "loop", "loop", CELL_COUNT);
+    print_field(one, "reading", "reading", CELL_YES);
+    print_field(one, "handoffs", "handoffs", CELL_COUNT);
+    /* No: it was begun by a configuration that is not in force any more. */
+    print_field(one, "current", "current", CELL_YES);
+    print_field(one, "transport", "transport", CELL_TEXT);
+    return EXIT_OK;
+}
+
 /* Levels and debug mode. */
 
 bool ctl_read_time(const char *text, double *ret)
@@ -268,6 +317,11 @@ const struct ctl_verb ctl_verbs[] = {
      "  weirctl conns --top bytes    those that got most first\n"
      "  weirctl conns --limit 50     at most 50 of each loop (1000)\n",
      0, 0, " top limit ", "conns", conns_params, print_conns},
+    {"conn", NULL, "ID", "one connection: bytes, TLS, whether it is read",
+     "  weirctl conn 4711    a number of `conns`, or `conn` of the access log\n"
+     "`current: no` says that a configuration before this one keeps it. Exit status: 1 it is not "
+     "open.\n",
+     1, 1, NULL, "conn", conn_params, print_conn},
     {"drain", NULL, "UPSTREAM/SERVER [--wait TIME] [--reset]",
      "no new requests to a server; what is under way ends",
      "  weirctl drain app/10.0.0.11:8080\n"

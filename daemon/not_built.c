@@ -8,7 +8,7 @@
 #include "daemon/daemon.h"
 
 const char *const verbs_not_built[] = {
-    "capture", "conn", "profile", "top", "trace", "upgrade", NULL,
+    "capture", "profile", "top", "trace", "upgrade", NULL,
 };
 
 bool is_not_built(const char *verb)

@@ -19,7 +19,7 @@ static const struct question_kind *const kinds[] = {
     &weir__ask_dns,       &weir__ask_dns_flush, &weir__ask_plugins,   &weir__ask_server,
     &weir__ask_drain,     &weir__ask_enable,    &weir__ask_disable,   &weir__ask_weight,
     &weir__ask_debug,     &weir__ask_ping,      &weir__ask_summary,   &weir__ask_metrics,
-    &weir__ask_route,     &weir__ask_memory,
+    &weir__ask_route,     &weir__ask_memory,    &weir__ask_conn,
 };
 
 #define KIND_COUNT (sizeof kinds / sizeof *kinds)

@@ -7,9 +7,6 @@
 
 #include "host/status/status.h"
 
-#define CONNS_DEFAULT 1000
-#define CONNS_MAX     100000
-
 static json_t *listener_addresses(const weir_listener *listener)
 {
     json_t *addresses = json_array();
@@ -160,69 +157,4 @@ static json_t *routes(const struct question *question, json_t *const *shares, un
 const struct question_kind weir__ask_routes = {
     .question = {.name = "routes"},
     .finish = routes,
-};
-
-/* Connections: each loop lists its own. */
-
-static json_t *connection(const struct connection *c, unsigned loop, int64_t now)
-{
-    weir_transport *transport = c->transport;
-    weir_tls_info tls;
-    bool secure = weir_transport_tls_info(transport, &tls);
-
-    return json_pack("{s:o, s:s, s:s, s:s, s:b, s:i, s:f, s:o, s:o, s:o}", "id",
-                     weir__status_count(weir_transport_id(transport)), "listener",
-                     c->local->slot->name, "peer", weir_transport_peer_name(transport), "protocol",
-                     weir_transport_protocol(transport)->name, "tls", secure, "loop", (int)loop,
-                     "age", (double)weir__connection_age(c, now) / 1e9, "bytes_in",
-                     weir__status_count(weir_transport_bytes_received(transport)), "bytes_out",
-                     weir__status_count(weir_transport_bytes_sent(transport)), "queued",
-                     weir__status_count(weir_transport_write_buffer_size(transport)));
-}
-
-static json_int_t limit_of(const struct question *question)
-{
-    const json_t *limit = json_object_get(question->params, "limit");
-
-    return json_is_integer(limit) ? json_integer_value(limit) : CONNS_DEFAULT;
-}
-
-static weir_error *begin_conns(struct question *question)
-{
-    json_int_t limit = limit_of(question);
-
-    if (limit < 1 || limit > CONNS_MAX)
-        return weir_raise(WEIR_EINVAL, "limit is a number from 1 to %d", CONNS_MAX);
-    return NULL;
-}
-
-static json_t *conns_of_loop(const struct question *question, struct traffic_thread *thread)
-{
-    const struct generation *g = question->generation;
-    int64_t now = weir_now().ns;
-    json_int_t left = limit_of(question);
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < g->n_listeners; i++) {
-        struct hlist *head = &g->listeners[i]->slot->loops[thread->traffic.index].connections;
-
-        for (struct hlist *link = head->next; link != head && left > 0; link = link->next, left--)
-            json_array_append_new(list, connection(HLIST_ENTRY(link, struct connection, link),
-                                                   thread->traffic.index, now));
-    }
-    return list;
-}
-
-static json_t *conns(const struct question *question, json_t *const *shares, unsigned n)
-{
-    return json_pack("{s:o, s:o}", "open",
-                     weir__status_count(weir_host_connections(question->host)), "conns",
-                     weir__status_join(shares, n));
-}
-
-const struct question_kind weir__ask_conns = {
-    .question = {.name = "conns"},
-    .begin = begin_conns,
-    .on_loop = conns_of_loop,
-    .finish = conns,
 };

@@ -3,6 +3,7 @@
 libweir_host_core_la_SOURCES += \
 	host/status/generations.c \
 	host/status/ask.c \
+	host/status/conns.c \
 	host/status/inspect.c \
 	host/status/listeners.c \
 	host/status/loops.c \

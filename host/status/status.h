@@ -31,10 +31,10 @@ struct question_kind {
 };
 
 extern const struct question_kind weir__ask_listeners, weir__ask_routes, weir__ask_upstreams,
-    weir__ask_conns, weir__ask_tls, weir__ask_tasks, weir__ask_loops, weir__ask_executors,
-    weir__ask_dns, weir__ask_dns_flush, weir__ask_plugins, weir__ask_server, weir__ask_drain,
-    weir__ask_enable, weir__ask_disable, weir__ask_weight, weir__ask_debug, weir__ask_ping,
-    weir__ask_summary, weir__ask_metrics, weir__ask_route, weir__ask_memory;
+    weir__ask_conns, weir__ask_conn, weir__ask_tls, weir__ask_tasks, weir__ask_loops,
+    weir__ask_executors, weir__ask_dns, weir__ask_dns_flush, weir__ask_plugins, weir__ask_server,
+    weir__ask_drain, weir__ask_enable, weir__ask_disable, weir__ask_weight, weir__ask_debug,
+    weir__ask_ping, weir__ask_summary, weir__ask_metrics, weir__ask_route, weir__ask_memory;
 
 /* The server of the parameter `server`, "app/10.0.0.11:8080". */
 weir_error *weir__status_find_server(const struct question *question, weir_upstream **ret_upstream,

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -61,6 +62,28 @@ def test_status_counts_what_happened(env):
     for client in clients:
         client.close()
     wait_until(lambda: ask(env, weir, "conns")["conns"] == [], "the connections to go")
+
+
+def test_one_connection_is_shown_by_its_number(env):
+    port, weir = simple(env)
+    client, other = RawClient(env, port), RawClient(env, port)
+    assert client.ask().status == 200
+    mine = "127.0.0.1:%d" % client.socket.getsockname()[1]
+    [row] = [row for row in ask(env, weir, "conns")["conns"] if row["peer"] == mine]
+    one = ask(env, weir, "conn", str(row["id"]))["conn"]
+    assert (one["peer"], one["local"], one["listener"]) == (mine, f"127.0.0.1:{port}", "web"), one
+    assert one["bytes_in"] > 0 and one["bytes_out"] > 0 and one["reading"] and one["current"] and not one["tls"], one
+    before = one["bytes_out"]
+    assert client.ask().status == 200
+    assert ask(env, weir, "conn", str(row["id"]))["conn"]["bytes_out"] > before
+    screen = weirctl(env, weir, "conn", str(row["id"]))[1]
+    assert re.search(rf"peer +{mine}\n", screen) and re.search(r"current +yes", screen), screen
+    client.close()
+    wait_until(lambda: weirctl(env, weir, "conn", str(row["id"]))[0] == 1, "it to go")
+    assert weirctl(env, weir, "conn", str(row["id"]), "--json")[0] == 1
+    assert "is not open" in weirctl(env, weir, "conn", str(row["id"]))[1]
+    assert weirctl(env, weir, "conn", "x")[0] == 64
+    other.close()
 
 
 def two_origins(env):
