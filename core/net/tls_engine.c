@@ -105,7 +105,7 @@ static weir_tls_info agreement(const struct tls_engine *e)
     };
 
     if (e->context->server)
-        info.server_name = SSL_get_servername(e->ssl, TLSEXT_NAMETYPE_host_name);
+        info.server_name = e->server_name;
     return info;
 }
 
@@ -125,6 +125,11 @@ static void trace_handshake(const struct tls_engine *e)
              SSL_get_cipher_name(e->ssl));
 }
 
+static char *copy_of(const char *name)
+{
+    return name ? weir__strdup(name) : NULL;
+}
+
 static void handshake_complete(struct tls_engine *e)
 {
     weir_transport *t = e->transport;
@@ -135,6 +140,8 @@ static void handshake_complete(struct tls_engine *e)
     wait->done = NULL;
     wait->result = WEIR_TLS_DONE;
     weir__timer_stop(t->net->loop, &wait->timer);
+    if (e->context->server) /* copied: it is to be there as long as the transport */
+        e->server_name = copy_of(SSL_get_servername(e->ssl, TLSEXT_NAMETYPE_host_name));
     trace_handshake(e);
     if (wait->upgrade) {
         weir__transport_set_state(t, TRANSPORT_OPEN);
@@ -417,15 +424,9 @@ void weir__tls_stop(struct tls_engine *e)
 /* For who asks later. Without memory there is nothing to be told. */
 static void remember(struct tls_engine *e)
 {
-    weir_tls_info info = agreement(e);
-    size_t len = info.server_name ? strlen(info.server_name) + 1 : 0;
-
-    e->past = weir__malloc(sizeof(*e->past) + len);
-    if (!e->past)
-        return;
-    e->past->info = info;
-    if (len)
-        e->past->info.server_name = memcpy(e->past->server_name, info.server_name, len);
+    e->past = weir__malloc(sizeof(*e->past));
+    if (e->past)
+        *e->past = agreement(e);
 }
 
 static void tell_of_loss(struct tls_engine *e, const weir_error *reason)
@@ -470,7 +471,7 @@ bool weir__tls_info(const struct tls_engine *e, weir_tls_info *ret)
 {
     if (e->handshaking || (!e->ssl && !e->past))
         return false;
-    *ret = e->ssl ? agreement(e) : e->past->info;
+    *ret = e->ssl ? agreement(e) : *e->past;
     return true;
 }
 

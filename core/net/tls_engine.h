@@ -20,12 +20,6 @@ struct tls_wait {
     bool upgrade;           /* started on an open connection */
 };
 
-/* What a lost connection had agreed on. */
-struct tls_past {
-    weir_tls_info info;
-    char server_name[];
-};
-
 /* What an idle connection holds, beside OpenSSL's. */
 struct tls_engine {
     weir_transport *transport; /* whose `tls` this is */
@@ -33,8 +27,8 @@ struct tls_engine {
     weir_tls_context *context;
     struct input *input;   /* received ciphertext */
     struct tls_wait *wait; /* NULL: none */
-    struct tls_past *past; /* once lost, if the handshake was done */
-    char *server_name;     /* of a client: what its session is good for */
+    weir_tls_info *past;   /* what was agreed on, once it is lost */
+    char *server_name; /* that the client asked for; of a client: what its session is good for */
     bool handshaking;
     bool running;     /* inside weir__tls_run() */
     bool ended;       /* the TCP stream has ended */

@@ -96,6 +96,31 @@ static weir_error *connection_made_comes_after_the_handshake(void *arg)
 }
 IN_LOOP(connection_made_comes_after_the_handshake)
 
+static weir_error *what_was_agreed_on_is_known_as_long_as_the_transport(void *arg)
+{
+    struct record record = {0};
+    weir_tls_info before, after;
+    weir_transport *t;
+    struct both both;
+    weir_stream *s;
+
+    (void)arg;
+    WEIR_TRY(both_begin(&both, &ec, &recording, &record));
+    CHECK_OK(connect_tls(both.server, both.client_side, "a.test", &s));
+    UNTIL(record.made);
+    t = weir_transport_ref(record.transport);
+    CHECK(weir_transport_tls_info(t, &before));
+    CHECK_OK(weir_stream_close(s));
+    UNTIL(record.lost);
+    CHECK(weir_transport_tls_info(t, &after));
+    CHECK(strcmp(before.server_name, "a.test") == 0 && strcmp(after.server_name, "a.test") == 0);
+    CHECK(strcmp(after.version, "TLSv1.3") == 0 && strcmp(after.cipher, before.cipher) == 0);
+    CHECK(!after.alpn && !after.resumed);
+    weir_transport_unref(t);
+    return both_end(&both);
+}
+IN_LOOP(what_was_agreed_on_is_known_as_long_as_the_transport)
+
 static weir_error *T71_an_end_without_close_notify_is_truncation(void *arg)
 {
     struct record record = {0};
@@ -528,6 +553,7 @@ int main(void)
         IN_LOOP_TEST(T71_echo_over_tls_ends_with_close_notify_both_ways),
         IN_LOOP_TEST(B6_debug_mode_tells_how_long_a_handshake_took),
         IN_LOOP_TEST(connection_made_comes_after_the_handshake),
+        IN_LOOP_TEST(what_was_agreed_on_is_known_as_long_as_the_transport),
         IN_LOOP_TEST(T71_an_end_without_close_notify_is_truncation),
         IN_LOOP_TEST(T76_unverifiable_certificates_are_refused_in_words),
         IN_LOOP_TEST(T70_garbage_instead_of_a_hello_is_refused),
