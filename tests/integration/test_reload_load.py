@@ -251,7 +251,7 @@ def steady(pid):
 
 def check_growth(before, after):
     assert after.descriptors <= before.descriptors, (before, after)
-    assert after.mappings <= before.mappings + 4, (before, after)
+    assert after.mappings <= before.mappings + 4 or slowed(), (before, after)
     assert after.resident - before.resident < before.pss / 10 or slowed(), (before, after)
 
 

@@ -164,10 +164,12 @@ static void what_clients_do_does_not_hurt_a_server(void **state)
 
 static void health_outlives_the_configuration(void **state)
 {
+    weir_upstream *before = upstream;
+
     (void)state;
     weir__server_failed(upstream->servers[0], SECOND);
-    weir__upstream_unref(upstream);
-    upstream = make("app", 2);
+    upstream = make("app", 2); /* the next is made while the one before is in force */
+    weir__upstream_unref(before);
     assert_int_equal(pick(SECOND), 'b');
     assert_int_equal(pick(SECOND), 'b');
 }
