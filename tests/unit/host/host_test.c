@@ -112,3 +112,66 @@ char *new_plugin_folder(void)
     }
     return folder;
 }
+
+struct loaded loaded;
+
+int loaded_set_up(void **state)
+{
+    (void)state;
+    loaded.folder = new_folder();
+    loaded.plugins = new_plugin_folder();
+    return 0;
+}
+
+int loaded_tear_down(void **state)
+{
+    (void)state;
+    weir_host_free(loaded.host);
+    free(loaded.report);
+    remove_folder(loaded.folder);
+    remove_folder(loaded.plugins);
+    loaded = (struct loaded){NULL, NULL, NULL, NULL};
+    return 0;
+}
+
+const char *loaded_report(void)
+{
+    size_t size;
+    FILE *out;
+
+    free(loaded.report);
+    out = open_memstream(&loaded.report, &size);
+    weir_host_report(loaded.host, out, WEIR_HOST_GCC, false);
+    fclose(out);
+    return loaded.report;
+}
+
+bool loaded_file(const char *path)
+{
+    weir_host_options options = {WEIR_SIZED(weir_host_options), .config_path = path,
+                                 .plugin_dir = loaded.plugins};
+    bool ok;
+
+    weir_host_free(loaded.host);
+    assert_string_equal(message_of(weir_host_new(&options, &loaded.host)), "");
+    ok = weir_host_load(loaded.host);
+    (void)loaded_report();
+    return ok;
+}
+
+bool loaded_text(const char *text)
+{
+    char path[300];
+
+    write_file(loaded.folder, "weir.yaml", text);
+    (void)snprintf(path, sizeof path, "%s/weir.yaml", loaded.folder);
+    return loaded_file(path);
+}
+
+bool loaded_has(const char *plugin)
+{
+    char path[300];
+
+    (void)snprintf(path, sizeof path, "%s/%s.so", loaded.plugins, plugin);
+    return access(path, R_OK) == 0;
+}

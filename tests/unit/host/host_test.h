@@ -13,6 +13,7 @@
 /* clang-format on */
 
 #include <weir/error.h>
+#include <weir/host.h>
 
 /* In a task, where no assertion may leave by longjmp: what is false ends it with an error. */
 #define CHECK(condition)                                                                   \
@@ -35,5 +36,22 @@ const char *source_path(const char *path);
 const char *message_of(weir_error *take_error);
 /* A folder with the bundled plugins and the fixtures, as links. */
 char *new_plugin_folder(void);
+
+/* A file through the host, for tests of what becomes of a configuration. */
+extern struct loaded {
+    char *folder, *plugins;
+    weir_host *host;
+    char *report; /* a line for each diagnostic: "weir.yaml:4:3: error: …" */
+} loaded;
+
+int loaded_set_up(void **state);
+int loaded_tear_down(void **state);
+/* In place of the one before. False: it was rejected. */
+bool loaded_file(const char *path);
+bool loaded_text(const char *text);
+/* The report as it is now. */
+const char *loaded_report(void);
+/* Whether the bundled plugin was built. */
+bool loaded_has(const char *plugin);
 
 #endif

@@ -13,8 +13,11 @@
 #include "host/health/health.h"
 #include "tests/unit/host/host_test.h"
 
+/* Of each test: what it makes is released after it. */
 static struct durable_map *durables;
 static struct health *health;
+static weir_upstream *upstream, *next; /* `next`: of the reload */
+static struct server *server;          /* the first of `upstream`, once it is checked */
 
 /* The check of the tests: connects, and is told by the test what to answer. */
 
@@ -68,21 +71,21 @@ static const struct health_spec quick = {
 static weir_error *make(const char *name, const char *const *addresses, size_t n,
                         const struct health_spec *spec, weir_upstream **ret)
 {
-    struct upstream_spec upstream = {
+    struct upstream_spec made = {
         .name = name, .addresses = addresses, .n_addresses = n, .health = spec, .n_loops = 1};
 
-    return weir__upstream_new(&upstream, durables, ret);
+    return weir__upstream_new(&made, durables, ret);
 }
 
-static weir_error *in_force(weir_upstream *upstream)
+static weir_error *in_force(weir_upstream *it)
 {
-    return weir__health_set(health, &upstream, upstream ? 1 : 0);
+    return weir__health_set(health, &it, it ? 1 : 0);
 }
 
 /* Until it is as said; the deadline of the claim ends it otherwise. */
-static weir_error *until_down(const struct server *server, bool down)
+static weir_error *until_down(const struct server *it, bool down)
 {
-    while (server->checked_down != down)
+    while (it->checked_down != down)
         WEIR_TRY(weir_sleep(WEIR_MS(1)));
     return NULL;
 }
@@ -103,21 +106,23 @@ struct claim {
 static weir_error *run_claim(void *arg)
 {
     const struct claim *claim = arg;
-    weir_server *server;
+    weir_server *listening;
     weir_error *error;
     WEIR_TIMEOUT(all, WEIR_S(20));
 
     memset(&asked, 0, sizeof asked);
     asked.pass = true;
     WEIR_TRY(weir__durable_map_new(&durables));
-    WEIR_TRY(weir_serve(weir_loop_current(), "127.0.0.1:0", NULL, &quiet, NULL, &server));
+    WEIR_TRY(weir_serve(weir_loop_current(), "127.0.0.1:0", NULL, &quiet, NULL, &listening));
     WEIR_TRY(weir__health_new(weir_loop_current(), &health));
-    error = claim->body(weir_server_name(server));
+    error = claim->body(weir_server_name(listening));
     weir__health_free(health);
-    weir_server_close(server);
-    weir_server_abort_connections(server);
-    weir_ignore(weir_server_wait_closed(server));
-    weir_server_unref(server);
+    weir__upstream_unref(WEIR_TAKE(upstream));
+    weir__upstream_unref(WEIR_TAKE(next));
+    weir_server_close(listening);
+    weir_server_abort_connections(listening);
+    weir_ignore(weir_server_wait_closed(listening));
+    weir_server_unref(listening);
     return error;
 }
 
@@ -131,21 +136,18 @@ static weir_error *run_claim(void *arg)
         weir__durable_map_free(durables);   \
     }
 
-static weir_error *checked(const char *address, const struct health_spec *spec,
-                           weir_upstream **ret_upstream, struct server **ret_server)
+static weir_error *checked(const char *address, const struct health_spec *spec)
 {
-    WEIR_TRY(make("app", &address, 1, spec, ret_upstream));
-    *ret_server = (*ret_upstream)->servers[0];
-    return in_force(*ret_upstream);
+    WEIR_TRY(make("app", &address, 1, spec, &upstream));
+    server = upstream->servers[0];
+    return in_force(upstream);
 }
 
 static weir_error *a_server_is_up_until_fall_checks_in_a_row_failed_body(const char *address)
 {
-    weir_upstream *upstream;
-    struct server *server;
 
     asked.pass = false;
-    WEIR_TRY(checked(address, &quick, &upstream, &server));
+    WEIR_TRY(checked(address, &quick));
     CHECK(!server->checked_down);
     while (server->check->failed < 2)
         WEIR_TRY(weir_sleep(WEIR_MS(1)));
@@ -153,19 +155,16 @@ static weir_error *a_server_is_up_until_fall_checks_in_a_row_failed_body(const c
     WEIR_TRY(until_down(server, true));
     CHECK(server->checks_failed >= 3 && server->checks_passed == 0);
     CHECK(!strcmp(weir__server_story(server, &server->check_story).why, "PING → HUH (3 of 3)"));
-    weir__upstream_unref(upstream);
     return NULL;
 }
 CLAIM(a_server_is_up_until_fall_checks_in_a_row_failed)
 
 static weir_error *a_server_comes_back_after_rise_checks_in_a_row_body(const char *address)
 {
-    weir_upstream *upstream;
-    struct server *server;
     uint64_t before;
 
     asked.pass = false;
-    WEIR_TRY(checked(address, &quick, &upstream, &server));
+    WEIR_TRY(checked(address, &quick));
     WEIR_TRY(until_down(server, true));
     asked.pass = true;
     before = server->checks_passed;
@@ -173,7 +172,6 @@ static weir_error *a_server_comes_back_after_rise_checks_in_a_row_body(const cha
     CHECK(server->checks_passed - before == 2);
     CHECK(server->up_since != 0);
     CHECK(!strcmp(weir__server_story(server, &server->check_story).why, "PING → PONG (2 of 2)"));
-    weir__upstream_unref(upstream);
     return NULL;
 }
 CLAIM(a_server_comes_back_after_rise_checks_in_a_row)
@@ -181,18 +179,15 @@ CLAIM(a_server_comes_back_after_rise_checks_in_a_row)
 static weir_error *a_check_that_hangs_is_a_failure_when_its_time_is_up_body(const char *address)
 {
     struct health_spec spec = quick;
-    weir_upstream *upstream;
-    struct server *server;
 
     spec.timeout = WEIR_MS(20);
     spec.fall = 1;
     asked.silent = true;
-    WEIR_TRY(checked(address, &spec, &upstream, &server));
+    WEIR_TRY(checked(address, &spec));
     WEIR_TRY(until_down(server, true));
     CHECK(asked.left >= 1);
     CHECK(!strcmp(weir__server_story(server, &server->check_story).why,
                   "PING: no answer within 20 ms (1 of 1)"));
-    weir__upstream_unref(upstream);
     return NULL;
 }
 CLAIM(a_check_that_hangs_is_a_failure_when_its_time_is_up)
@@ -201,7 +196,6 @@ static weir_error *a_server_that_refuses_connections_goes_down_body(const char *
 {
     static const char *const nobody[] = {"127.0.0.1:1"};
     struct health_spec spec = quick;
-    weir_upstream *upstream;
     struct server_story story;
 
     (void)address;
@@ -211,7 +205,6 @@ static weir_error *a_server_that_refuses_connections_goes_down_body(const char *
     WEIR_TRY(until_down(upstream->servers[0], true));
     story = weir__server_story(upstream->servers[0], &upstream->servers[0]->check_story);
     CHECK(strstr(story.why, "connection refused (3 of 3)"));
-    weir__upstream_unref(upstream);
     return NULL;
 }
 CLAIM(a_server_that_refuses_connections_goes_down)
@@ -219,15 +212,12 @@ CLAIM(a_server_that_refuses_connections_goes_down)
 static weir_error *the_tcp_check_is_content_with_a_connection_body(const char *address)
 {
     struct health_spec spec = quick;
-    weir_upstream *upstream;
-    struct server *server;
 
     spec.way = &weir__health_tcp;
-    WEIR_TRY(checked(address, &spec, &upstream, &server));
+    WEIR_TRY(checked(address, &spec));
     while (server->checks_passed < 3)
         WEIR_TRY(weir_sleep(WEIR_MS(1)));
     CHECK(!server->checked_down && !strcmp(server->check->last, "connected"));
-    weir__upstream_unref(upstream);
     return NULL;
 }
 CLAIM(the_tcp_check_is_content_with_a_connection)
@@ -236,28 +226,23 @@ static weir_error *a_check_may_ask_at_a_port_of_its_own_body(const char *address
 {
     static const char *const nobody[] = {"127.0.0.1:1"};
     struct health_spec spec = quick;
-    weir_upstream *upstream;
 
     spec.port = (unsigned)strtoul(strrchr(address, ':') + 1, NULL, 10);
     WEIR_TRY(make("app", nobody, 1, &spec, &upstream));
     WEIR_TRY(in_force(upstream));
     while (upstream->servers[0]->checks_passed < 1)
         WEIR_TRY(weir_sleep(WEIR_MS(1)));
-    weir__upstream_unref(upstream);
     return NULL;
 }
 CLAIM(a_check_may_ask_at_a_port_of_its_own)
 
 static weir_error *a_question_that_cannot_be_asked_has_failed_body(const char *address)
 {
-    weir_upstream *upstream;
-    struct server *server;
 
     asked.refuse = true;
-    WEIR_TRY(checked(address, &quick, &upstream, &server));
+    WEIR_TRY(checked(address, &quick));
     WEIR_TRY(until_down(server, true));
     CHECK(!strcmp(server->check->last, "PING: cannot be asked"));
-    weir__upstream_unref(upstream);
     return NULL;
 }
 CLAIM(a_question_that_cannot_be_asked_has_failed)
@@ -265,35 +250,30 @@ CLAIM(a_question_that_cannot_be_asked_has_failed)
 static weir_error *a_new_definition_keeps_what_was_found_and_counts_on_body(const char *address)
 {
     struct health_spec spec = quick;
-    weir_upstream *upstream, *next;
-    struct server *server;
     struct check *check;
 
     asked.pass = false;
-    WEIR_TRY(checked(address, &quick, &upstream, &server));
+    WEIR_TRY(checked(address, &quick));
     WEIR_TRY(until_down(server, true));
     check = server->check;
     spec.rise = 1;
     WEIR_TRY(make("app", (const char *const *)&server->address, 1, &spec, &next));
     CHECK(next->servers[0] == server);
     WEIR_TRY(in_force(next));
-    weir__upstream_unref(upstream);
+    weir__upstream_unref(WEIR_TAKE(upstream));
     CHECK(server->checked_down && server->check == check && check->upstream == next);
     asked.pass = true;
     WEIR_TRY(until_down(server, false));
     CHECK(check->passed >= 1);
-    weir__upstream_unref(next);
     return NULL;
 }
 CLAIM(a_new_definition_keeps_what_was_found_and_counts_on)
 
 static weir_error *a_server_that_is_checked_no_more_is_taken_as_well_body(const char *address)
 {
-    weir_upstream *upstream, *next;
-    struct server *server;
 
     asked.pass = false;
-    WEIR_TRY(checked(address, &quick, &upstream, &server));
+    WEIR_TRY(checked(address, &quick));
     WEIR_TRY(until_down(server, true));
     asked.silent = true;
     WEIR_TRY(until_asked(1));
@@ -301,8 +281,6 @@ static weir_error *a_server_that_is_checked_no_more_is_taken_as_well_body(const 
     WEIR_TRY(in_force(next));
     CHECK(!server->checked_down && !server->check && health->n_checks == 0);
     CHECK(asked.under_way == 0 && health->n_probes == 0);
-    weir__upstream_unref(upstream);
-    weir__upstream_unref(next);
     return NULL;
 }
 CLAIM(a_server_that_is_checked_no_more_is_taken_as_well)
@@ -310,12 +288,10 @@ CLAIM(a_server_that_is_checked_no_more_is_taken_as_well)
 static weir_error *
 an_operator_who_forgives_is_believed_until_the_next_failures_body(const char *address)
 {
-    weir_upstream *upstream;
-    struct server *server;
     uint64_t before;
 
     asked.pass = false;
-    WEIR_TRY(checked(address, &quick, &upstream, &server));
+    WEIR_TRY(checked(address, &quick));
     WEIR_TRY(until_down(server, true));
     before = server->checks_failed;
     weir__server_forgive(server);
@@ -323,7 +299,6 @@ an_operator_who_forgives_is_believed_until_the_next_failures_body(const char *ad
     CHECK(!server->checked_down);
     WEIR_TRY(until_down(server, true));
     CHECK(server->checks_failed - before >= 3);
-    weir__upstream_unref(upstream);
     return NULL;
 }
 CLAIM(an_operator_who_forgives_is_believed_until_the_next_failures)
@@ -340,8 +315,6 @@ static weir_error *weighted(const char *address, uint32_t weight, weir_upstream 
 
 static weir_error *what_operators_said_outlives_reloads_of_the_same_server_body(const char *address)
 {
-    weir_upstream *upstream, *next;
-    struct server *server;
 
     WEIR_TRY(weighted(address, 2, &upstream));
     server = upstream->servers[0];
@@ -350,22 +323,19 @@ static weir_error *what_operators_said_outlives_reloads_of_the_same_server_body(
     WEIR_TRY(weir__override_weight(&health->overrides, upstream, 0, 50, "bob"));
     WEIR_TRY(weighted(address, 2, &next));
     WEIR_TRY(in_force(next));
-    weir__upstream_unref(upstream);
+    weir__upstream_unref(WEIR_TAKE(upstream));
     CHECK(server->override == SERVER_DRAINED && weir__server_weight(next, 0) == 50);
     CHECK(!strcmp(server->said->state.by, "alice") && !strcmp(server->said->weight.by, "bob"));
     WEIR_TRY(weir__override_state(&health->overrides, next, 0, SERVER_NO_OVERRIDE, "carol"));
     CHECK(server->override == SERVER_NO_OVERRIDE && server->said);
     weir__override_reset(server);
     CHECK(!server->said && weir__server_weight(next, 0) == 2);
-    weir__upstream_unref(next);
     return NULL;
 }
 CLAIM(what_operators_said_outlives_reloads_of_the_same_server)
 
 static weir_error *an_override_ends_when_the_servers_line_changes_body(const char *address)
 {
-    weir_upstream *upstream, *next;
-    struct server *server;
 
     WEIR_TRY(weighted(address, 2, &upstream));
     server = upstream->servers[0];
@@ -373,17 +343,14 @@ static weir_error *an_override_ends_when_the_servers_line_changes_body(const cha
     WEIR_TRY(weir__override_state(&health->overrides, upstream, 0, SERVER_DISABLED, "alice"));
     WEIR_TRY(weighted(address, 3, &next));
     WEIR_TRY(in_force(next));
-    weir__upstream_unref(upstream);
+    weir__upstream_unref(WEIR_TAKE(upstream));
     CHECK(server->override == SERVER_NO_OVERRIDE && !server->said);
-    weir__upstream_unref(next);
     return NULL;
 }
 CLAIM(an_override_ends_when_the_servers_line_changes)
 
 static weir_error *an_override_ends_when_the_server_leaves_the_file_body(const char *address)
 {
-    weir_upstream *upstream;
-    struct server *server;
 
     WEIR_TRY(weighted(address, 1, &upstream));
     server = upstream->servers[0];
@@ -391,21 +358,18 @@ static weir_error *an_override_ends_when_the_server_leaves_the_file_body(const c
     WEIR_TRY(weir__override_weight(&health->overrides, upstream, 0, 7, "alice"));
     WEIR_TRY(in_force(NULL));
     CHECK(!server->weight_override && !server->said);
-    weir__upstream_unref(upstream);
     return NULL;
 }
 CLAIM(an_override_ends_when_the_server_leaves_the_file)
 
 static weir_error *the_weight_of_the_file_is_no_override_body(const char *address)
 {
-    weir_upstream *upstream;
 
     WEIR_TRY(weighted(address, 4, &upstream));
     WEIR_TRY(in_force(upstream));
     WEIR_TRY(weir__override_weight(&health->overrides, upstream, 0, 9, "alice"));
     WEIR_TRY(weir__override_weight(&health->overrides, upstream, 0, 4, "alice"));
     CHECK(!upstream->servers[0]->weight_override && !upstream->servers[0]->said);
-    weir__upstream_unref(upstream);
     return NULL;
 }
 CLAIM(the_weight_of_the_file_is_no_override)
@@ -457,9 +421,9 @@ static weir_error *a_thousand_servers_are_checked_without_a_stumble_body(const c
     while (checked_all < MANY) {
         checked_all = 0;
         for (int i = 0; i < MANY; i++) {
-            struct server *server = upstreams[i / 250]->servers[i % 250];
+            const struct server *one = upstreams[i / 250]->servers[i % 250];
 
-            checked_all += server->checks_failed + server->checks_passed >= 2;
+            checked_all += one->checks_failed + one->checks_passed >= 2;
         }
         WEIR_TRY(weir_sleep(WEIR_MS(20)));
     }

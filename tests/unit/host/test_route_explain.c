@@ -14,68 +14,26 @@
 #include "host/route/explain.h"
 #include "tests/unit/host/host_test.h"
 
-static char *folder, *plugins, *report;
-static weir_host *host;
 static struct explanation *e;
 
 static int set_up(void **state)
 {
-    (void)state;
-    folder = new_folder();
-    plugins = new_plugin_folder();
-    return 0;
+    return loaded_set_up(state);
 }
 
 static int tear_down(void **state)
 {
-    (void)state;
     weir__explanation_free(e);
     e = NULL;
-    weir_host_free(host);
-    host = NULL;
-    free(report);
-    report = NULL;
-    remove_folder(folder);
-    remove_folder(plugins);
-    return 0;
-}
-
-static void skip_without_http(void)
-{
-    char path[300];
-
-    snprintf(path, sizeof path, "%s/http.so", plugins);
-    if (access(path, R_OK) != 0)
-        skip();
+    return loaded_tear_down(state);
 }
 
 static void load(const char *text)
 {
-    char path[300];
-    weir_host_options options = {WEIR_SIZED(weir_host_options), .config_path = path,
-                                 .plugin_dir = plugins};
-
-    skip_without_http();
-    write_file(folder, "weir.yaml", text);
-    snprintf(path, sizeof path, "%s/weir.yaml", folder);
-    assert_string_equal(message_of(weir_host_new(&options, &host)), "");
-    if (!weir_host_load(host)) {
-        weir_host_report(host, stderr, WEIR_HOST_TEXT, false);
-        fail();
-    }
-}
-
-/* The report, a line for each diagnostic. */
-static const char *reported(void)
-{
-    size_t size;
-    FILE *out;
-
-    free(report);
-    out = open_memstream(&report, &size);
-    weir_host_report(host, out, WEIR_HOST_GCC, false);
-    fclose(out);
-    return report;
+    if (!loaded_has("http"))
+        skip();
+    if (!loaded_text(text))
+        fail_msg("%s", loaded.report);
 }
 
 static const char *explain_from(const char *request, const char *from, const char *fields)
@@ -85,7 +43,7 @@ static const char *explain_from(const char *request, const char *from, const cha
 
     weir__explanation_free(e);
     e = NULL;
-    error = weir__route_explain(host->generation, &question, &e);
+    error = weir__route_explain(loaded.host->generation, &question, &e);
     return message_of(error);
 }
 
@@ -157,13 +115,13 @@ static void routes_are_found_and_the_others_say_why_not(void **state)
     assert_string_equal(why, "path is `/admin/x`, not `/assets/*`");
     weir__explain_route(&e->routes[1], why, sizeof why);
     assert_string_equal(why, "client_ip is `127.0.0.1`, not `10.0.0.0/8`");
-    weir__config_where(host->generation->config, e->routes[1].field, place, sizeof place);
+    weir__config_where(loaded.host->generation->config, e->routes[1].field, place, sizeof place);
     assert_non_null(strstr(place, "weir.yaml:11:45"));
     /* The key that keeps an inner route from it stands around it. */
     weir__explain_route(&e->routes[3], why, sizeof why);
     assert_string_equal(why, "host is `x.test`, not `a.test`");
     assert_string_equal(e->routes[3].name, "inner");
-    weir__config_where(host->generation->config, e->routes[3].field, place, sizeof place);
+    weir__config_where(loaded.host->generation->config, e->routes[3].field, place, sizeof place);
     assert_non_null(strstr(place, "weir.yaml:13:24"));
     assert_true(e->routes[4].fits);
 }
@@ -237,7 +195,7 @@ static void a_connection_is_routed_by_sni_and_protocol_and_handed_over(void **st
     assert_non_null(weir__explanation_end(e)->route);
     assert_string_equal(taken("https://a.test/b"), "mux/routes[1]");
     assert_null(weir__explanation_end(e)->route);
-    assert_true(weir_host_test(host));
+    assert_true(weir_host_test(loaded.host));
 }
 
 static void what_is_no_request_is_refused_in_words(void **state)
@@ -314,8 +272,8 @@ static void tests_that_hold_are_silent(void **state)
         "  - request: POST http://a:8080/no\n"
         "    from: 2001:db8::1\n"
         "    expect: { route: 'routes[1]' }\n");
-    assert_true(weir_host_test(host));
-    assert_string_equal(reported(), "");
+    assert_true(weir_host_test(loaded.host));
+    assert_string_equal(loaded_report(), "");
 }
 
 static void each_test_that_fails_is_one_error_at_its_expectation(void **state)
@@ -352,9 +310,9 @@ static void each_test_that_fails_is_one_error_at_its_expectation(void **state)
          "  - { request: 'http://a:8080/', expect: {} }\n"
          "  - { request: 'http://a:9090/', expect: { listener:   web } }\n"
          "  - { request: 'http://a:8080/', from: me, expect: { listener: web } }\n");
-    assert_false(weir_host_test(host));
-    assert_int_equal(weir_host_exit_code(host), 78);
-    line = reported();
+    assert_false(weir_host_test(loaded.host));
+    assert_int_equal(weir_host_exit_code(loaded.host), 78);
+    line = loaded_report();
     for (const char *at = line; (at = strstr(at, " error: ")); at++)
         n++;
     assert_int_equal(n, sizeof expected / sizeof *expected);
