@@ -198,7 +198,11 @@ static weir_error *a_run_is_of_one_size_peer_and_source(void *arg)
     e[2].len = 100;
     e[3].has_from = true;
     CHECK(weir__datagram_run(&e[0], 32) == 3);
-    e[3].has_from = false;
+    e[4].has_from = true;
+    CHECK(weir__datagram_run(&e[3], 32) == 2);
+    e[4].from.s6_addr[15] = 1;
+    CHECK(weir__datagram_run(&e[3], 32) == 1);
+    e[3].has_from = e[4].has_from = false;
     CHECK_OK(weir_address_parse("127.0.0.1:5", &e[1].peer));
     CHECK(weir__datagram_run(&e[0], 32) == 1 && weir__datagram_run(&e[1], 32) == 1);
     e[0].peer = e[2].peer = e[1].peer;
