@@ -86,6 +86,7 @@ static void misuse_transport(const struct things *things)
 {
     weir_transport *t = things->t;
     const weir_slice piece = WEIR_SLICE("never");
+    const weir_send_file_options file = {WEIR_SIZED(weir_send_file_options), .fd = -1};
     int count = 0;
 
     REFUSED(weir_transport_write(t, piece));
@@ -93,6 +94,8 @@ static void misuse_transport(const struct things *things)
     REFUSED(weir_transport_write_owned(t, piece, released, &count));
     EXPECT(count == 1);
     REFUSED(weir_transport_write_eof(t));
+    REFUSED(weir_transport_send_file(t, &file));
+    EXPECT(weir_transport_cancel_file(t) == 0);
     REFUSED(weir_transport_set_protocol(t, &recording, NULL, WEIR_SLICE(""), NULL));
     REFUSED(weir_transport_spawn(t, nothing, NULL));
     weir_transport_cork(t);
