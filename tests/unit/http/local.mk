@@ -51,6 +51,10 @@ tests_unit_http_test_connection_life_SOURCES = tests/unit/http/test_connection_l
 	$(http_serving_sources)
 tests_unit_http_test_connection_life_LDADD = $(HTTP_TEST_LDADD)
 
+unit_tests += tests/unit/http/test_memory
+tests_unit_http_test_memory_SOURCES = tests/unit/http/test_memory.c $(http_wire_sources)
+tests_unit_http_test_memory_LDADD = $(HTTP_TEST_LDADD)
+
 unit_tests += tests/unit/http/test_connection_handle
 tests_unit_http_test_connection_handle_SOURCES = tests/unit/http/test_connection_handle.c \
 	$(http_serving_sources)

@@ -24,7 +24,7 @@
 /* Of an idle connection, beside what OpenSSL holds. With what HTTP and its listener need it may be
    1024 (architecture.md, 5). */
 #define WEIR_MAX  600
-#define PLAIN_MAX 600
+#define PLAIN_MAX 448
 
 /* OpenSSL's memory; a block costs 8 bytes more than it offers. */
 
