@@ -236,19 +236,20 @@ const struct command command_run = {
     .name = "run",
     .synopsis = "[-f FILE] [--set PATH=VALUE]…",
     .summary = "serve a configuration, in the foreground",
-    .help = "  weir run -f weir.yaml\n"
-            "  weir run -f weir.yaml --log-level debug\n"
-            "\n"
-            "Signals: TERM and INT stop accepting, let connections end within\n"
-            "runtime.shutdown_grace and stop; a second one ends at once. QUIT sets no limit.\n"
-            "HUP reads the configuration again; what is wrong with it is in the log, and nothing\n"
-            "changes. USR1 opens log files again. USR2 (upgrade) is not built yet.\n"
-            "\n"
-            "The requests of `tests` in the configuration are tried first, as weir check and a reload\n"
-            "do: when one goes elsewhere, nothing is served.\n"
-            "\n"
-            "Exit status: 0 stopped as asked, 78 the configuration was rejected, 66 it cannot be\n"
-            "read, 71 the system refused something (an address in use), 73 the control socket\n"
-            "cannot be made, 64 the command line.\n",
+    .help =
+        "  weir run -f weir.yaml\n"
+        "  weir run -f weir.yaml --log-level debug\n"
+        "\n"
+        "Signals: TERM and INT stop accepting, let connections end within\n"
+        "runtime.shutdown_grace and stop; a second one ends at once. QUIT sets no limit.\n"
+        "HUP reads the configuration again; what is wrong with it is in the log, and nothing\n"
+        "changes. USR1 opens log files again. USR2 (upgrade) is not built yet.\n"
+        "\n"
+        "The requests of `tests` in the configuration are tried first, as weir check and a reload\n"
+        "do: when one goes elsewhere, nothing is served.\n"
+        "\n"
+        "Exit status: 0 stopped as asked, 78 the configuration was rejected, 66 it cannot be\n"
+        "read, 71 the system refused something (an address in use), 73 the control socket\n"
+        "cannot be made, 64 the command line.\n",
     .run = run_run,
 };
