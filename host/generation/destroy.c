@@ -81,21 +81,15 @@ static void end_threads(weir_executor *take_executor)
 /* Nothing runs any more: what was pinned, and what was kept for a way back, goes too. */
 void weir__host_end_generations(weir_host *host)
 {
-    struct hlist dead, *next;
+    struct hlist dead;
 
     end_threads(WEIR_TAKE(host->starter));
     end_threads(WEIR_TAKE(host->builder));
     if (host->generation && host->generation->executor)
         weir_ignore(weir_executor_shutdown(host->generation->executor, WEIR_S(5)));
     hlist_init(&dead);
-    for (struct hlist *node = host->parts.next; node != &host->parts; node = node->next)
-        HLIST_ENTRY(node, struct part, link)->active =
-            HLIST_ENTRY(node, struct part, link)->present = 0;
+    weir__parts_leave_all(&host->parts, &dead);
     weir__generation_unref(WEIR_TAKE(host->previous), &dead);
     weir__generation_unref(WEIR_TAKE(host->generation), &dead);
-    for (struct hlist *node = host->parts.next; node != &host->parts; node = next) {
-        next = node->next;
-        weir__part_bury(HLIST_ENTRY(node, struct part, link), &dead);
-    }
     weir__parts_destroy(&dead);
 }

@@ -99,6 +99,22 @@ void weir__part_bury(struct part *part, struct hlist *dead)
         weir__part_unref(part->below[--part->n_below], dead);
 }
 
+/* Burying one may bury others, wherever they are in the list: so all of it is held meanwhile. */
+void weir__parts_leave_all(struct hlist *parts, struct hlist *dead)
+{
+    struct hlist *next;
+
+    for (struct hlist *node = parts->next; node != parts; node = node->next) {
+        struct part *part = weir__part_ref(HLIST_ENTRY(node, struct part, link));
+
+        part->active = part->present = 0;
+    }
+    for (struct hlist *node = parts->next; node != parts; node = next) {
+        next = node->next;
+        weir__part_unref(HLIST_ENTRY(node, struct part, link), dead);
+    }
+}
+
 void weir__parts_destroy(struct hlist *dead)
 {
     while (!hlist_empty(dead)) {

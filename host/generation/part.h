@@ -76,6 +76,8 @@ struct part *weir__part_ref(struct part *part);
 void weir__part_unref(struct part *part, struct hlist *dead);
 /* The same for a part that is left by the last loop. */
 void weir__part_bury(struct part *part, struct hlist *dead);
+/* No loop runs any more: parts of this list that only the loops kept go to `dead`. */
+void weir__parts_leave_all(struct hlist *parts, struct hlist *dead);
 /* Destroys what is in the list. */
 void weir__parts_destroy(struct hlist *dead);
 

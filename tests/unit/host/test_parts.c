@@ -214,6 +214,53 @@ static void generations_that_change_nothing_are_no_chain(void **state)
     assert_int_equal(origin->refs, refs);
 }
 
+static char ended[8];
+
+static void end_letter(void *object)
+{
+    assert_true(strlen(ended) + 1 < sizeof ended);
+    strcat(ended, object);
+}
+
+static const struct part_kind letter_part = {.name = "letter", .destroy = end_letter};
+
+static struct part *letter(char *name, struct hlist *parts)
+{
+    struct content content = {0};
+    struct part *part;
+
+    assert_null(
+        weir__part_new(&letter_part, name, &content, host->generation->origin, 1, name, &part));
+    part->used = true;
+    part->present = 1;
+    hlist_append(parts, &part->link);
+    return part;
+}
+
+/* A connection kept the first, which has the second, its neighbour, and the fourth; the third is free. */
+static void what_only_connections_kept_goes_with_what_it_points_at(void **state)
+{
+    char names[] = "a\0b\0c\0d";
+    struct hlist parts, dead;
+    struct part *all[4];
+
+    (void)state;
+    hlist_init(&parts);
+    hlist_init(&dead);
+    for (int i = 0; i < 4; i++)
+        all[i] = letter(names + 2 * i, &parts);
+    assert_null(weir__part_add_below(all[0], all[1]));
+    assert_null(weir__part_add_below(all[0], all[3]));
+    for (int i = 0; i < 4; i++)
+        weir__part_unref(all[i], &dead);
+    assert_true(hlist_empty(&dead));
+    ended[0] = 0;
+    weir__parts_leave_all(&parts, &dead);
+    assert_true(hlist_empty(&parts));
+    weir__parts_destroy(&dead);
+    assert_string_equal(ended, "abcd"); /* each once, after who points at it */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -227,6 +274,7 @@ int main(void)
         TEST(a_generation_that_is_given_up_leaves_the_other_as_it_was),
         TEST(a_state_of_a_plugin_goes_with_the_last_instance_that_asked),
         TEST(generations_that_change_nothing_are_no_chain),
+        TEST(what_only_connections_kept_goes_with_what_it_points_at),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
