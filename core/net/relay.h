@@ -7,8 +7,10 @@
 
 #include "core/net/transport.h"
 
-/* Full chunks in a row before a direction is spliced: what takes less is not worth two descriptors. */
+/* Bulky chunks before a direction is spliced, where another undoes two of them: what takes less is not
+   worth two descriptors. */
 #define RELAY_SPLICE_AFTER 32
+#define RELAY_BULKY        (WEIR_CHUNK_SIZE / 2)
 
 struct relay_splice;
 
@@ -22,7 +24,7 @@ struct relay {
     bool wants_splice[2]; /* as soon as nothing comes by chunks, and what is queued has been sent */
     bool drained[2];      /* nothing comes by chunks from that side */
     uint32_t high[2], low[2]; /* of that side, to be restored */
-    uint8_t full_chunks[2];
+    uint8_t bulk[2];          /* chunks that speak for splicing */
     struct relay_splice *splices[2];
     void (*done)(void *arg, int first, const weir_error *reason);
     void *arg;

@@ -5,7 +5,8 @@
  *
  *     from ──splice──▶ pipe ──splice──▶ to
  *
- * A direction begins on the chunk path. After RELAY_SPLICE_AFTER full chunks in a row the backend drains
+ * A direction begins on the chunk path. When it has carried RELAY_SPLICE_AFTER chunks that were well
+ * filled, and few that were not (the rest of a segment is one of them), the backend drains
  * it: what it took in advance still comes by chunks. Then reading is paused, what is queued is sent, and
  * from there on bytes are moved here, until one of the sockets would block; the backend tells when to
  * go on, without a system call for it. It goes back to the chunk path at the end of the stream, which
@@ -231,11 +232,11 @@ void weir__relay_carried(struct relay *relay, int from, weir_transport *t, size_
 
     if (relay->no_splice || relay->wants_splice[from] || relay->splices[from])
         return;
-    if (len < WEIR_CHUNK_SIZE) {
-        relay->full_chunks[from] = 0;
+    if (len < RELAY_BULKY) {
+        relay->bulk[from] -= relay->bulk[from] < 2 ? relay->bulk[from] : 2;
         return;
     }
-    if (++relay->full_chunks[from] < RELAY_SPLICE_AFTER)
+    if (++relay->bulk[from] < RELAY_SPLICE_AFTER)
         return;
     if (!can_splice(t) || to->tls || to->file.no_socket) {
         relay->no_splice = true;
@@ -296,7 +297,7 @@ bool weir__relay_splice_start(struct relay *relay, int from)
     if (!relay->wants_splice[from] || !relay->drained[from])
         return false;
     relay->wants_splice[from] = false;
-    relay->full_chunks[from] = 0;
+    relay->bulk[from] = 0;
     if (begin(relay, from))
         return true;
     relay->no_splice = true;

@@ -117,6 +117,44 @@ static weir_error *run_flow(struct flow *f)
     return NULL;
 }
 
+/* Pieces of this size, each when the one before has arrived; whether they were spliced in the end. */
+static weir_error *run_pieces(size_t size, int count, bool *ret_spliced)
+{
+    struct joined j;
+
+    CHECK_OK(join(&j));
+    for (int i = 0; i < count; i++) {
+        struct flow f = {.in = j.ends[0], .out = j.ends[1], .total = size};
+
+        CHECK_OK(run_flow(&f));
+    }
+    *ret_spliced = was_spliced;
+    return part(&j);
+}
+
+/* A sender that is slower than we are: each segment ends in a chunk that is not full. */
+static weir_error *segments_that_come_one_by_one_are_bulk(void *arg)
+{
+    bool spliced;
+
+    (void)arg;
+    CHECK_OK(run_pieces(3 * WEIR_CHUNK_SIZE + 1000, 60, &spliced));
+    CHECK(spliced == splices());
+    return NULL;
+}
+IN_LOOP(segments_that_come_one_by_one_are_bulk)
+
+static weir_error *answers_of_a_chunk_and_a_half_are_no_bulk(void *arg)
+{
+    bool spliced;
+
+    (void)arg;
+    CHECK_OK(run_pieces(WEIR_CHUNK_SIZE + 5000, 100, &spliced));
+    CHECK(!spliced);
+    return NULL;
+}
+IN_LOOP(answers_of_a_chunk_and_a_half_are_no_bulk)
+
 static weir_error *bulk_arrives_whole_and_both_ends_close_in_order(void *arg)
 {
     struct joined j;
@@ -304,6 +342,8 @@ IN_LOOP(a_reader_that_stops_bounds_what_is_held)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        IN_LOOP_TEST(segments_that_come_one_by_one_are_bulk),
+        IN_LOOP_TEST(answers_of_a_chunk_and_a_half_are_no_bulk),
         IN_LOOP_TEST(bulk_arrives_whole_and_both_ends_close_in_order),
         IN_LOOP_TEST(bulk_in_both_directions_keeps_them_apart),
         IN_LOOP_TEST(splices_of_little_pieces_keep_every_byte),
