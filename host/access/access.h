@@ -31,35 +31,36 @@
 #define ACCESS_VALUE_MAX ((size_t)4096)        /* bytes of one value, escaped */
 
 /* Fields: the keys of JSON and logfmt lines, in their order, and the words of templates. */
-#define ACCESS_FIELDS(X)              \
-    X(TS, "ts")                       \
-    X(LISTENER, "listener")           \
-    X(ROUTE, "route")                 \
-    X(CLIENT_IP, "client_ip")         \
-    X(METHOD, "method")               \
-    X(HOST, "host")                   \
-    X(PATH, "path")                   \
-    X(PROTO, "proto")                 \
-    X(STATUS, "status")               \
-    X(BYTES_IN, "bytes_in")           \
-    X(BYTES_OUT, "bytes_out")         \
-    X(DURATION_MS, "duration_ms")     \
-    X(CONNECT_MS, "connect_ms")       \
-    X(FIRST_BYTE_MS, "first_byte_ms") \
-    X(UPSTREAM, "upstream")           \
-    X(SERVER, "server")               \
-    X(RETRIES, "retries")             \
-    X(OUTCOME, "outcome")             \
-    X(USER_AGENT, "user_agent")       \
-    X(REFERER, "referer")             \
-    X(REQUEST_ID, "request_id")       \
-    X(SNI, "sni")                     \
-    X(ALPN, "alpn")                   \
-    X(CONN, "conn")                   \
-    X(QUERY, "query")                 \
-    X(URI, "uri")                     \
-    X(TIME, "time")                   \
-    X(REQUEST, "request")             \
+#define ACCESS_FIELDS(X)                \
+    X(TS, "ts")                         \
+    X(LISTENER, "listener")             \
+    X(ROUTE, "route")                   \
+    X(CLIENT_IP, "client_ip")           \
+    X(METHOD, "method")                 \
+    X(HOST, "host")                     \
+    X(PATH, "path")                     \
+    X(PROTO, "proto")                   \
+    X(STATUS, "status")                 \
+    X(BYTES_IN, "bytes_in")             \
+    X(BYTES_OUT, "bytes_out")           \
+    X(DURATION_MS, "duration_ms")       \
+    X(CONNECT_MS, "connect_ms")         \
+    X(FIRST_BYTE_MS, "first_byte_ms")   \
+    X(UPSTREAM, "upstream")             \
+    X(SERVER, "server")                 \
+    X(RETRIES, "retries")               \
+    X(OUTCOME, "outcome")               \
+    X(USER_AGENT, "user_agent")         \
+    X(REFERER, "referer")               \
+    X(REQUEST_ID, "request_id")         \
+    X(SNI, "sni")                       \
+    X(ALPN, "alpn")                     \
+    X(CONN, "conn")                     \
+    X(QUERY, "query")                   \
+    X(URI, "uri")                       \
+    X(BODY_BYTES_OUT, "body_bytes_out") \
+    X(TIME, "time")                     \
+    X(REQUEST, "request")               \
     X(VHOST, "vhost")
 
 enum access_field {

@@ -33,6 +33,7 @@ bool weir__access_field_is_number(enum access_field field)
     case ACCESS_STATUS:
     case ACCESS_BYTES_IN:
     case ACCESS_BYTES_OUT:
+    case ACCESS_BODY_BYTES_OUT:
     case ACCESS_DURATION_MS:
     case ACCESS_CONNECT_MS:
     case ACCESS_FIRST_BYTE_MS:
@@ -233,6 +234,10 @@ struct access_value weir__access_value(struct access_entry *entry, enum access_f
         return number_of(record->bytes_in);
     case ACCESS_BYTES_OUT:
         return number_of(record->bytes_out);
+    case ACCESS_BODY_BYTES_OUT:
+        return number_of(record->bytes_out > record->head_bytes_out
+                             ? record->bytes_out - record->head_bytes_out
+                             : 0);
     case ACCESS_DURATION_MS:
         return (struct access_value){
             .kind = ACCESS_MILLISECONDS,

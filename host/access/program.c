@@ -10,11 +10,13 @@
 static const struct {
     const char *name, *text;
 } named[] = {
-    {"common", "${client_ip} - - [${time}] \"${request}\" ${status} ${bytes_out}"},
-    {"combined", "${client_ip} - - [${time}] \"${request}\" ${status} ${bytes_out} \"${referer}\" "
-                 "\"${user_agent}\""},
-    {"vhost_combined", "${vhost} ${client_ip} - - [${time}] \"${request}\" ${status} ${bytes_out} "
-                       "\"${referer}\" \"${user_agent}\""},
+    {"common", "${client_ip} - - [${time}] \"${request}\" ${status} ${body_bytes_out}"},
+    {"combined",
+     "${client_ip} - - [${time}] \"${request}\" ${status} ${body_bytes_out} \"${referer}\" "
+     "\"${user_agent}\""},
+    {"vhost_combined",
+     "${vhost} ${client_ip} - - [${time}] \"${request}\" ${status} ${body_bytes_out} "
+     "\"${referer}\" \"${user_agent}\""},
 };
 
 const char *weir__access_named_template(const char *format)

@@ -86,6 +86,7 @@ void weir__http_exchange_end(struct exchange *exchange, const weir_error *reason
             .status = exchange->status,
             .bytes_in = exchange->bytes_in,
             .bytes_out = exchange->bytes_out,
+            .head_bytes_out = exchange->head_bytes_out,
             .duration_ns = now - exchange->started_ns,
         };
 

@@ -107,7 +107,7 @@ struct exchange {
     weir_outcome outcome;
     weir_error *reason;
     int64_t started_ns;
-    uint64_t bytes_in, bytes_out;
+    uint64_t bytes_in, bytes_out, head_bytes_out;
     uint64_t response_left; /* AS_LENGTH: bytes to come */
     weir_slice path, authority;
     char *authority_room; /* for the authority that has not been asked for */

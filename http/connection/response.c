@@ -173,6 +173,7 @@ static weir_error *write_out(struct exchange *exchange, weir_slice head, weir_sl
     }
     if (n == 0)
         return NULL;
+    exchange->head_bytes_out += head.len;
     WEIR_TRY(weir__http_write(exchange->server->transport, out, n, &exchange->bytes_out));
     return NULL;
 }
@@ -340,6 +341,7 @@ static weir_error *write_bare_head(struct exchange *exchange, const weir_http_he
     if (weir_http_writer_failed(&writer))
         return weir_raise(WEIR_ELIMIT, "head of an interim response");
     exchange->bytes_out += writer.len;
+    exchange->head_bytes_out += writer.len;
     return weir_transport_write(exchange->server->transport, weir_http_writer_slice(&writer));
 }
 
@@ -361,6 +363,7 @@ weir_error *weir_http_respond_interim(weir_http *x, const weir_http_head *head)
         weir_slice go_on = WEIR_SLICE("HTTP/1.1 100 Continue\r\n\r\n");
 
         exchange->bytes_out += go_on.len;
+        exchange->head_bytes_out += go_on.len;
         WEIR_TRY(weir_transport_write(exchange->server->transport, go_on));
     }
     return NULL;

@@ -43,7 +43,8 @@ typedef struct weir_http_summary {
     const weir_error *reason; /**< NULL: complete */
     int status;               /**< 0: no response was sent */
     uint64_t bytes_in, bytes_out;
-    int64_t duration_ns; /**< from the first byte of the request */
+    uint64_t head_bytes_out; /**< of bytes_out: the head of the response, and of interim ones */
+    int64_t duration_ns;     /**< from the first byte of the request */
 } weir_http_summary;
 
 /** How a server speaks. Durations of 0 take the default. */

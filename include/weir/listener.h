@@ -106,7 +106,8 @@ typedef struct weir_access_record {
     weir_slice host, path, query, proto, referer, user_agent, request_id;
     weir_slice sni, alpn; /**< empty: those of the client's TLS connection, if it is one */
     uint64_t bytes_in, bytes_out;
-    weir_slice client_ip; /**< of datagrams; empty: the connection's */
+    uint64_t head_bytes_out; /**< of bytes_out: heads, which logs in Apache's formats leave out */
+    weir_slice client_ip;    /**< of datagrams; empty: the connection's */
 } weir_access_record;
 
 /** A request begins; as many ends must follow (weir_listener_request_ends()). For the metrics. */

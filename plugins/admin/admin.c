@@ -285,6 +285,7 @@ static void on_ended(weir_http *x, const weir_http_summary *summary, void *arg)
         .proto = head->minor_version ? WEIR_SLICE("HTTP/1.1") : WEIR_SLICE("HTTP/1.0"),
         .bytes_in = summary->bytes_in,
         .bytes_out = summary->bytes_out,
+        .head_bytes_out = summary->head_bytes_out,
     };
 
     if (listener) {

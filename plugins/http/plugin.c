@@ -72,6 +72,7 @@ static void log_whole(const struct http_connection *connection, const weir_http 
     record->request_id = field_of(head, WEIR_HTTP_X_REQUEST_ID);
     record->bytes_in = summary->bytes_in;
     record->bytes_out = summary->bytes_out;
+    record->head_bytes_out = summary->head_bytes_out;
     weir_listener_log(connection->listener, connection->transport, record);
 }
 

@@ -270,13 +270,14 @@ def test_tls_client_leaves_the_name_it_asked_for(env):
 # Formats.
 
 @cases(("common", "common",
-        r'127.0.0.1 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /a\?b HTTP/1.1" 200 \d+'),
-       ("combined", "combined", r'127.0.0.1 - - \[[^]]+\] "GET /a\?b HTTP/1.1" 200 \d+ "-" "ua"'),
+        r'127.0.0.1 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /a\?b HTTP/1.1" 200 1'),
+       ("combined", "combined", r'127.0.0.1 - - \[[^]]+\] "GET /a\?b HTTP/1.1" 200 1 "-" "ua"'),
        ("vhost_combined", "vhost_combined",
-        r'weir.test:\d+ 127.0.0.1 - - \[[^]]+\] "GET /a\?b HTTP/1.1" 200 \d+ "-" "ua"'),
+        r'weir.test:\d+ 127.0.0.1 - - \[[^]]+\] "GET /a\?b HTTP/1.1" 200 1 "-" "ua"'),
        ("logfmt", "logfmt", r"ts=\S+Z listener=web route=routes\[0\] client_ip=127.0.0.1 method=GET host=weir.test "
                             r"path=/a .*outcome=ok user_agent=ua conn=\d+"),
-       ("template", "${outcome} ${status} ${uri} [${referer}] $$", r"ok 200 /a\?b \[-\] \$"))
+       ("template", "${outcome} ${status} ${uri} [${referer}] $$ ${body_bytes_out} ${bytes_out}",
+        r"ok 200 /a\?b \[-\] \$ 1 1\d\d"))
 def test_format(env, name, pattern):
     log, port = Log(env, format=name), env.port()
     Weir(env, chain(config({"web": http_listener(port, [respond(200, "x")])}), log.settings))
@@ -337,6 +338,11 @@ def load(port, env, count):
     for thread in threads:
         thread.join()
     assert sum(done) == count // 4 * 4
+
+
+def dropped(weir):
+    """What a machine that is busy with others did not let the writer take in time."""
+    return sum(int(n) for n in re.findall(r"(\d+) records were dropped", weir.text()))
 
 
 def metric(env, port, name):
@@ -507,7 +513,8 @@ def follow(env, weir, **params):
     conn.sendall(json.dumps({"id": 1, "method": "access", "params": params}).encode() + b"\n")
     conn.sendall(b'{"id":2,"method":"health"}\n')
     answer = json.loads(reader.readline())
-    assert answer["id"] == 2 or "error" in answer, answer
+    while answer["id"] != 2 and "error" not in answer:  # a record came in between
+        answer = json.loads(reader.readline())
     return conn, reader, answer
 
 
@@ -550,7 +557,8 @@ def test_followers_come_and_go_under_load(env):
         client.ask("GET", "/last")
         thread.join(0.05)
     weir.stop()
-    assert log.text().count('"path":"/last"') < len(log.text().splitlines()) >= 3000
+    lines = len(log.text().splitlines()) + dropped(weir)
+    assert log.text().count('"path":"/last"') < lines >= 3000
 
 
 def test_follower_that_does_not_read_is_told_what_it_missed(env):
@@ -598,7 +606,7 @@ def test_one_line_each_under_load(env):
     load(port, env, 2000)
     weir.stop()
     records = [json.loads(line) for line in log.text().splitlines()]
-    assert len(records) == 2000 and {r["outcome"] for r in records} == {"ok"}, len(records)
+    assert len(records) + dropped(weir) == 2000 and {r["outcome"] for r in records} == {"ok"}, len(records)
 
 
 def test_file_that_cannot_be_made_is_told_at_the_start(env):
