@@ -3,7 +3,8 @@
  * Unknown keys: what may be meant.
  *
  * First, whether the very key is at home one level up or down, since wrong indentation is the
- * commonest YAML mistake; then the words people bring from other servers; then the nearest spelling.
+ * commonest YAML mistake; then the words people bring from other servers; then the nearest spelling;
+ * then what there is, if it is little.
  * A key that is meant counts as given, so that neither it nor what stands below it is reported as
  * missing as well; nor is a choice, since the unknown key may be it.
  */
@@ -11,6 +12,9 @@
 #include <string.h>
 
 #include "host/config/internal.h"
+
+/* So many settings of a map are named when none is near. */
+#define SETTINGS_LISTED 8
 
 static const weir_option *find_in(weir_config_context *c, const weir_option *const *options,
                                   const char *name)
@@ -137,10 +141,30 @@ static void hide_secret(weir_config_context *c, const struct frame *frame,
     }
 }
 
+/* "`format`, `output`, …" of a map with few settings; NULL: they are many, or plugins bring some. */
+static const char *settings_of(weir_config_context *c, const struct frame *frame)
+{
+    const weir_option *option;
+    const char *list = NULL;
+    size_t n = 0;
+
+    for (size_t p = 0; p < frame->n_parts; p++) {
+        for (size_t i = 0; (option = weir__option_at(c, frame->parts[p].options, i)) != NULL; i++) {
+            if (option->inlined || (!option->planned && ++n > SETTINGS_LISTED))
+                return NULL;
+            if (!option->planned)
+                list = weir__arena_format(&c->arena, "%s%s`%s`", list ? list : "", list ? ", " : "",
+                                          option->name);
+        }
+    }
+    return list;
+}
+
 void weir__unknown_key(weir_config_context *c, struct frame *frame, const weir_config_node *key)
 {
     const struct frame *above = find_above(c, frame, key->text);
     const weir_option *below = above ? NULL : find_below(c, frame, key->text);
+    const char *settings;
     struct suggestion s;
     struct diagnostic *d;
 
@@ -162,6 +186,8 @@ void weir__unknown_key(weir_config_context *c, struct frame *frame, const weir_c
                               below->name);
     else if (s.best)
         weir__diagnostic_help(c, d, "did you mean `%s`?", s.best);
+    else if ((settings = settings_of(c, frame)) != NULL)
+        weir__diagnostic_help(c, d, "there are %s", settings);
     if (s.best)
         mark_meant(c, frame, s.best);
     hide_secret(c, frame, key, s.best);
