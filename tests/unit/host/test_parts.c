@@ -218,8 +218,11 @@ static char ended[8];
 
 static void end_letter(void *object)
 {
-    assert_true(strlen(ended) + 1 < sizeof ended);
-    strcat(ended, object);
+    size_t len = strlen(ended);
+
+    assert_true(len + 1 < sizeof ended);
+    ended[len] = *(const char *)object;
+    ended[len + 1] = 0;
 }
 
 static const struct part_kind letter_part = {.name = "letter", .destroy = end_letter};
