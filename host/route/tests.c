@@ -201,8 +201,8 @@ static bool check_own_answer(struct testing *t)
     }
     if (!end->listener)
         return refuse(t, field,
-                      weir_raise(ENOENT, "no listener takes %s:// on port %u",
-                                 end->request.scheme, end->request.port));
+                      weir_raise(ENOENT, "no listener takes %s:// on port %u", end->request.scheme,
+                                 end->request.port));
     error = weir__rehearse(t->e, &answer);
     if (error)
         return refuse(t, field, error);

@@ -73,11 +73,12 @@ class Weir(Process):
     At the end of the test it gets TERM, must exit 0, and must not have upset a sanitizer.
     """
 
+    stopping = False  # it has got TERM
+
     def __init__(self, env, configuration, arguments=(), wait=True, extra=None, name="weir", sockets=None):
         text = configuration if isinstance(configuration, str) else to_yaml(configuration) + "\n"
         self.path = env.file(f"{name}.yaml", text)
         self.expected_status = 0
-        self.stopping = False
         if not env.options.weir.exists():
             raise Failed(f"no weir at {env.options.weir} (use --prefix)")
         env.diagnostics.append(lambda: f"--- {self.path.name}\n{text}")
