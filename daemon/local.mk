@@ -35,9 +35,8 @@ weir_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(CARES_CFLAGS) $(YAML_CFLAGS) 
 	-DWEIR_SCHEMA_PATH='"$(datadir)/weir/weir.schema.json"'
 weir_LDADD = libweir-http.la libweir-host.la libweir.la $(OPENSSL_LIBS) $(CARES_LIBS) $(YAML_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS)
 
-install-exec-hook: install-weirctl
-.PHONY: install-weirctl
-install-weirctl: install-binPROGRAMS
+# Without prerequisites: a hook is made by a make of its own, which would install them once more.
+install-exec-hook:
 	cd "$(DESTDIR)$(bindir)" && rm -f weirctl && $(LN_S) weir weirctl
 uninstall-local: uninstall-weirctl
 uninstall-weirctl:
