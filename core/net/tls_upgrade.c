@@ -9,6 +9,20 @@
 #include "core/base/error.h"
 #include "core/net/tls_engine.h"
 
+static weir_error *begin(weir_transport *t, const struct tls_start *start)
+{
+    weir_error *error;
+
+    weir__transport_set_state(t, TRANSPORT_HANDSHAKE);
+    error = weir__tls_start(t, start);
+    if (error) {
+        weir__transport_set_state(t, TRANSPORT_OPEN);
+        return error;
+    }
+    t->tls->wait->upgrade = true;
+    return NULL;
+}
+
 weir_error *weir__transport_start_tls(weir_transport *t, weir_tls_context *context,
                                       const char *server_name, tls_done_fn done, void *arg)
 {
@@ -19,20 +33,13 @@ weir_error *weir__transport_start_tls(weir_transport *t, weir_tls_context *conte
         .done = done,
         .arg = arg,
     };
-    weir_error *error;
 
     WEIR_TRY(weir__transport_writable(t, __func__));
     if (t->tls)
         return weir_raise(WEIR_EINVALSTATE, "TLS is on already");
     if (t->input)
         return weir_raise(WEIR_EPROTOCOL, "plaintext arrived before TLS started");
-    weir__transport_set_state(t, TRANSPORT_HANDSHAKE);
-    error = weir__tls_start(t, &start);
-    if (error) {
-        weir__transport_set_state(t, TRANSPORT_OPEN);
-        return weir_error_trace(error, WEIR_HERE);
-    }
-    t->tls->wait->upgrade = true;
+    WEIR_TRY(begin(t, &start));
     return NULL;
 }
 
@@ -46,20 +53,13 @@ weir_error *weir_transport_accept_tls(
         .done = done,
         .arg = arg,
     };
-    weir_error *error;
 
     WEIR_TRY(weir__transport_writable(t, __func__));
     if (!context->server)
         return weir_raise(WEIR_EINVAL, "accept_tls: this is a context of clients");
     if (t->tls)
         return weir_raise(WEIR_EINVALSTATE, "TLS is on already");
-    weir__transport_set_state(t, TRANSPORT_HANDSHAKE);
-    error = weir__tls_start(t, &start);
-    if (error) {
-        weir__transport_set_state(t, TRANSPORT_OPEN);
-        return weir_error_trace(error, WEIR_HERE);
-    }
-    t->tls->wait->upgrade = true;
+    WEIR_TRY(begin(t, &start));
     t->tls->input = WEIR_TAKE(t->input);
     if (t->eof_seen) { /* the engine finds it again */
         t->eof_seen = t->eof_told = false;

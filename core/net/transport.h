@@ -252,10 +252,9 @@ weir_error *weir__transport_writable(const weir_transport *t, const char *operat
 
 /* Small writes that wait for the end of a dispatch (transport_soon.c) */
 
-/* Whether a write of so many bytes, or a queue, should. */
-bool weir__transport_waits(const weir_transport *t, size_t total);
-/* Queues a copy; false: no memory, and nothing has been queued. */
-bool weir__queue_add_soon(weir_transport *t, const weir_slice *slices, size_t count, size_t total);
+/* Queues a copy that waits; false: it should not, or there is no memory, and nothing was queued. */
+bool weir__transport_write_soon(weir_transport *t, const weir_slice *slices, size_t count,
+                                size_t total);
 /* As weir__transport_flush(), now or when the loop has delivered what has come. */
 void weir__transport_flush_soon(weir_transport *t);
 /* It is lost: nothing of it waits any more. */

@@ -14,31 +14,42 @@
 #include "core/base/chunk.h"
 #include "core/net/transport.h"
 
-bool weir__transport_waits(const weir_transport *t, size_t total)
+/* Whether so many bytes should wait. */
+static bool waits(const weir_transport *t, size_t total)
 {
     return t->net->io->undelivered && total <= SOON_SIZE &&
-           (t->soon || t->net->soon.count < SOON_MAX) && t->high >= SOON_SIZE && !t->file.no_socket;
+           (t->soon || t->net->soon.count < SOON_MAX) && t->high >= SOON_SIZE &&
+           !t->file.no_socket && !t->corks && !t->sending;
 }
 
-void weir__transport_flush_soon(weir_transport *t)
+static void enlist(weir_transport *t)
 {
     struct soon *soon = &t->net->soon;
 
     if (t->soon)
         return;
-    if (t->corks || t->sending || !weir__transport_waits(t, t->queued)) {
-        weir__transport_flush(t);
-        return;
-    }
     t->soon = true;
     soon->transports[soon->count++] = t;
 }
 
-bool weir__queue_add_soon(weir_transport *t, const weir_slice *slices, size_t count, size_t total)
+void weir__transport_flush_soon(weir_transport *t)
+{
+    if (t->soon)
+        return;
+    if (waits(t, t->queued))
+        enlist(t);
+    else
+        weir__transport_flush(t);
+}
+
+bool weir__transport_write_soon(weir_transport *t, const weir_slice *slices, size_t count,
+                                size_t total)
 {
     struct soon *soon = &t->net->soon;
     char *place;
 
+    if (!waits(t, total))
+        return false;
     if (!soon->chunk || WEIR_CHUNK_SIZE - soon->used < total) {
         weir_chunk *chunk = weir__chunk_take(net_pool(t->net));
 
@@ -57,6 +68,7 @@ bool weir__queue_add_soon(weir_transport *t, const weir_slice *slices, size_t co
             memcpy(place, slices[i].data, slices[i].len);
         place += slices[i].len;
     }
+    enlist(t);
     return true;
 }
 

@@ -249,9 +249,8 @@ weir_error *weir__transport_put(weir_transport *t, const weir_slice *slices, siz
 
     if (t->tls)
         return weir__tls_write(t->tls, slices, count, total);
-    if (weir__transport_waits(t, total) && !t->corks && !t->sending &&
-        weir__queue_add_soon(t, slices, count, total)) {
-        weir__transport_flush_soon(t);
+    if (weir__transport_write_soon(t, slices, count, total)) {
+        /* with the others' */
     } else if (weir_likely(!t->queue && !t->corks && !t->sending)) {
         error = write_through(t, slices, count, total);
     } else {

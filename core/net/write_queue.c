@@ -71,35 +71,14 @@ static void entry_done(weir_transport *t, struct write_entry *entry)
         discharge(origin);
 }
 
-static const void *add_chunk(weir_transport *t, weir_chunk *chunk, weir_slice data)
+/* Bytes of a chunk; one that was received is charged to who received it. */
+static bool add_part(weir_transport *t, weir_chunk *chunk, weir_slice data, bool received)
 {
     struct write_entry *last = t->queue ? last_entry(t) : NULL;
     struct write_entry *entry;
 
     if (last && last->chunk == chunk && last->data + last->len == (const char *)data.data &&
         !last->room) {
-        last->len += data.len;
-        t->queued += data.len;
-        return data.data;
-    }
-    entry = weir__net_entry(t->net);
-    if (!entry)
-        return NULL;
-    entry->data = data.data;
-    entry->len = data.len;
-    entry->chunk = weir_chunk_ref(chunk);
-    if (!last || last->chunk != chunk)
-        charge(t, entry);
-    append(t, entry);
-    return data.data;
-}
-
-bool weir__queue_add_shared(weir_transport *t, weir_chunk *chunk, weir_slice data)
-{
-    struct write_entry *last = t->queue ? last_entry(t) : NULL;
-    struct write_entry *entry;
-
-    if (last && last->chunk == chunk && last->data + last->len == (const char *)data.data) {
         last->len += data.len;
         t->queued += data.len;
         return true;
@@ -110,8 +89,15 @@ bool weir__queue_add_shared(weir_transport *t, weir_chunk *chunk, weir_slice dat
     entry->data = data.data;
     entry->len = data.len;
     entry->chunk = weir_chunk_ref(chunk);
+    if (received && (!last || last->chunk != chunk))
+        charge(t, entry);
     append(t, entry);
     return true;
+}
+
+bool weir__queue_add_shared(weir_transport *t, weir_chunk *chunk, weir_slice data)
+{
+    return add_part(t, chunk, data, false);
 }
 
 static const void *add_heap_copy(weir_transport *t, weir_slice data)
@@ -171,7 +157,7 @@ const void *weir__queue_add(weir_transport *t, weir_slice data)
     weir_chunk *chunk = weir_chunk_of(data);
 
     if (chunk && (t->entries < MANY_ENTRIES || data.len > SMALL_PIECE))
-        return add_chunk(t, chunk, data);
+        return add_part(t, chunk, data, true) ? data.data : NULL;
     return add_copy(t, data);
 }
 
